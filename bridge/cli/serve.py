@@ -1,0 +1,90 @@
+"""`serve`: the service, from the first check of its settings to the last call on the way out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bridge.settings import Settings
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Instead of BRIDGE_HOST.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Instead of BRIDGE_PORT; 0 takes a free one.")
+    ] = None,
+) -> None:
+    """Accept webhooks of Segment's and deliver them to OneSignal.
+
+    Settings come from the environment (README lists them); everything wrong is reported at once.
+
+    \b
+    Example:
+      BRIDGE_SEGMENT_SECRETS=... BRIDGE_ONESIGNAL_APP_ID=... BRIDGE_ONESIGNAL_API_KEY=... \\
+        segment-bridge serve
+    """
+    import asyncio
+
+    import uvloop
+
+    from bridge.settings import load_settings
+    from bridge.telemetry import configure_logs
+
+    settings = load_settings()
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = settings.model_copy(update=given)
+    configure_logs(settings.log_format)
+    _refuse_to_forget(settings)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        failure = runner.run(_serve(settings))
+    if failure is not None:
+        raise typer.Exit(1)
+
+
+def _refuse_to_forget(settings: Settings) -> None:
+    """A container without a volume loses every event with it."""
+    from bridge.errors import ConfigurationError, Finding
+
+    folder = settings.database_path.absolute().parent
+    if settings.ephemeral != "no" or folder.is_mount():
+        return
+    raise ConfigurationError(
+        [
+            Finding(
+                code="no-volume",
+                message=f"{folder} is not a volume: every event would be lost with this container",
+                hint=f"docker run -v bridge-data:{folder} ...; to try it out, -e BRIDGE_EPHEMERAL=yes",
+            )
+        ]
+    )
+
+
+async def _serve(settings: Settings) -> str | None:
+    """Run until a signal; why it ended, when that was not asked for."""
+    from bridge.app import load, running
+    from bridge.cli.server import Server, listen
+    from bridge.clock import SystemClock
+    from bridge.settings import warnings
+    from bridge.telemetry import log
+
+    mapping, findings = load(settings)
+    listening = listen(settings.host, settings.port)
+    async with running(settings, mapping, clock=SystemClock()) as bridge:
+        for finding in (*warnings(settings), *findings):
+            log().warning(finding.code, message=finding.message, hint=finding.hint)
+        counts = await bridge.journal.counts()
+        log().info(
+            "bridge.serving",
+            address="{}:{}".format(*listening.getsockname()[:2]),
+            journal=str(settings.database_path),
+            mapping=list(mapping.files),
+            revision=mapping.revision,
+            rules=len(mapping.rules),
+            pending=counts.pending,
+            dead=counts.dead,
+            plan=settings.onesignal_plan or "unknown (150 sends/s, 1,000 writes/s)",
+            platforms=list(settings.onesignal_platforms),
+        )
+        return await Server(bridge).until_stopped(listening)

@@ -1,0 +1,127 @@
+"""The HTTP server around a bridge, and the way it stops.
+
+On SIGTERM: `/readyz` fails at once and no further call to OneSignal begins; requests go on being
+accepted for two seconds, while the load balancer looks elsewhere; calls that are out get what is
+left of `BRIDGE_DRAIN`. A second signal ends everything at once; nothing accepted is lost by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from bridge.app import Bridge
+from bridge.errors import ConfigurationError, Finding
+from bridge.telemetry import log
+
+ACCEPT_SECONDS = 2.0
+_BACKLOG = 2048
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket, or a message that says why not.
+
+    Raises:
+        ConfigurationError: the port is in use, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(_BACKLOG)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise ConfigurationError([_cannot_listen(host, port, error)]) from None
+    listening.setblocking(False)
+    return listening
+
+
+def _cannot_listen(host: str, port: int, error: Exception) -> Finding:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return Finding(
+            code="port-in-use",
+            message=f"something else is listening on {host}:{port}",
+            hint="stop it, or choose another port: BRIDGE_PORT=8081",
+        )
+    return Finding(
+        code="cannot-listen",
+        message=f"cannot listen on {host}:{port}: {error}",
+        hint="BRIDGE_HOST is an address of this machine: 127.0.0.1, or 0.0.0.0 for all of them",
+    )
+
+
+def configuration(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=65,
+        timeout_graceful_shutdown=3,
+    )
+
+
+class QuietServer(uvicorn.Server):
+    """uvicorn without hands on the process's signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Server:
+    """Serves a bridge until it is told to stop."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        self._http = QuietServer(configuration(bridge.app))
+        self._stop = asyncio.Event()
+
+    async def until_stopped(self, listening: socket.socket) -> str | None:
+        """Serve; why it ended, when nobody asked for it."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._signalled)
+        serving = loop.create_task(self._http.serve(sockets=[listening]))
+        stop = loop.create_task(self._stop.wait())
+        broken = self._bridge.journal.broken
+        ended: set[asyncio.Future[Any]] = {serving, stop, broken}
+        await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
+        if broken.done():
+            log().critical("journal.broken", reason=broken.result())
+        elif not serving.done():
+            await self._drain()
+        self._http.should_exit = True
+        stop.cancel()
+        await serving
+        return broken.result() if broken.done() else None
+
+    def _signalled(self, _number: int, _frame: FrameType | None) -> None:
+        if self._stop.is_set():
+            raise SystemExit(1)
+        # A handler of signal.signal runs between two bytecodes, anywhere; the loop wakes up for it.
+        asyncio.get_running_loop().call_soon_threadsafe(self._stop.set)
+
+    async def _drain(self) -> None:
+        bridge = self._bridge
+        log().info("bridge.draining", seconds=bridge.settings.drain)
+        bridge.drain()
+        accept = min(ACCEPT_SECONDS, bridge.settings.drain / 2)
+        calls = asyncio.get_running_loop().create_task(
+            bridge.stop(max(0.0, bridge.settings.drain - accept))
+        )
+        await bridge.clock.sleep(accept)
+        self._http.should_exit = True
+        await calls

@@ -1,0 +1,164 @@
+"""How commands reach the bridge: the running service's API, or the database when nothing runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import httpx
+
+from bridge.clock import SystemClock
+from bridge.console.api import full, summary
+from bridge.deliver.replay import replay
+from bridge.errors import BridgeError
+from bridge.journal.records import Replayed
+from bridge.journal.sqlite import open_sqlite
+from bridge.settings import SERVICE_URL, Settings
+
+_TIMEOUT_SECONDS = 30.0
+
+
+class ServiceError(BridgeError):
+    """The service, or the database, cannot do what a command asks of it."""
+
+    code = "service"
+
+
+class Service(Protocol):
+    """What commands can ask of a bridge, running or not."""
+
+    def dead(self, *, reason: str | None, rule: str | None) -> Iterator[dict[str, Any]]: ...
+
+    def dead_letter(self, dead_id: int) -> dict[str, Any]: ...
+
+    def replay(self, dead_id: int) -> str | None:
+        """Replay one; None when that was done, else why not."""
+
+
+@contextmanager
+def service() -> Iterator[Service]:
+    """The running service when there is one, else the database itself.
+
+    Raises:
+        ServiceError: neither can be reached.
+        JournalError: the database cannot be used.
+    """
+    url, token, database = _where()
+    with httpx.Client(
+        base_url=url,
+        headers={"authorization": f"Bearer {token or ''}"},
+        timeout=_TIMEOUT_SECONDS,
+        trust_env=False,
+    ) as http:
+        if _answers(http):
+            yield _Running(http)
+            return
+    if SERVICE_URL in os.environ:
+        raise ServiceError(f"no bridge answers at {url}", hint=f"is {SERVICE_URL} right?")
+    if not database.database_path.exists():
+        raise ServiceError(
+            f"no bridge answers at {url}, and there is no database {database.database_path}",
+            hint=f"set {SERVICE_URL} for a running bridge, BRIDGE_DATABASE_URL for its database",
+        )
+    yield _Stopped(database)
+
+
+def _where() -> tuple[str, str | None, Settings]:
+    """Address, admin token and database, of the environment; other settings do not matter here."""
+    names = ("host", "port", "database_url", "admin_token")
+    values: dict[str, Any] = {
+        name: os.environ[variable]
+        for name in names
+        if (variable := f"BRIDGE_{name.upper()}") in os.environ
+    }
+    settings = Settings(**values)
+    host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104 — compared, not bound
+    url = os.environ.get(SERVICE_URL, f"http://{host}:{settings.port}")
+    token = settings.admin_token.get_secret_value() if settings.admin_token else None
+    return url, token, settings
+
+
+def _answers(http: httpx.Client) -> bool:
+    try:
+        return http.get("/livez").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+class _Running:
+    """A bridge that serves: everything goes through its API."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
+
+    def dead(self, *, reason: str | None, rule: str | None) -> Iterator[dict[str, Any]]:
+        after: int | None = 0
+        while after is not None:
+            query = {"after": str(after)} | {
+                name: value for name, value in (("reason", reason), ("rule", rule)) if value
+            }
+            page = self._object("GET", "/api/v1/dead", params=query)
+            yield from page["dead"]
+            after = page["next"]
+
+    def dead_letter(self, dead_id: int) -> dict[str, Any]:
+        return self._object("GET", f"/api/v1/dead/{dead_id}")
+
+    def replay(self, dead_id: int) -> str | None:
+        answer = self._http.post(f"/api/v1/dead/{dead_id}/replay")
+        return None if answer.is_success else str(answer.json()["message"])
+
+    def _object(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        answer = self._http.request(method, path, **more)
+        body: dict[str, Any] = answer.json()
+        if not answer.is_success:
+            raise ServiceError(str(body["message"]), hint="BRIDGE_ADMIN_TOKEN is the service's")
+        return body
+
+
+class _Stopped:
+    """No bridge runs: the database is opened for the moment, and its lock held meanwhile."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = settings.database_path
+
+    def dead(self, *, reason: str | None, rule: str | None) -> Iterator[dict[str, Any]]:
+        yield from asyncio.run(self._dead(reason, rule))
+
+    async def _dead(self, reason: str | None, rule: str | None) -> list[dict[str, Any]]:
+        journal = open_sqlite(self._path)
+        try:
+            letters = await journal.dead_letters(limit=-1, reason=reason, rule=rule)
+        finally:
+            await journal.close()
+        return [summary(one) for one in letters]
+
+    def dead_letter(self, dead_id: int) -> dict[str, Any]:
+        return asyncio.run(self._dead_letter(dead_id))
+
+    async def _dead_letter(self, dead_id: int) -> dict[str, Any]:
+        journal = open_sqlite(self._path)
+        try:
+            dead = await journal.dead_letter(dead_id)
+        finally:
+            await journal.close()
+        if dead is None:
+            raise ServiceError(
+                f"there is no dead letter {dead_id}", hint="segment-bridge dead list"
+            )
+        return full(dead)
+
+    def replay(self, dead_id: int) -> str | None:
+        done = asyncio.run(self._replay(dead_id))
+        return None if done == "replayed" else done.replace("-", " ")
+
+    async def _replay(self, dead_id: int) -> Replayed:
+        journal = open_sqlite(self._path)
+        try:
+            done, _ = await replay(journal, dead_id, now_ms=SystemClock().now_ms())
+        finally:
+            await journal.close()
+        return done

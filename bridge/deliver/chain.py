@@ -1,0 +1,267 @@
+"""One user's events, in order, one operation at a time.
+
+Within what it was given the chain goes by event time, because Segment promises no order; it never
+waits for an earlier event that has not come. An event's updates go first, then its sends: a
+notification never leaves before that user's earlier updates are in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import orjson
+
+from bridge.deliver.attempts import Ended, Send, Update, Wait
+from bridge.deliver.means import Means
+from bridge.journal.records import (
+    Death,
+    End,
+    NewSend,
+    OpenSend,
+    Waiting,
+    operation_name,
+)
+from bridge.onesignal.operations import Operation, SendNotification, UpdateUser, send_key
+from bridge.onesignal.user_model import notification_body
+from bridge.plan import Plan, plan
+from bridge.segment.events import Event, Unusable, read_event
+from bridge.telemetry import log
+
+NOTIFICATIONS = "/notifications"
+
+
+@dataclass(slots=True)
+class Progress:
+    """What of one event has ended: in the journal (`done`), and not yet (`ends`, `deaths`)."""
+
+    done: set[str]
+    ends: list[End] = field(default_factory=list)
+    deaths: list[Death] = field(default_factory=list)
+
+    def add(self, end: End, death: Death | None = None) -> None:
+        self.ends.append(end)
+        self.done.add(operation_name(end.rule, end.operation))
+        if death is not None:
+            self.deaths.append(death._replace(rule=end.rule, operation=end.operation))
+
+
+@dataclass(slots=True)
+class Chain:
+    """Works through the pending events of one user."""
+
+    means: Means
+
+    async def run(self, rows: Iterable[Waiting]) -> Wait | None:
+        """Take the events in order; None when all have ended, else when to come back."""
+        for row in sorted(rows, key=lambda one: (one.event_ms, one.seq)):
+            if row.not_before_ms > self.means.clock.now_ms():
+                return Wait(until_ms=row.not_before_ms)
+            wait = await self._event(row)
+            if wait is not None:
+                return wait
+        return None
+
+    async def _event(self, row: Waiting) -> Wait | None:
+        progress = Progress(set(row.done))
+        waits = [await self._send(row, send, progress, uncertain=True) for send in row.sends]
+        planned = self._plan(row, progress)
+        for skip in planned.skips:
+            progress.add(End(skip.rule, skip.operation, "skipped", skip.reason, skip.detail))
+        wait = await self._updates(row, planned, progress)
+        if wait is not None:
+            return wait
+        pushes = [one for one in planned.operations if isinstance(one, SendNotification)]
+        waits += [await self._new_send(row, push, progress) for push in pushes]
+        wait = min((one for one in waits if one), key=lambda one: one.until_ms, default=None)
+        if wait is None:
+            await self._finish(row, progress)
+        return wait
+
+    def _plan(self, row: Waiting, progress: Progress) -> Plan:
+        """What is left to do of the event; one that cannot be planned dies instead of coming back."""
+        try:
+            return _remaining(row, plan(_read(row), self.means.mapping()))
+        except Exception as error:  # noqa: BLE001 — whatever a payload does to us, it must not stop its user
+            log().error("plan.failed", message_id=row.message_id, error=type(error).__name__)
+            end = End("", "", "dead", "plan_failed", type(error).__name__)
+            progress.add(end, _unplanned(row, error))
+            return Plan()
+
+    # Updates --------------------------------------------------------------------------------------
+
+    async def _updates(self, row: Waiting, planned: Plan, progress: Progress) -> Wait | None:
+        updates = [one for one in planned.operations if isinstance(one, UpdateUser)]
+        for number, update in enumerate(updates):
+            ended = await Update(self.means, row, update).run()
+            if isinstance(ended, Wait):
+                return ended
+            last = number == len(updates) - 1
+            if last or ended.status != "delivered":
+                self._end_update(update, ended, progress)
+                break
+        return None
+
+    def _end_update(self, update: UpdateUser, ended: Ended, progress: Progress) -> None:
+        for rule in update.rules:
+            progress.add(ended.end(rule, UpdateUser.name), ended.death)
+
+    # Sends ----------------------------------------------------------------------------------------
+
+    async def _new_send(
+        self, row: Waiting, push: SendNotification, progress: Progress
+    ) -> Wait | None:
+        now = self.means.clock.now_ms()
+        expires = None if push.max_age_ms is None else row.event_ms + push.max_age_ms
+        if expires is not None and now > expires:
+            progress.add(End(push.rule, push.name, "skipped", "too_old"))
+            return None
+        new = self._write(row, push, expires)
+        done = progress.done | {operation_name(push.rule, push.name)}
+        is_new = await self.means.journal.write_send(
+            new, ends=progress.ends, deaths=progress.deaths, done=sorted(done)
+        )
+        if not is_new:
+            progress.add(End(push.rule, push.name, "skipped", "already_sent"))
+            return None
+        progress.done, progress.ends, progress.deaths = done, [], []
+        return await self._send(row, _opened(new), progress, uncertain=False)
+
+    def _write(self, row: Waiting, push: SendNotification, expires_ms: int | None) -> NewSend:
+        app = self.means.destination
+        key = send_key(
+            app=app.name,
+            rule=push.rule,
+            message_id=row.message_id,
+            recipient=push.to,
+            generation=0,
+        )
+        return NewSend(
+            key=key,
+            seq=row.seq,
+            app=app.name,
+            rule=push.rule,
+            operation=push.name,
+            user_hash=row.user_hash,
+            label=push.to.label,
+            recipient=push.to.id,
+            generation=0,
+            revision=self.means.mapping().revision,
+            expires_ms=expires_ms,
+            method="POST",
+            path=NOTIFICATIONS,
+            body=notification_body(push, app_id=app.app_id, key=key, recipients=[push.to]),
+            created_ms=self.means.clock.now_ms(),
+        )
+
+    async def _send(
+        self, row: Waiting, send: OpenSend, progress: Progress, *, uncertain: bool
+    ) -> Wait | None:
+        ended = await Send(self.means, row, send, uncertain).run()
+        if isinstance(ended, Wait):
+            return ended
+        end = ended.end(send.rule, send.operation, send.call_key)
+        progress.add(end, ended.death)
+        await self.means.journal.end_send(
+            row.seq, send.key, end, death=ended.death, at_ms=self.means.clock.now_ms()
+        )
+        self._count(row, [end])
+        progress.ends, progress.deaths = [], []
+        return None
+
+    # Ends -----------------------------------------------------------------------------------------
+
+    async def _finish(self, row: Waiting, progress: Progress) -> None:
+        """Nothing of the event is left to do."""
+        for name in sorted((row.only or frozenset()) - progress.done):
+            rule, _, operation = name.partition("/")
+            progress.add(End(rule, operation, "skipped", "rule_gone"))
+        if not progress.done:
+            progress.add(End("", "", "skipped", "no_rule"))
+        await self.means.journal.finish(
+            row.seq,
+            progress.ends,
+            deaths=progress.deaths,
+            at_ms=self.means.clock.now_ms(),
+        )
+        self._count(row, progress.ends)
+        age_ms = self.means.clock.now_ms() - row.received_ms
+        self.means.metrics.e2e_seconds.observe(max(0, age_ms) / 1000)
+
+    def _count(self, row: Waiting, ends: list[End]) -> None:
+        for end in ends:
+            self.means.metrics.operations.labels(end.rule, end.status, end.reason or "").inc()
+            if end.status == "dead":
+                self.means.metrics.dead.labels(end.reason or "").inc()
+                log().error(
+                    "operation.dead",
+                    message_id=row.message_id,
+                    rule=end.rule,
+                    operation=end.operation,
+                    reason=end.reason,
+                )
+
+
+def _read(row: Waiting) -> Event:
+    """The event as it was heard.
+
+    Raises:
+        ValueError: it cannot be read any more, though it could when it was accepted.
+    """
+    event = read_event(
+        orjson.loads(row.payload), raw=row.payload, source=row.source, received_ms=row.received_ms
+    )
+    if isinstance(event, Unusable):
+        raise ValueError(event.code)  # noqa: TRY004 — it is what was sent that is wrong, not a type of ours
+    return event
+
+
+def _unplanned(row: Waiting, error: Exception) -> Death:
+    return Death(
+        rule="",
+        operation="",
+        reason="plan_failed",
+        request=None,
+        answer=type(error).__name__,
+        http=None,
+        attempt=row.attempt,
+        uncertain=False,
+        send_key=None,
+    )
+
+
+def _remaining(row: Waiting, planned: Plan) -> Plan:
+    """What of a plan is still to be done: not what has ended, and of a replay only what it is about."""
+    if not row.done and row.only is None:
+        return planned
+
+    def left(rule: str, operation: str) -> bool:
+        name = operation_name(rule, operation)
+        return name not in row.done and (row.only is None or name in row.only)
+
+    operations: list[Operation] = []
+    for one in planned.operations:
+        if isinstance(one, UpdateUser):
+            rules = tuple(rule for rule in one.rules if left(rule, one.name))
+            if rules:
+                operations.append(replace(one, rules=rules))
+        elif left(one.rule, one.name):
+            operations.append(one)
+    skips = tuple(skip for skip in planned.skips if left(skip.rule, skip.operation))
+    return Plan(operations=tuple(operations), skips=skips, notes=planned.notes)
+
+
+def _opened(new: NewSend) -> OpenSend:
+    return OpenSend(
+        key=new.key,
+        rule=new.rule,
+        operation=new.operation,
+        expires_ms=new.expires_ms,
+        call_key=new.key,
+        method=new.method,
+        path=new.path,
+        body=new.body,
+        not_before_ms=0,
+        attempt=0,
+        created_ms=new.created_ms,
+    )

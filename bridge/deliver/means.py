@@ -1,0 +1,88 @@
+"""What a chain works with: the journal, one app at OneSignal, the mapping in force, the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bridge.clock import Clock
+from bridge.deliver.gate import Gate
+from bridge.journal import Journal
+from bridge.mapping.rules import Mapping
+from bridge.onesignal.client import OneSignal
+from bridge.onesignal.verdict import Answer, NoAnswer
+from bridge.telemetry import Metrics
+
+SPACING_SECONDS = 1.0
+"""Between two writes to one user (reference/rate-limits: 1 request a second for each user)."""
+_PRUNE_AT = 20_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Spacing:
+    """When each user was last written to, for as long as it matters."""
+
+    clock: Clock
+    #: Nobody is written to before this: what a process before us did in its last second is unknown.
+    not_before: float = 0.0
+    _last: dict[int, float] = field(default_factory=dict)
+
+    async def wait(self, user_hash: int) -> None:
+        """Return when this user may be written to again."""
+        free = max(self._last.get(user_hash, float("-inf")) + SPACING_SECONDS, self.not_before)
+        if (wait := free - self.clock.monotonic()) > 0:
+            await self.clock.sleep(wait)
+
+    def mark(self, user_hash: int) -> None:
+        """A write to this user has just been answered."""
+        now = self.clock.monotonic()
+        self._last[user_hash] = now
+        if len(self._last) > _PRUNE_AT:
+            self._last = {u: at for u, at in self._last.items() if now - at < SPACING_SECONDS}
+
+
+@dataclass(slots=True, kw_only=True)
+class Destination:
+    """One app at OneSignal."""
+
+    name: str
+    app_id: str
+    client: OneSignal
+    writes: Gate
+    sends: Gate
+    post_first: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Means:
+    journal: Journal
+    destination: Destination
+    mapping: Callable[[], Mapping]
+    clock: Clock
+    spacing: Spacing
+    metrics: Metrics
+    #: A uniform draw from [0, 1), for jitter.
+    roll: Callable[[], float]
+    #: Users created lately: a 404 of theirs is OneSignal still at work. Hash to monotonic seconds.
+    created: dict[int, float] = field(default_factory=dict)
+
+    async def call(
+        self, endpoint_class: str, method: str, path: str, body: bytes
+    ) -> Answer | NoAnswer:
+        """One attempt, timed and counted."""
+        started = self.clock.monotonic()
+        answer = await self.destination.client.perform(method, path, body)
+        http = str(answer.status) if isinstance(answer, Answer) else answer.reason
+        self.metrics.calls.labels(endpoint_class, http).inc()
+        self.metrics.call_seconds.labels(endpoint_class).observe(self.clock.monotonic() - started)
+        return answer
+
+    def note_created(self, user_hash: int, *, for_seconds: float) -> None:
+        now = self.clock.monotonic()
+        self.created[user_hash] = now
+        if len(self.created) > _PRUNE_AT:
+            self.created = {u: at for u, at in self.created.items() if now - at < for_seconds}
+
+    def created_since(self, user_hash: int) -> float:
+        """Seconds since this user was created by us; infinite when it was not, or long ago."""
+        return self.clock.monotonic() - self.created.get(user_hash, float("-inf"))

@@ -1,0 +1,114 @@
+"""What we heard, what we owe, what became of it: the journal keeps events and promises.
+
+It holds no opinion about either: it imports nothing of Segment, OneSignal or the mapping language.
+`append` is the only way in and does not return before the event is on disk. Every other method
+moves work along, each in one transaction, so that a crash leaves either side of it and never half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from bridge.journal.records import (
+    Appended,
+    Counts,
+    Dead,
+    Death,
+    End,
+    Entry,
+    Head,
+    NewSend,
+    Send,
+    Waiting,
+)
+
+
+class Journal(Protocol):
+    """A durable record of events and of the work that they mean."""
+
+    @property
+    def is_new(self) -> bool:
+        """Nothing was in it when it was opened."""
+
+    def user_hash(self, app: str, external_id: str) -> int:
+        """A keyed hash of a user of an app: 63 bits, never 0; tells nothing about the id."""
+
+    def dedupe_key(self, source: str, message_id: str) -> bytes:
+        """16 bytes by which a repeated messageId of a source is known."""
+
+    async def append(self, entries: Sequence[Entry]) -> list[Appended]:
+        """Keep events; returns when all of them are on disk, in their order.
+
+        Raises:
+            JournalUnavailableError: none of them is kept; the sender should try again.
+        """
+
+    async def heads(
+        self, lanes: Sequence[int], *, rank: int, after: Sequence[int], limit: int
+    ) -> list[list[Head]]:
+        """For each lane, users with work in this rank whose seq is above that lane's cursor."""
+
+    async def chains(self, users: Sequence[int], *, limit: int) -> dict[int, list[Waiting]]:
+        """The pending events of these users, oldest seq first, at most `limit` for each."""
+
+    async def write_send(
+        self, send: NewSend, *, ends: Sequence[End], deaths: Sequence[Death], done: Sequence[str]
+    ) -> bool:
+        """Write a send and its call before the first attempt, with the ends that came before it.
+
+        `done` names every operation of the event that has ended or now has a send. False, and
+        nothing is written, when this very send was written before.
+        """
+
+    async def postpone(
+        self, seq: int, *, not_before_ms: int, attempt: int, error: str, now_ms: int
+    ) -> None:
+        """An update will be tried again, not before that time."""
+
+    async def retry_call(
+        self, key: str, *, not_before_ms: int, attempt: int, uncertain: bool, error: str
+    ) -> None:
+        """A call will be tried again; `uncertain` when the last attempt may have been performed."""
+
+    async def end_send(
+        self, seq: int, key: str, end: End, *, death: Death | None, at_ms: int
+    ) -> None:
+        """A send has ended, and with its last member the call."""
+
+    async def finish(
+        self, seq: int, ends: Sequence[End], *, deaths: Sequence[Death], at_ms: int
+    ) -> None:
+        """Nothing of the event is left to do; these are the ends not yet written."""
+
+    async def dead_letters(
+        self,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        reason: str | None = None,
+        rule: str | None = None,
+    ) -> list[Dead]:
+        """Dead letters in the order of their death, from the one after id `after`."""
+
+    async def dead_letter(self, dead_id: int) -> Dead | None: ...
+
+    async def dead_counts(self) -> list[tuple[str, str, int]]:
+        """How many, by reason and rule, most first."""
+
+    async def user_of(self, seq: int) -> int | None:
+        """The hash of the user that an event is about."""
+
+    async def send(self, key: str) -> Send | None: ...
+
+    async def revive(self, dead_id: int, *, send: NewSend | None, at_ms: int) -> bool:
+        """Put a dead operation back to work; False when it is not dead any more.
+
+        A send comes with its call: under its own key when OneSignal may have performed it, under a
+        key of the next generation when it certainly did not.
+        """
+
+    async def counts(self) -> Counts: ...
+
+    async def close(self) -> None:
+        """Finish what was asked, then let go of the database."""

@@ -1,0 +1,25 @@
+"""SQL lives in `.sql` files; this reads them: `-- name --`, a sentence, the statement."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+
+_NAME = re.compile(r"^-- ([a-z_]+) --$", re.MULTILINE)
+
+
+@cache
+def queries() -> dict[str, str]:
+    """Every statement of queries.sql by its name."""
+    parts = _NAME.split(_read("queries.sql"))
+    return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+@cache
+def schema() -> str:
+    return _read("schema.sql")
+
+
+def _read(name: str) -> str:
+    return files("bridge.journal").joinpath("sql", name).read_text(encoding="utf-8")

@@ -1,0 +1,182 @@
+"""The rows that cross the journal's border.
+
+Tuples with names, because accepting an event makes several and a frozen dataclass costs four times
+as much. Times are milliseconds since 1970; `user_hash` is `Journal.user_hash`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+LIVE, BULK = 0, 1
+LANES = 256
+
+Replayed = Literal["replayed", "not-dead", "not-an-event"]
+"""What came of asking for a replay."""
+
+Status = Literal["delivered", "no_recipients", "skipped", "dead", "discarded"]
+
+
+def lane_of(user_hash: int) -> int:
+    """The lane of a user: the low byte of the hash."""
+    return user_hash & (LANES - 1)
+
+
+class Entry(NamedTuple):
+    """An event to be kept. With a `rank` it becomes work; otherwise `ended` says how it ends now."""
+
+    source: str
+    message_id: str
+    dedupe_key: bytes | None
+    type: str
+    name: str | None
+    user_hash: int
+    received_ms: int
+    event_ms: int
+    payload: bytes | None
+    rank: int | None
+    ended: End | None = None
+
+
+class End(NamedTuple):
+    """How one operation of an event ended; rule and operation are "" for the event as a whole."""
+
+    rule: str
+    operation: str
+    status: Status
+    reason: str | None = None
+    detail: str | None = None
+    http: int | None = None
+    call_key: str | None = None
+
+
+class Appended(NamedTuple):
+    seq: int
+    duplicate: bool
+
+
+class Head(NamedTuple):
+    """That a user has work, seen from a lane."""
+
+    seq: int
+    user_hash: int
+    not_before_ms: int
+
+
+class OpenSend(NamedTuple):
+    """A send that was written and has not ended, with the call that carries it."""
+
+    key: str
+    rule: str
+    operation: str
+    expires_ms: int | None
+    call_key: str
+    method: str
+    path: str
+    body: bytes
+    not_before_ms: int
+    attempt: int
+    created_ms: int
+
+
+class Waiting(NamedTuple):
+    """A pending event, with what has already been done of it."""
+
+    seq: int
+    lane: int
+    rank: int
+    user_hash: int
+    event_ms: int
+    not_before_ms: int
+    attempt: int
+    first_try_ms: int | None
+    done: frozenset[str]
+    only: frozenset[str] | None
+    source: str
+    message_id: str
+    received_ms: int
+    payload: bytes
+    sends: tuple[OpenSend, ...]
+
+
+class NewSend(NamedTuple):
+    """A send to be written, with the one call that carries it, before its first attempt."""
+
+    key: str
+    seq: int
+    app: str
+    rule: str
+    operation: str
+    user_hash: int
+    label: str
+    recipient: str
+    generation: int
+    revision: str
+    expires_ms: int | None
+    method: str
+    path: str
+    body: bytes
+    created_ms: int
+
+
+class Death(NamedTuple):
+    """What a person needs to decide about an operation that could not be done."""
+
+    rule: str
+    operation: str
+    reason: str
+    request: bytes | None
+    answer: str | None
+    http: int | None
+    attempt: int
+    uncertain: bool
+    send_key: str | None
+
+
+class Dead(NamedTuple):
+    """A dead letter, as it is shown."""
+
+    id: int
+    seq: int
+    rule: str
+    operation: str
+    source: str
+    message_id: str
+    name: str | None
+    reason: str
+    http: int | None
+    attempt: int
+    died_ms: int
+    answer: str | None
+    request: bytes | None
+    payload: bytes | None
+    uncertain: bool
+    send_key: str | None
+
+
+class Send(NamedTuple):
+    """Who a send was for, and by which rule."""
+
+    key: str
+    seq: int
+    app: str
+    rule: str
+    operation: str
+    user_hash: int
+    label: str
+    recipient: str
+    generation: int
+    revision: str
+    state: str
+
+
+class Counts(NamedTuple):
+    pending: int
+    dead: int
+    held: int
+    oldest_ms: int | None
+
+
+def operation_name(rule: str, operation: str) -> str:
+    """How an operation of an event is named in `done` and `only`."""
+    return f"{rule}/{operation}"

@@ -1,0 +1,151 @@
+-- append_event --
+-- An event, once and for all. Written many rows at a time: see `rows` in sqlite.py.
+INSERT INTO event (seq, source, message_id, type, name, user_hash, received_ms, event_ms, payload) VALUES
+
+-- append_dedupe --
+-- The messageIds of a source that were heard; a test event of Segment's has none.
+INSERT INTO dedupe (key, seq) VALUES
+
+-- append_pending --
+-- Work to do.
+INSERT INTO pending (seq, lane, rank, user_hash, event_ms) VALUES
+
+-- append_outcome --
+-- An end, or several.
+INSERT OR REPLACE INTO outcome (seq, rule, operation, status, reason, detail, http, call_key, at_ms) VALUES
+
+-- append_dead --
+-- What could not be done, with all that a person needs to decide.
+INSERT INTO dead (seq, rule, operation, source, message_id, name, user_hash, event_ms, payload,
+                  request, answer, reason, http, attempt, uncertain, send_key, died_ms) VALUES
+
+-- heard --
+-- Which of these keys were heard before. One writer, so nothing can come between this and the insert.
+SELECT key, seq FROM dedupe WHERE key IN
+
+-- last_seq --
+SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0);
+
+-- lane_heads --
+-- The next pending events of one lane and rank. The cursor is only a hint: a chain reloads its user
+-- by user, so a row passed over while its user was busy is not lost.
+SELECT seq, user_hash, not_before_ms FROM pending
+WHERE lane = :lane AND rank = :rank AND seq > :after ORDER BY seq LIMIT :limit;
+
+-- chain --
+-- One user's pending events, whatever their rank: a person's order does not depend on it.
+SELECT p.seq, p.lane, p.rank, p.user_hash, p.event_ms, p.not_before_ms, p.attempt, p.first_try_ms,
+       p.done, p.only, e.source, e.message_id, e.received_ms, e.payload
+FROM pending p JOIN event e USING (seq)
+WHERE p.user_hash = :user_hash ORDER BY p.seq LIMIT :limit;
+
+-- open_sends --
+-- Sends of one event that have not ended, with the bytes of their call.
+SELECT s.key, s.rule, s.operation, s.expires_ms, c.key AS call_key, c.method, c.path, c.body,
+       c.not_before_ms, c.attempt, c.created_ms
+FROM send s JOIN call c ON c.key = s.call_key
+WHERE s.seq = :seq AND s.state = 'pending';
+
+-- write_send --
+-- Nothing is inserted when this very send was written before: through another source, or before a crash.
+INSERT INTO send (key, seq, app, rule, operation, user_hash, label, recipient, generation, revision,
+                  expires_ms, call_key, created_ms)
+VALUES (:key, :seq, :app, :rule, :operation, :user_hash, :label, :recipient, :generation, :revision,
+        :expires_ms, :call_key, :created_ms)
+ON CONFLICT (key) DO NOTHING;
+
+-- write_call --
+INSERT INTO call (key, app, method, path, body, lane, created_ms)
+VALUES (:key, :app, :method, :path, :body, :lane, :created_ms);
+
+-- mark_done --
+UPDATE pending SET done = :done WHERE seq = :seq;
+
+-- end_send --
+UPDATE send SET state = :state, ended_ms = :at_ms WHERE key = :key;
+
+-- reopen_send --
+-- Replayed with its own key: OneSignal tells a repeat by it.
+UPDATE send SET state = 'pending', ended_ms = NULL, expires_ms = NULL WHERE key = :key;
+
+-- end_call --
+-- A call ends with the last of its members.
+DELETE FROM call
+WHERE key = :key AND NOT EXISTS (SELECT 1 FROM send WHERE call_key = :key AND state = 'pending');
+
+-- retry_call --
+UPDATE call SET not_before_ms = :not_before_ms, attempt = :attempt, uncertain = :uncertain, last_error = :last_error
+WHERE key = :key;
+
+-- postpone --
+UPDATE pending SET not_before_ms = :not_before_ms, attempt = :attempt, last_error = :last_error,
+                   first_try_ms = coalesce(first_try_ms, :now_ms)
+WHERE seq = :seq;
+
+-- finish_event --
+DELETE FROM pending WHERE seq = :seq;
+
+-- event_of --
+SELECT seq, source, message_id, type, name, user_hash, received_ms, event_ms, payload
+FROM event WHERE seq = :seq;
+
+-- user_of --
+SELECT user_hash FROM event WHERE seq = :seq;
+
+-- dead_page --
+SELECT id, seq, rule, operation, source, message_id, name, reason, http, attempt, died_ms, answer, request,
+       payload, uncertain, send_key
+FROM dead WHERE state = 'dead' AND id > :after
+  AND (:reason IS NULL OR reason = :reason) AND (:rule IS NULL OR rule = :rule)
+ORDER BY id LIMIT :limit;
+
+-- dead_one --
+SELECT id, seq, rule, operation, source, message_id, name, reason, http, attempt, died_ms, answer, request,
+       payload, uncertain, send_key
+FROM dead WHERE state = 'dead' AND id = :id;
+
+-- dead_count --
+SELECT reason, rule, count(*) AS n FROM dead WHERE state = 'dead' GROUP BY reason, rule ORDER BY n DESC;
+
+-- leave_dead --
+UPDATE dead SET state = :state, left_ms = :at_ms WHERE id = :id AND state = 'dead';
+
+-- forget_outcome --
+-- A replayed operation has no end until it ends again.
+DELETE FROM outcome WHERE seq = :seq AND rule = :rule AND operation = :operation;
+
+-- restore_event --
+-- Retention may have taken the event; the dead letter has its own copy.
+INSERT INTO event (seq, source, message_id, type, name, user_hash, received_ms, event_ms, payload)
+SELECT seq, source, message_id, '', name, user_hash, died_ms, event_ms, payload FROM dead WHERE id = :id
+ON CONFLICT (seq) DO UPDATE SET payload = excluded.payload;
+
+-- revive --
+-- Back to work, for the operations it is about only; joined to what is already waiting for the event.
+INSERT INTO pending (seq, lane, rank, user_hash, event_ms, only, done)
+VALUES (:seq, :lane, 0, :user_hash, :event_ms, :only, :done)
+ON CONFLICT (seq) DO UPDATE SET
+  only = CASE WHEN pending.only IS NULL THEN NULL
+              ELSE (SELECT json_group_array(value) FROM
+                     (SELECT value FROM json_each(pending.only) UNION SELECT value FROM json_each(excluded.only))) END,
+  done = (SELECT json_group_array(value) FROM
+           (SELECT value FROM json_each(pending.done)
+            WHERE value NOT IN (SELECT value FROM json_each(excluded.only))
+            UNION SELECT value FROM json_each(excluded.done)));
+
+-- send_one --
+SELECT key, seq, app, rule, operation, user_hash, label, recipient, generation, revision, state
+FROM send WHERE key = :key;
+
+-- counts --
+-- Small tables only; never a scan of events.
+SELECT (SELECT count(*) FROM pending) AS pending,
+       (SELECT count(*) FROM dead WHERE state = 'dead') AS dead,
+       (SELECT count(*) FROM send WHERE state = 'held') AS held,
+       (SELECT min(received_ms) FROM event WHERE seq = (SELECT min(seq) FROM pending)) AS oldest_ms;
+
+-- meta_get --
+SELECT value FROM meta WHERE key = :key;
+
+-- meta_set --
+INSERT INTO meta (key, value) VALUES (:key, :value);

@@ -1,0 +1,160 @@
+"""Opening a SQLite file so that it can be trusted, or saying why it cannot.
+
+One process holds a file (an exclusive lock beside it). A new one is built under another name and
+renamed, so a file that exists is always whole, and one that is empty or foreign is never used.
+`synchronous=FULL` is set and read back: with less, a power cut takes the last commits along.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+from typing import IO
+
+from bridge.errors import JournalBusyError, JournalDamagedError, JournalError
+from bridge.journal.queries import queries, schema
+
+APPLICATION_ID = 0x5E601516
+SCHEMA_VERSION = 1
+QUICK_CHECK_BYTES = 2_000_000_000
+_FULL = 2
+
+
+def lock(path: Path) -> IO[bytes]:
+    """Hold the database for this process; the lock goes with the process.
+
+    Raises:
+        JournalBusyError: another process holds it.
+        JournalError: the folder is missing or cannot be written.
+    """
+    try:
+        handle = path.with_name(path.name + ".lock").open("wb")
+    except OSError as error:
+        raise JournalError(
+            f"cannot write beside the database {path}: {error.strerror}",
+            hint="create the folder, and let the user that the bridge runs as write there",
+        ) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        raise JournalBusyError(
+            f"another process is using the database {path}",
+            hint="stop it first; one process owns a SQLite journal",
+        ) from None
+    return handle
+
+
+def create(path: Path) -> None:
+    """Build an empty journal at `path`, which appears whole or not at all."""
+    orphan = path.with_name(path.name + "-wal")
+    if orphan.exists():
+        raise JournalDamagedError(
+            f"{orphan} is there, but {path} is not",
+            hint="bring the database back from where it was moved, or move the -wal file away too",
+        )
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    connection = sqlite3.connect(draft, isolation_level=None)
+    try:
+        connection.executescript(f"PRAGMA synchronous = FULL;\nBEGIN;\n{schema()}\nCOMMIT;")
+        connection.execute(queries()["meta_set"], {"key": "salt", "value": secrets.token_bytes(32)})
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    finally:
+        connection.close()
+    draft.rename(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """The one connection that writes.
+
+    Raises:
+        JournalDamagedError: the file is not a journal that can be trusted.
+        JournalError: it is a journal of a newer version, or cannot be made durable.
+    """
+    try:
+        # Used by the writer's thread alone, once it runs.
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        _identify(connection, path)
+        _prepare(connection, path)
+        _check(connection, path)
+    except sqlite3.DatabaseError as error:
+        raise _damaged(path, str(error)) from None
+    return connection
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write, for beside the writer or another process."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        check_same_thread=False,
+        isolation_level=None,
+    )
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA busy_timeout = 5000")
+    return connection
+
+
+def _identify(connection: sqlite3.Connection, path: Path) -> None:
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application != APPLICATION_ID:
+        raise JournalDamagedError(
+            f"{path} exists, and is not a journal of the bridge",
+            hint="move it away to start a new one, or correct BRIDGE_DATABASE_URL",
+        )
+    if version > SCHEMA_VERSION:
+        raise JournalError(
+            f"{path} was written by a newer version of the bridge (schema {version})",
+            hint="run that version, or restore the copy made before the upgrade",
+        )
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "busy_timeout = 5000",
+        "cache_size = -32768",
+        "journal_size_limit = 67108864",
+        # The writer checkpoints when nobody is waiting for it, not inside somebody's commit.
+        "wal_autocheckpoint = 0",
+        "trusted_schema = OFF",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
+    synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
+    if mode != "wal" or synchronous != _FULL:
+        raise JournalError(
+            f"{path} cannot be made durable (journal_mode={mode}, synchronous={synchronous})",
+            hint="put the database on a local disk; network file systems cannot keep the promise",
+        )
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    if path.stat().st_size > QUICK_CHECK_BYTES:
+        return
+    found = connection.execute("PRAGMA quick_check(3)").fetchall()
+    if found != [("ok",)]:
+        raise _damaged(path, "; ".join(str(row[0]) for row in found))
+
+
+def _damaged(path: Path, detail: str) -> JournalDamagedError:
+    return JournalDamagedError(
+        f"the database {path} is damaged: {detail}",
+        hint=f"keep a copy of it, then save what is readable: sqlite3 {path} .recover | sqlite3 rescued.db",
+    )

@@ -1,0 +1,198 @@
+"""A mapping file as operators write it.
+
+Each field is declared here, once; the parser, `check` and the documentation read this declaration.
+What a file means when it runs is `rules`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from bridge.onesignal.platforms import PLATFORMS, Policy
+
+_DURATION = re.compile(r"(\d+)([smhd])")
+_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+TTL_MAX_MS = 2_419_200_000
+
+
+def duration_ms(value: object) -> int:
+    """`30s`, `10m`, `6h`, `2d` in milliseconds.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("a duration is a number and a unit: 30s, 10m, 6h, 2d")
+    return int(found[1]) * _UNIT_MS[found[2]]
+
+
+def _ttl_ms(value: object) -> int:
+    ms = duration_ms(value)
+    if ms > TTL_MAX_MS:
+        raise ValueError("OneSignal keeps a notification for 28 days at most: ttl: 28d")
+    return ms
+
+
+def _policy(value: object) -> object:
+    if isinstance(value, Policy):
+        return value
+    if value == "all":
+        return Policy(kind="all")
+    if isinstance(value, dict) and len(value) == 1:
+        (kind, names), *_ = value.items()
+        if kind in {"only", "exclude"} and isinstance(names, list) and names:
+            return Policy(kind=kind, names=frozenset(_known_platforms(names)))
+    raise ValueError("write `all`, `{only: [android, web]}` or `{exclude: [ios]}`")
+
+
+def _known_platforms(names: list[Any]) -> list[str]:
+    unknown = [str(name) for name in names if name not in PLATFORMS]
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: a platform is one of {', '.join(PLATFORMS)}")
+    return names
+
+
+def _texts(value: object) -> object:
+    """`"text"` is short for `{en: "text"}`."""
+    return {"en": value} if isinstance(value, str) else value
+
+
+def _rule_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", value):
+        raise ValueError("a rule's name is letters, digits, `-`, `_` and `.`, up to 100 of them")
+    return value
+
+
+def _paths(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Scalar = str | bool | int | float | None
+"""A literal, or a text with `{{ }}`; see "Values" in mappings/README.md."""
+Tree = Any
+"""Scalars in lists and objects, as deep as one likes."""
+DurationMs = Annotated[int, BeforeValidator(duration_ms)]
+Platforms = Annotated[Policy, BeforeValidator(_policy)]
+Texts = Annotated[dict[str, str], BeforeValidator(_texts), Field(min_length=1)]
+"""One text, or a text by language: `{en: …, de: …}`."""
+
+
+class _Declared(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, strict=True
+    )
+
+
+class Identity(_Declared):
+    """Who an event is about."""
+
+    #: One path, or a list of which the first present counts; read before the answer to Segment.
+    external_id: Annotated[tuple[str, ...], BeforeValidator(_paths), Field(strict=False)] = (
+        "{{ userId }}",
+    )
+    #: Events that have no external_id are skipped.
+    anonymous: Literal["skip"] = "skip"
+    #: What to do with a user that OneSignal does not have yet.
+    unknown: Literal["create", "skip"] = "create"
+
+
+class PushDefaults(_Declared):
+    """What holds for every push of this mapping."""
+
+    platforms: Platforms | None = None
+    #: Where links and pictures that come from an event may point: beginnings of addresses.
+    links: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+
+class Selection(_Declared):
+    """Fields of the event to copy as tags."""
+
+    include: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    rename: dict[str, str] = {}
+    prefix: str = ""
+
+
+class AudienceTags(_Declared):
+    """One tag an audience: `"true"` on entering, deleted on leaving."""
+
+    prefix: str = ""
+
+
+class TagsFrom(_Declared):
+    traits: Selection | None = None
+    properties: Selection | None = None
+    context: Selection | None = None
+    audience: AudienceTags | None = None
+
+
+class UpdateUser(_Declared):
+    """Write tags and properties of the event's user."""
+
+    tags: dict[str, Scalar] = {}
+    tags_from: TagsFrom = TagsFrom()
+    #: A locale is enough: `de-AT` becomes `de`.
+    language: Scalar = None
+    #: An IANA name, such as Europe/Vienna.
+    timezone: Scalar = None
+    #: Two letters, ISO 3166.
+    country: Scalar = None
+
+
+class SendNotification(_Declared):
+    """Send one push to the event's user."""
+
+    contents: Texts | None = None
+    headings: Texts | None = None
+    subtitle: Texts | None = None
+    #: An https address, for all platforms; or one for apps and one for browsers.
+    url: str | None = None
+    app_url: str | None = None
+    web_url: str | None = None
+    #: Every picture field of the platforms that the policy allows.
+    image: str | None = None
+    big_picture: str | None = None
+    huawei_big_picture: str | None = None
+    adm_big_picture: str | None = None
+    chrome_web_image: str | None = None
+    ios_attachments: dict[str, str] | None = None
+    template_id: str | None = None
+    custom_data: dict[str, Tree] | None = None
+    data: dict[str, Tree] | None = None
+    ttl: Annotated[int, BeforeValidator(_ttl_ms)] | None = None
+    #: Up to 64 characters; a later push with the same id replaces the earlier one.
+    collapse_id: str | None = None
+    priority: Literal[5, 10] | None = None
+    platforms: Platforms | None = None
+
+
+class Do(_Declared):
+    update_user: UpdateUser | None = None
+    send_notification: SendNotification | None = None
+
+
+class Rule(_Declared):
+    """What to do with an event, and when."""
+
+    name: Annotated[str, AfterValidator(_rule_name)]
+    when: str
+    do: Do
+    #: Too old to push after this; Segment itself retries for 4 hours.
+    max_age: DurationMs = 14_400_000
+    #: Whether events that Segment replays may push.
+    replays: bool = False
+    #: Whether events that come from OneSignal itself count.
+    echo: bool = False
+
+
+class Document(_Declared):
+    """One mapping file."""
+
+    version: Literal[1]
+    identity: Identity | None = None
+    push: PushDefaults | None = None
+    rules: Annotated[tuple[Rule, ...], Field(strict=False)] = ()
+    examples: list[dict[str, Any]] = []

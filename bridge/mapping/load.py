@@ -1,0 +1,287 @@
+"""From YAML to a mapping, with the line of everything that is wrong.
+
+A mapping is one file, or a folder's files in name order. Everything wrong is reported at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedBase
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from bridge.errors import ConfigurationError, Finding
+from bridge.mapping import document
+from bridge.mapping.rules import Mapping, Problem, Rule, Surroundings, compile_rule
+
+_IDENTITY = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The text of one file, and what it was called."""
+
+    name: str
+    text: str
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is known so far; every step adds findings and goes on."""
+
+    findings: list[Finding] = field(default_factory=list)
+    documents: list[tuple[Source, Any, document.Document]] = field(default_factory=list)
+
+    def report(
+        self, source: Source, tree: Any, path: Iterable[str | int], problem: Problem
+    ) -> None:
+        line, column = place(tree, (*path, *problem.path))
+        self.findings.append(
+            Finding(
+                code=problem.code,
+                message=problem.message,
+                level=problem.level,
+                file=source.name,
+                line=line,
+                column=column,
+                hint=problem.hint,
+            )
+        )
+
+
+def starter() -> Path:
+    """The mapping that runs when none is named: tags only."""
+    return preset("starter")
+
+
+def preset(name: str) -> Path:
+    """The file of a shipped mapping, in an installed wheel or a checkout."""
+    packaged = Path(str(files("bridge").joinpath("presets", f"{name}.yaml")))
+    return (
+        packaged if packaged.exists() else Path(__file__).parents[2] / "mappings" / f"{name}.yaml"
+    )
+
+
+def load_mapping(
+    path: Path, *, serves: Collection[str], tag_cap: int | None = None
+) -> tuple[Mapping, list[Finding]]:
+    """The mapping at `path`, and warnings about it.
+
+    Raises:
+        ConfigurationError: with every finding, warnings too.
+    """
+    return compile_mapping(_sources(path), serves=serves, tag_cap=tag_cap)
+
+
+def compile_mapping(
+    sources: list[Source], *, serves: Collection[str], tag_cap: int | None = None
+) -> tuple[Mapping, list[Finding]]:
+    """As `load_mapping`, from texts."""
+    reading = _Reading()
+    for source in sources:
+        _read(source, reading)
+    rules = _compile(reading, serves)
+    identity = _identity(reading)
+    if any(finding.is_error for finding in reading.findings):
+        raise ConfigurationError(reading.findings)
+    paths = tuple(tuple(text.split(".")) for text in _identity_paths(identity))
+    mapping = Mapping(
+        revision=_revision(sources),
+        rules=tuple(rules),
+        identity=paths,
+        unknown_user=identity.unknown,
+        tag_cap=tag_cap,
+        files=tuple(source.name for source in sources),
+        event_names=frozenset(name for rule in rules for name in rule.condition.event_names),
+    )
+    return mapping, reading.findings
+
+
+def _sources(path: Path) -> list[Source]:
+    if path.is_dir():
+        paths = sorted(p for p in path.iterdir() if p.suffix in {".yaml", ".yml"})
+        if not paths:
+            raise ConfigurationError([_unreadable(path, "it holds no .yaml file")])
+    else:
+        paths = [path]
+    try:
+        return [Source(name=str(p), text=p.read_text(encoding="utf-8")) for p in paths]
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigurationError([_unreadable(path, str(why))]) from None
+
+
+def _unreadable(path: Path, why: str) -> Finding:
+    return Finding(
+        code="mapping-unreadable",
+        message=f"the mapping {path} cannot be read: {why}",
+        hint="BRIDGE_MAPPINGS names a file or a folder of .yaml files",
+    )
+
+
+def _revision(sources: list[Source]) -> str:
+    text = "\x00".join(source.text for source in sources)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _read(source: Source, reading: _Reading) -> None:
+    yaml = YAML(typ="rt", pure=True)
+    yaml.version = (1, 2)
+    try:
+        tree = yaml.load(source.text)
+    except MarkedYAMLError as error:
+        reading.findings.append(_yaml_finding(source, error))
+        return
+    except (YAMLError, ValueError, RecursionError) as error:
+        reading.findings.append(
+            Finding(code="yaml-invalid", message=str(error).splitlines()[0], file=source.name)
+        )
+        return
+    _validate(source, tree, reading)
+
+
+def _yaml_finding(source: Source, error: MarkedYAMLError) -> Finding:
+    mark = error.problem_mark or error.context_mark
+    duplicate = type(error).__name__ == "DuplicateKeyError"
+    return Finding(
+        code="key-twice" if duplicate else "yaml-invalid",
+        message=str(error.problem or error.context or "this is not YAML").splitlines()[0],
+        file=source.name,
+        line=mark.line + 1 if mark else None,
+        column=mark.column + 1 if mark else None,
+        hint=None if duplicate else 'a text with `: `, ` #`, `{` or a leading quote needs "quotes"',
+    )
+
+
+def _validate(source: Source, tree: Any, reading: _Reading) -> None:
+    if tree is None or not isinstance(tree, dict):
+        found = Problem((), "not-a-mapping", "a mapping file begins with `version: 1`")
+        reading.report(source, tree, (), found)
+        return
+    try:
+        parsed = document.Document.model_validate(_plain(tree))
+    except ValidationError as error:
+        for one in error.errors():
+            reading.report(source, tree, (), _problem(one))
+        return
+    reading.documents.append((source, tree, parsed))
+
+
+def _plain(tree: Any) -> Any:
+    """Ruamel's nodes as the plain values they stand for."""
+    if isinstance(tree, dict):
+        return {key: _plain(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_plain(value) for value in tree]
+    for kind in (bool, int, float, str):
+        if isinstance(tree, kind):
+            return kind(tree)
+    return tree
+
+
+def _problem(error: Any) -> Problem:
+    path = tuple(part for part in error["loc"] if part != "[key]")
+    message = str(error["msg"]).removeprefix("Value error, ")
+    where = ".".join(str(part) for part in path) or "the file"
+    if error["type"] == "extra_forbidden":
+        return Problem(path, "unknown-field", f"`{where}` is not a field", _nearest(path))
+    if error["type"] == "missing":
+        return Problem(path[:-1], "field-missing", f"`{where}` is missing")
+    return Problem(path, "field-invalid", f"`{where}`: {message}")
+
+
+def _nearest(path: tuple[Any, ...]) -> str | None:
+    import difflib
+
+    names = {
+        name
+        for model in vars(document).values()
+        if isinstance(model, type) and issubclass(model, document._Declared)  # noqa: SLF001 — the declarations' own base
+        for name in model.model_fields
+    }
+    near = difflib.get_close_matches(str(path[-1]), sorted(names), n=1)
+    return f"did you mean `{near[0]}`?" if near else "mappings/README.md lists every field"
+
+
+def place(tree: Any, path: Iterable[str | int]) -> tuple[int | None, int | None]:
+    """Line and column, from 1, of the deepest part of `path` that the file has."""
+    found: tuple[int, int] | None = None
+    for part in path:
+        if not isinstance(tree, CommentedBase):
+            break
+        try:
+            lc = tree.lc
+            found = lc.item(part) if isinstance(part, int) else lc.key(part)
+            tree = tree[part]  # type: ignore[index]  # a list or a dict of ruamel's
+        except (KeyError, IndexError, TypeError, AttributeError):
+            break
+    return (found[0] + 1, found[1] + 1) if found else (1, 1)
+
+
+def _compile(reading: _Reading, serves: Collection[str]) -> list[Rule]:
+    defaults = _only(reading, "push") or document.PushDefaults()
+    around = Surroundings(defaults=defaults, serves=serves)
+    rules: list[Rule] = []
+    named: dict[str, str] = {}
+    for source, tree, parsed in reading.documents:
+        for number, rule in enumerate(parsed.rules):
+            at = ("rules", number)
+            if rule.name in named:
+                reading.report(source, tree, at, _named_twice(rule.name, named[rule.name]))
+            named.setdefault(rule.name, source.name)
+            compiled, problems = compile_rule(rule, around)
+            for problem in problems:
+                reading.report(source, tree, at, problem)
+            if compiled is not None:
+                rules.append(compiled)
+    return rules
+
+
+def _named_twice(name: str, where: str) -> Problem:
+    return Problem(
+        ("name",),
+        "rule-twice",
+        f"there is another rule {name}, in {where}",
+        "a rule's name is part of what makes its pushes unique; give each its own",
+    )
+
+
+def _only(reading: _Reading, section: str) -> Any:
+    """A section that one of the files may have."""
+    found = [
+        (source, tree, parsed)
+        for source, tree, parsed in reading.documents
+        if getattr(parsed, section) is not None
+    ]
+    for source, tree, _ in found[1:]:
+        message = f"`{section}` is also in {found[0][0].name}"
+        reading.report(source, tree, (section,), Problem((), "section-twice", message, "keep one"))
+    return getattr(found[0][2], section) if found else None
+
+
+def _identity(reading: _Reading) -> document.Identity:
+    identity: document.Identity = _only(reading, "identity") or document.Identity()
+    for text in identity.external_id:
+        if _IDENTITY.fullmatch(text) is None:
+            source, tree, _ = next(one for one in reading.documents if one[2].identity is not None)
+            problem = Problem(
+                (),
+                "identity-not-a-path",
+                f"identity.external_id: {text} is not a path",
+                'write "{{ userId }}", or a list of paths; it is read before anything else, so no filters',
+            )
+            reading.report(source, tree, ("identity", "external_id"), problem)
+    return identity
+
+
+def _identity_paths(identity: document.Identity) -> list[str]:
+    found = (_IDENTITY.fullmatch(text) for text in identity.external_id)
+    return [match[1] for match in found if match is not None]

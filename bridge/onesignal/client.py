@@ -1,0 +1,114 @@
+"""The only module that talks to OneSignal, and the only one that opens connections.
+
+It sends bytes and returns what came back; what that means is `verdict`'s to say. httpx is the API,
+aiohttp the pool below it (httpx's own reaches 600 requests a second here, aiohttp's 4,000).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from bridge.onesignal.verdict import Answer, NoAnswer
+
+DEADLINE_SECONDS = 100.0
+"""OneSignal answers within this, or not at all (reference/rate-limits, "Timeouts")."""
+CONNECT_SECONDS = 10.0
+ANSWER_LIMIT = 1_000_000
+"""Bytes of an answer that are read; the rest is dropped and the answer is not JSON."""
+CONNECTIONS = 128
+
+_LEGACY_KEY = re.compile(r"[A-Za-z0-9+/=]{48}")
+
+
+def authorization(api_key: str) -> str:
+    """The header's value: `Key` for the user model's keys, `Basic` for the 48 characters of old ones."""
+    scheme = "Basic" if _LEGACY_KEY.fullmatch(api_key) else "Key"
+    return f"{scheme} {api_key}"
+
+
+class OneSignal:
+    """One app at OneSignal, ready to be asked."""
+
+    def __init__(
+        self, *, url: str, api_key: str, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=url.rstrip("/"),
+            transport=transport or _fast_transport(),
+            timeout=httpx.Timeout(DEADLINE_SECONDS, connect=CONNECT_SECONDS),
+            headers={
+                "authorization": authorization(api_key),
+                "content-type": "application/json; charset=utf-8",
+                "accept": "application/json",
+                "accept-encoding": "identity",
+            },
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._http.aclose()
+
+    async def perform(self, method: str, path: str, body: bytes) -> Answer | NoAnswer:
+        """Send one request; every way to fail is a value."""
+        request = self._http.build_request(method, path, content=body)
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                return await self._exchange(request)
+        except TimeoutError:
+            return NoAnswer(reason="timeout")
+        except httpx.TransportError as error:
+            return NoAnswer(reason=_reason(error), sent=not _never_connected(error))
+
+    async def _exchange(self, request: httpx.Request) -> Answer:
+        response = await self._http.send(request, stream=True)
+        try:
+            body = await _read(response)
+        finally:
+            await response.aclose()
+        return Answer(status=response.status_code, headers=response.headers, body=body)
+
+
+def _fast_transport() -> httpx.AsyncBaseTransport:
+    limits = httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=60)
+    return AiohttpTransport(limits=limits)
+
+
+async def _read(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > ANSWER_LIMIT:
+            break
+    return bytes(body)
+
+
+def _never_connected(error: httpx.TransportError) -> bool:
+    # The transport below reports a server that hung up as a connect timeout; its cause tells which.
+    cause = error.__cause__
+    if isinstance(cause, aiohttp.ClientError):
+        return isinstance(cause, aiohttp.ClientConnectorError)
+    return isinstance(error, httpx.ConnectError)
+
+
+def _reason(error: httpx.TransportError) -> str:
+    if _never_connected(error):
+        return "connect_failed"
+    if isinstance(error, httpx.TimeoutException) and not isinstance(
+        error.__cause__, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError
+    ):
+        return "timeout"
+    return "connection_lost"

@@ -1,0 +1,99 @@
+"""What the bridge can ask of OneSignal, as values.
+
+An operation is what a rule of a mapping means for one event. *Updates* may run again without harm;
+*sends* may not, so they carry a key and are written to the journal before the first attempt.
+How each becomes a request is `user_model` (and, for older apps, `legacy`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import JsonValue
+
+NAMESPACE = uuid.UUID("5b1f4a52-6a53-5f0e-9d0a-3f4b8f1a7c20")
+"""Of every idempotency key that we make; changing it would send everything again."""
+
+_BLOCKED_EXTERNAL_IDS = frozenset(
+    {"1", "0", "-1", "na", "nan", "null", "none", "undefined"}
+    | {"00000000-0000-0000-0000-000000000000"}
+)
+
+
+def is_blocked_external_id(external_id: str) -> bool:
+    """OneSignal refuses some ids, or makes an orphan of them without an error.
+
+    Source: OneSignal-Flutter-SDK issue 775, OneSignal-Android-SDK issue 2514.
+    """
+    return external_id.strip().lower() in _BLOCKED_EXTERNAL_IDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """One person (or device): an alias label with its id, or a subscription id."""
+
+    label: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.label}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateUser:
+    """Tags and properties of one user; a tag of "" is deleted (onesignal.com, "Tags")."""
+
+    rules: tuple[str, ...]
+    to: Recipient
+    tags: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, JsonValue] = field(default_factory=dict)
+
+    name = "update_user"
+
+    @property
+    def size(self) -> int:
+        """Property updates in the sense of OneSignal's limit of 100 per request."""
+        return len(self.tags) + len(self.properties)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendNotification:
+    """One push to one recipient.
+
+    `body` is what every recipient shares, in the field names of the create-notification API,
+    without recipient, app or key; `flags` the platform allow-list.
+    """
+
+    rule: str
+    to: Recipient
+    body: dict[str, JsonValue]
+    flags: dict[str, bool]
+    max_age_ms: int | None
+
+    name = "send_notification"
+
+
+Operation = UpdateUser | SendNotification
+
+Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
+EndpointClass = Literal["write", "send", "view", "event"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request to OneSignal, and the limit it counts against."""
+
+    method: Method
+    path: str
+    body: dict[str, JsonValue]
+    endpoint_class: EndpointClass
+
+
+def send_key(*, app: str, rule: str, message_id: str, recipient: Recipient, generation: int) -> str:
+    """The idempotency key of a send: the same for the same push, whatever happens to us meanwhile."""
+    parts = (app, rule, message_id, str(recipient), str(generation))
+    # "|" separates, so inside a part it is escaped: no two sends can spell the same name.
+    name = "|".join(part.replace("%", "%25").replace("|", "%7C") for part in parts)
+    return str(uuid.uuid5(NAMESPACE, name))

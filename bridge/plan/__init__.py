@@ -1,0 +1,96 @@
+"""One event and a mapping: the operations to perform, and what is left undone and why. Pure.
+
+The whole of it is decided here, and decided again whenever the chain of the event's user comes to
+the event: nothing is stored but what a send persists. `triage` is the first half, done before
+Segment gets its answer: an event that nothing can use is ended there and then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bridge.mapping.rules import Mapping, Rule
+from bridge.onesignal.operations import (
+    Operation,
+    Recipient,
+    SendNotification,
+    UpdateUser,
+    is_blocked_external_id,
+)
+from bridge.onesignal.user_model import PROPERTIES_PER_REQUEST
+from bridge.plan.sends import plan_send
+from bridge.plan.updates import plan_update
+from bridge.plan.values import Draft, Note, Plan, Skip, Triage
+from bridge.segment.events import Event, is_onesignal_echo, routed_away
+
+__all__ = ["Note", "Plan", "Skip", "Triage", "plan", "triage"]
+
+
+def triage(event: Event, mapping: Mapping) -> Triage:
+    """Which rules an event meets, or the one reason why none can act."""
+    external_id = mapping.external_id(event.fields)
+    if routed_away(event):
+        return Triage(external_id=external_id, skip=Skip(reason="integration_disabled"))
+    rules = tuple(rule for rule in mapping.rules if rule.condition(event.fields))
+    if not rules:
+        return Triage(external_id=external_id, skip=Skip(reason="no_rule"))
+    if is_onesignal_echo(event):
+        rules = tuple(rule for rule in rules if rule.echo)
+        if not rules:
+            return Triage(external_id=external_id, skip=Skip(reason="onesignal_echo"))
+    if external_id is None:
+        return Triage(external_id=None, rules=rules, skip=Skip(reason="no_external_id"))
+    if is_blocked_external_id(external_id):
+        return Triage(external_id=None, rules=rules, skip=Skip(reason="blocked_external_id"))
+    return Triage(external_id=external_id, rules=rules)
+
+
+def plan(event: Event, mapping: Mapping) -> Plan:
+    """Everything that an event means: updates of its user first, then sends."""
+    triaged = triage(event, mapping)
+    if triaged.skip is not None or triaged.external_id is None:
+        return Plan(skips=(triaged.skip,) if triaged.skip else ())
+    to = Recipient(label="external_id", id=triaged.external_id)
+    results = [_plan_rule(rule, event, to, mapping) for rule in triaged.rules]
+    found = [one for result in results for one in result]
+    updates = [one for one in found if isinstance(one, UpdateUser)]
+    return Plan(
+        operations=(
+            *_fold(updates),
+            *(one for one in found if isinstance(one, SendNotification)),
+        ),
+        skips=tuple(one for one in found if isinstance(one, Skip)),
+        notes=tuple(one for one in found if isinstance(one, Note)),
+    )
+
+
+def _plan_rule(
+    rule: Rule, event: Event, to: Recipient, mapping: Mapping
+) -> list[Operation | Skip | Note]:
+    found: list[Operation | Skip | Note] = []
+    if rule.update is not None:
+        draft = Draft(rule.name, UpdateUser.name, event.fields)
+        found.append(plan_update(rule.update, draft, to, mapping.tag_cap))
+        found += draft.notes
+    if rule.push is not None:
+        draft = Draft(rule.name, SendNotification.name, event.fields)
+        found.append(plan_send(rule, rule.push, draft, event, to))
+        found += draft.notes
+    return found
+
+
+def _fold(updates: list[UpdateUser]) -> Iterator[UpdateUser]:
+    """Updates of one event as few requests: the later rule wins, 100 properties in each."""
+    tags: dict[str, str] = {}
+    properties: dict[str, Any] = {}
+    for update in updates:
+        tags |= update.tags
+        properties |= update.properties
+    rules = tuple(update.rules[0] for update in updates)
+    pairs = list(tags.items())
+    room = PROPERTIES_PER_REQUEST - len(properties)
+    while pairs or properties:
+        now, pairs = pairs[:room], pairs[room:]
+        yield UpdateUser(rules=rules, to=updates[0].to, tags=dict(now), properties=properties)
+        properties, room = {}, PROPERTIES_PER_REQUEST

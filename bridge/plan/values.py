@@ -1,0 +1,77 @@
+"""What planning decides, as values: operations, skips with their reasons, notes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge.mapping.expression import Missing, Refused
+from bridge.mapping.rules import Rule
+from bridge.onesignal.operations import Operation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """An operation that will not happen; rule and operation are "" for the event as a whole."""
+
+    reason: str
+    rule: str = ""
+    operation: str = ""
+    detail: str | None = None
+
+    def __str__(self) -> str:
+        return self.reason if self.detail is None else f"{self.reason}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A field or a tag that was left out of an operation that does happen."""
+
+    rule: str
+    operation: str
+    field: str
+    reason: str
+    detail: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}" + (f" ({self.detail})" if self.detail else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Triage:
+    """Whom an event is about and which rules it meets, or why nothing will come of it."""
+
+    external_id: str | None
+    rules: tuple[Rule, ...] = ()
+    skip: Skip | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    operations: tuple[Operation, ...] = ()
+    skips: tuple[Skip, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(slots=True)
+class Draft:
+    """What one rule adds; notes and skips gather while values are resolved."""
+
+    rule: str
+    operation: str
+    fields: dict[str, Any]
+    notes: list[Note] = field(default_factory=list)
+
+    def leave_out(self, name: str, reason: str, detail: str | None = None) -> None:
+        self.notes.append(
+            Note(rule=self.rule, operation=self.operation, field=name, reason=reason, detail=detail)
+        )
+
+
+def why(found: Any) -> tuple[str, str | None]:
+    """Reason and detail of a value that could not be had."""
+    if isinstance(found, Missing):
+        return "missing", found.path
+    if isinstance(found, Refused):
+        return found.reason, found.path
+    return "not_usable", None

@@ -1,0 +1,1 @@
+"""HTTP in: verify, journal, answer; nothing else happens before the 200."""

@@ -1,0 +1,114 @@
+"""From the elements of a request to journal entries: what each is, and whether anything needs it.
+
+Pure. An event that nothing can use ends here, without becoming work; one that is not an event at
+all is kept as dead, so that a person can see what was sent.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from bridge.journal.records import End, Entry
+from bridge.mapping.rules import Mapping
+from bridge.plan import Triage, triage
+from bridge.segment.body import Element
+from bridge.segment.events import Event, Unusable, rank_of, read_event
+
+_NAME_LENGTH = 200
+
+
+class Hashing(Protocol):
+    """The two hashes of the journal that an entry needs."""
+
+    def user_hash(self, app: str, external_id: str) -> int: ...
+
+    def dedupe_key(self, source: str, message_id: str) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRoute:
+    """What is known of a source: its name, the app it goes to, how it is treated."""
+
+    name: str
+    app: str
+    bulk: bool = False
+    keep_unmatched: bool = False
+
+
+@dataclass(slots=True)
+class Accepted:
+    """The entries of one request, and what its answer will say beside their number."""
+
+    entries: list[Entry] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    note: str | None = None
+
+
+def accept(
+    elements: list[Element], source: SourceRoute, mapping: Mapping, hashing: Hashing, *, now_ms: int
+) -> Accepted:
+    """Everything to be written for one request."""
+    accepted = Accepted()
+    for index, element in enumerate(elements):
+        event = read_event(element.value, raw=element.raw, source=source.name, received_ms=now_ms)
+        if isinstance(event, Unusable):
+            accepted.entries.append(_unusable(event, element, source, now_ms))
+            accepted.rejected.append({"index": index, "code": event.code, "message": event.message})
+            continue
+        triaged = triage(event, mapping)
+        accepted.entries.append(_entry(event, triaged, element.raw, source, hashing))
+        if len(elements) == 1:
+            accepted.note = _note(event, triaged, mapping)
+    return accepted
+
+
+def _entry(
+    event: Event, triaged: Triage, raw: bytes, source: SourceRoute, hashing: Hashing
+) -> Entry:
+    skip = triaged.skip
+    name = event.name
+    return Entry(
+        source.name,
+        event.message_id,
+        None if event.is_test else hashing.dedupe_key(source.name, event.message_id),
+        event.type[:_NAME_LENGTH],
+        name[:_NAME_LENGTH] if name else None,
+        hashing.user_hash(source.app, triaged.external_id) if triaged.external_id else 0,
+        event.received_ms,
+        event.event_ms,
+        raw if skip is None or source.keep_unmatched else None,
+        rank_of(event, now_ms=event.received_ms, source_is_bulk=source.bulk)
+        if skip is None
+        else None,
+        None if skip is None else End("", "", "skipped", skip.reason, skip.detail),
+    )
+
+
+def _unusable(unusable: Unusable, element: Element, source: SourceRoute, now_ms: int) -> Entry:
+    return Entry(
+        source=source.name,
+        message_id="",
+        dedupe_key=None,
+        type="",
+        name=None,
+        user_hash=0,
+        received_ms=now_ms,
+        event_ms=now_ms,
+        payload=element.raw,
+        rank=None,
+        ended=End("", "", "dead", unusable.code.replace("-", "_"), unusable.message),
+    )
+
+
+def _note(event: Event, triaged: Triage, mapping: Mapping) -> str:
+    """What a person who tries one event wants to know; names rules, never a value of the event."""
+    if triaged.skip is None:
+        return f"rules that may act: {', '.join(rule.name for rule in triaged.rules)}"
+    if triaged.skip.reason != "no_rule":
+        return f"skipped: {triaged.skip.reason}"
+    near = difflib.get_close_matches(event.name or "", sorted(mapping.event_names), n=1)
+    if near and near[0] != event.name:
+        return f"no rule wants this event; the nearest event name in the mapping is {near[0]}"
+    return "no rule wants this event"

@@ -1,0 +1,68 @@
+"""`/livez`, `/readyz`, `/metrics`: is it alive, can it accept, what has it done.
+
+OneSignal being down is not unready: events are kept, and that is what being ready means here.
+"""
+
+from __future__ import annotations
+
+import hmac
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import generate_latest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from bridge.clock import Clock
+from bridge.journal import Journal
+from bridge.telemetry import Metrics
+
+
+@dataclass(slots=True, kw_only=True)
+class Health:
+    journal: Journal
+    clock: Clock
+    metrics: Metrics
+    folder: Path
+    metrics_token: bytes | None
+    #: Why the bridge takes nothing new; None while it does.
+    unready: Callable[[], str | None]
+    #: Seconds that each gate is certainly held for, by its name.
+    gates: Callable[[], dict[str, float]]
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/livez", self._livez),
+            Route("/readyz", self._readyz),
+            Route("/metrics", self._metrics),
+        ]
+
+    async def _livez(self, _: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def _readyz(self, _: Request) -> Response:
+        reason = self.unready()
+        if reason is not None:
+            return PlainTextResponse(f"{reason}\n", status_code=503)
+        return PlainTextResponse("ok\n")
+
+    async def _metrics(self, request: Request) -> Response:
+        if self.metrics_token is not None:
+            offered = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+            if not hmac.compare_digest(offered.encode("latin-1", "replace"), self.metrics_token):
+                return PlainTextResponse("the metrics token is missing or wrong\n", status_code=401)
+        await self._look()
+        return Response(generate_latest(self.metrics.registry), media_type="text/plain")
+
+    async def _look(self) -> None:
+        counts = await self.journal.counts()
+        metrics = self.metrics
+        metrics.pending.set(counts.pending)
+        age = 0 if counts.oldest_ms is None else self.clock.now_ms() - counts.oldest_ms
+        metrics.oldest_pending.set(max(0, age) / 1000)
+        metrics.disk_free.set(shutil.disk_usage(self.folder).free)
+        for name, seconds in self.gates().items():
+            metrics.gate_blocked.labels(name).set(seconds)

@@ -1,0 +1,78 @@
+"""What the bridge tells the outside: logs and metrics, in the same words.
+
+A log line is an event in the past tense with fields (`call.failed`, `reason=http_500`), and a
+quiet minute has none. No secret, user id or trait value is ever a field or a label: people are
+named by the hash of their id, requests by their messageId and rule.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Literal
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_SLOW = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800, 7200, 14400)
+
+
+def log(name: str = "bridge") -> structlog.typing.FilteringBoundLogger:
+    """Where to say that something happened."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
+    return logger
+
+
+def configure_logs(style: Literal["auto", "json", "pretty"], *, level: int = logging.INFO) -> None:
+    """Send logs to standard error: one JSON object a line, or pretty on a terminal."""
+    pretty = style == "pretty" or (style == "auto" and sys.stderr.isatty())
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+class Metrics:
+    """Every metric there is; counters are moved where things happen, gauges read at a scrape."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        counter, histogram = self._counter, self._histogram
+        self.accept = counter("accept", "Requests of Segment's, by answer", "result")
+        self.accept_seconds = histogram("accept_seconds", "From a request to its answer", _FAST)
+        self.events = counter("events", "Events accepted, by source and rank", "source", "rank")
+        self.dedupe_hits = counter("dedupe_hits", "Events that were heard before")
+        self.refused = counter("refused", "Requests and elements refused", "source", "reason")
+        self.calls = counter("calls", "Calls to OneSignal", "class", "http")
+        self.call_seconds = histogram("call_seconds", "A call to OneSignal", _SLOW, "class")
+        self.operations = counter(
+            "rule_events", "Operations that ended", "rule", "outcome", "reason"
+        )
+        self.e2e_seconds = histogram("e2e_seconds", "From receiving an event to its end", _SLOW)
+        self.dead = counter("dead", "Operations that died", "reason")
+        self.gate_blocked = self._gauge("gate_blocked_seconds", "Until a gate opens", "class")
+        self.pending = self._gauge("pending", "Events with something left to do")
+        self.oldest_pending = self._gauge("oldest_pending_seconds", "Age of the oldest of them")
+        self.disk_free = self._gauge("disk_free_bytes", "Left beside the database")
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"bridge_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"bridge_{name}", text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        return Histogram(f"bridge_{name}", text, labels, buckets=buckets, registry=self.registry)

@@ -1,0 +1,157 @@
+"""A whole bridge in one process, beside a sandbox, with time under the test's control.
+
+`Rig` posts webhooks as Segment does and lets the bridge work until nothing more happens without
+time passing; then it moves the clock to the next moment that anybody waits for. Nothing sleeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+from pydantic import SecretStr
+from starlette.applications import Starlette
+
+from bridge.app import Bridge, running
+from bridge.clock import ManualClock
+from bridge.mapping.load import Source, compile_mapping
+from bridge.mapping.rules import Mapping
+from bridge.sandbox import Limits, Sandbox, create_sandbox
+from bridge.settings import Settings
+
+SECRET = "abc123"
+APP_ID = "8a1b3c4d-0000-4000-8000-000000000001"
+
+
+def mapping_of(text: str, serves: tuple[str, ...] = ("android", "web")) -> Mapping:
+    """The mapping that a YAML text is."""
+    return compile_mapping([Source(name="test.yaml", text=text)], serves=serves)[0]
+
+
+def settings_of(database: Path, **more: Any) -> Settings:
+    values: dict[str, Any] = {
+        "database_url": f"sqlite:///{database}",
+        "segment_secrets": (SecretStr(SECRET),),
+        "onesignal_app_id": APP_ID,
+        "onesignal_api_key": (SecretStr("os_v2_app_test"),),
+        "onesignal_url": "http://onesignal.test",
+    }
+    return Settings(**(values | more))
+
+
+def signature(raw: bytes, secret: str = SECRET) -> str:
+    return hmac.new(secret.encode(), raw, "sha1").hexdigest()
+
+
+def signed(body: Any, secret: str = SECRET) -> tuple[bytes, dict[str, str]]:
+    """A webhook's body and headers; of a batch Segment signs the first event only."""
+    raw = orjson.dumps(body)
+    covered = orjson.dumps(body[0]) if isinstance(body, list) and body else raw
+    return raw, {"x-signature": signature(covered, secret), "content-type": "application/json"}
+
+
+class Rig:
+    """A running bridge and everything around it."""
+
+    def __init__(self, bridge: Bridge, sandbox: Sandbox, clock: ManualClock) -> None:
+        self.bridge = bridge
+        self.sandbox = sandbox
+        self.clock = clock
+        self.http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(bridge.app), base_url="http://bridge.test"
+        )
+
+    async def post(self, body: Any, path: str = "/v1/segment/default") -> dict[str, Any]:
+        """Post a signed webhook; the answer, which must be 200."""
+        raw, headers = signed(body)
+        answer = await self.http.post(path, content=raw, headers=headers)
+        assert answer.status_code == 200, answer.text
+        result: dict[str, Any] = answer.json()
+        return result
+
+    async def still(self) -> None:
+        """Let everything happen that happens without time passing."""
+        quiet = 0
+        before: object = None
+        while quiet < 8:
+            # Each of these goes through the reader's thread and the loop, as all work does.
+            await self.bridge.journal.counts()
+            await self.bridge.journal.append([])
+            after = (repr(self.bridge.lanes), repr(self.clock), len(self.sandbox.calls))
+            quiet, before = (quiet + 1, after) if after == before else (0, after)
+
+    async def settle(self, *, within: float = 3600.0) -> None:
+        """Let work go on until nothing is pending, moving time whenever everybody waits for it.
+
+        Raises:
+            AssertionError: something is still pending after so many seconds of the clock.
+        """
+        deadline = self.clock.monotonic() + within
+        while True:
+            await self.still()
+            if (await self.bridge.journal.counts()).pending == 0:
+                return
+            wake = self.clock.next_wake
+            assert wake is not None, f"pending, and nobody waits for anything: {self.bridge!r}"
+            assert self.clock.monotonic() + wake <= deadline, f"still pending: {self.bridge!r}"
+            self.clock.advance(wake)
+
+    async def outcomes(self) -> list[tuple[int, str, str, str, str | None]]:
+        """Every end there is: seq, rule, operation, status, reason."""
+        sql = (
+            "SELECT seq, rule, operation, status, reason FROM outcome ORDER BY seq, rule, operation"
+        )
+        return await self.bridge.journal._read(
+            lambda connection: connection.execute(sql).fetchall()
+        )
+
+
+@asynccontextmanager
+async def rig(
+    folder: Path,
+    mapping: str,
+    *,
+    clock: ManualClock | None = None,
+    onesignal: Starlette | None = None,
+    limits: Limits | None = None,
+    **settings: Any,
+) -> AsyncIterator[Rig]:
+    """A bridge on `folder`/bridge.db with this mapping, before an app of `create_sandbox`'s (a new one, or yours)."""
+    clock = clock or ManualClock()
+    app = onesignal or create_sandbox(clock=clock, limits=limits or Limits())
+    configured = settings_of(folder / "bridge.db", **settings)
+    compiled = mapping_of(mapping, configured.onesignal_platforms)
+    transport = httpx.ASGITransport(app)
+    async with running(configured, compiled, clock=clock, transport=transport) as bridge:
+        made = Rig(bridge, app.state.sandbox, clock)
+        yield made
+        await made.http.aclose()
+    await asyncio.sleep(0)  # noqa: TID251 — lets the transports' last callbacks run, without waiting
+
+
+def track(
+    event: str, user: str = "u1", message_id: str | None = None, **more: Any
+) -> dict[str, Any]:
+    """A track call; `properties` and everything else as keywords."""
+    return {
+        "type": "track",
+        "event": event,
+        "userId": user,
+        "messageId": message_id or f"m-{event}-{user}",
+        **more,
+    }
+
+
+def identify(user: str = "u1", message_id: str | None = None, **traits: Any) -> dict[str, Any]:
+    return {
+        "type": "identify",
+        "userId": user,
+        "messageId": message_id or f"m-identify-{user}",
+        "traits": traits,
+    }
