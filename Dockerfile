@@ -28,13 +28,15 @@ RUN useradd --uid 10001 --user-group --no-log-init --no-create-home --shell /usr
 ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     BRIDGE_HOST=0.0.0.0 \
-    BRIDGE_DATABASE_URL=sqlite:////data/bridge.db
+    BRIDGE_DATABASE_URL=sqlite:////data/bridge.db \
+    BRIDGE_EPHEMERAL=no
 USER 10001:10001
 VOLUME /data
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-# Asks itself directly: a proxy in the environment is for OneSignal, not for this.
-HEALTHCHECK --interval=2s --timeout=2s --start-period=10s --retries=5 \
+# Asks itself directly: a proxy in the environment is for OneSignal, not for this. The first check
+# comes after one interval; with a start period, Docker would put it off to the fifth second.
+HEALTHCHECK --interval=3s --timeout=2s --retries=10 \
     CMD ["python3", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('BRIDGE_PORT', 8080)), timeout=1.5); c.request('GET', '/livez'); sys.exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["segment-bridge"]
 CMD ["serve"]

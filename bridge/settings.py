@@ -79,8 +79,9 @@ class Settings(BaseModel):
     #: Days that the payload of an event which no rule wants is kept; 0: not at all.
     keep_unmatched: int = Field(default=0, ge=0)
     log_format: Literal["auto", "json", "pretty"] = "auto"
-    #: `yes` lets the image run without a volume, and lose everything with the container.
-    ephemeral: Literal["yes", "no"] = "no"
+    #: The image says `no`: it does not start unless the database is on a volume. `yes` lets it lose
+    #: everything with the container; unset, nothing is asked.
+    ephemeral: Literal["yes", "no"] | None = None
 
     @field_validator("segment_secrets", "onesignal_api_key", "onesignal_platforms", mode="before")
     @classmethod

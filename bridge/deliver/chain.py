@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from bridge.deliver.attempts import Ended, Send, Update, Wait
+from bridge.deliver.keys import key_of
 from bridge.deliver.means import Means
 from bridge.journal.records import (
     Death,
@@ -22,13 +23,11 @@ from bridge.journal.records import (
     Waiting,
     operation_name,
 )
-from bridge.onesignal.operations import Operation, SendNotification, UpdateUser, send_key
-from bridge.onesignal.user_model import notification_body
+from bridge.onesignal.operations import Operation, SendNotification, UpdateUser
+from bridge.onesignal.user_model import NOTIFICATIONS_PATH, notification_body
 from bridge.plan import Plan, plan
 from bridge.segment.events import Event, Unusable, read_event
 from bridge.telemetry import log
-
-NOTIFICATIONS = "/notifications"
 
 
 @dataclass(slots=True)
@@ -129,10 +128,11 @@ class Chain:
 
     def _write(self, row: Waiting, push: SendNotification, expires_ms: int | None) -> NewSend:
         app = self.means.destination
-        key = send_key(
+        key = key_of(
             app=app.name,
             rule=push.rule,
             message_id=row.message_id,
+            seq=row.seq,
             recipient=push.to,
             generation=0,
         )
@@ -149,7 +149,7 @@ class Chain:
             revision=self.means.mapping().revision,
             expires_ms=expires_ms,
             method="POST",
-            path=NOTIFICATIONS,
+            path=NOTIFICATIONS_PATH,
             body=notification_body(push, app_id=app.app_id, key=key, recipients=[push.to]),
             created_ms=self.means.clock.now_ms(),
         )

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import orjson
 
+from bridge.deliver.keys import key_of
 from bridge.journal import Journal
 from bridge.journal.records import Dead, NewSend, Replayed, Send
-from bridge.onesignal.operations import Recipient, send_key
-
-NOTIFICATIONS = "/notifications"
+from bridge.onesignal.operations import Recipient
+from bridge.onesignal.user_model import NOTIFICATIONS_PATH
 
 
 async def replay(journal: Journal, dead_id: int, *, now_ms: int) -> tuple[Replayed, Dead | None]:
@@ -35,10 +35,11 @@ def send_again(dead: Dead, send: Send, *, now_ms: int) -> NewSend:
     body = dead.request or b"{}"
     key = send.key
     if not dead.uncertain:
-        key = send_key(
+        key = key_of(
             app=send.app,
             rule=send.rule,
             message_id=dead.message_id,
+            seq=dead.seq,
             recipient=Recipient(label=send.label, id=send.recipient),
             generation=generation,
         )
@@ -57,7 +58,7 @@ def send_again(dead: Dead, send: Send, *, now_ms: int) -> NewSend:
         # What a person replays is not too old.
         expires_ms=None,
         method="POST",
-        path=NOTIFICATIONS,
+        path=NOTIFICATIONS_PATH,
         body=body,
         created_ms=now_ms,
     )

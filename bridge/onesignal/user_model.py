@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from bridge.onesignal.operations import Recipient, Request, SendNotification, UpdateUser
 
+NOTIFICATIONS_PATH = "/notifications"
 PROPERTIES_PER_REQUEST = 100
 """Property updates in one request (documentation.onesignal.com/reference/rate-limits)."""
 

@@ -108,6 +108,11 @@ class Event:
         )
 
 
+def is_test_message(message_id: str) -> bool:
+    """Whether Segment's event tester made this id; it uses the same one again."""
+    return message_id.startswith(_TEST_PREFIX)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unusable:
     """Why an element is not an event; it is kept as dead under this code."""
@@ -169,7 +174,7 @@ def read_event(
         min(at, received_ms + CLOCK_TOLERANCE_MS) if at else received_ms,
         received_ms,
         source,
-        message_id.startswith(_TEST_PREFIX),
+        is_test_message(message_id),
         sent,
         reverse_etl,
     )

@@ -130,11 +130,14 @@ async def test_a_subscription_for_an_unknown_user_answers_404(client: httpx.Asyn
 async def test_the_21st_subscription_answers_409(
     client: httpx.AsyncClient, sandbox: Sandbox
 ) -> None:
-    for _ in range(20):
+    for _ in range(19):
         sandbox.add_device("ada", "android", app_id=APP)
+    another = {"subscription": {**ANDROID, "token": "t2"}}
 
-    answer = await client.post(f"{ADA}/subscriptions", json={"subscription": ANDROID})
+    last = await client.post(f"{ADA}/subscriptions", json={"subscription": ANDROID})
+    answer = await client.post(f"{ADA}/subscriptions", json=another)
 
+    assert last.status_code == 201
     assert answer.status_code == 409
     assert answer.json()["errors"][0]["code"] == "subscription-1"
     assert len(sandbox.subscriptions) == 20

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from hypothesis import given, strategies as st
 
-from bridge.sandbox import Sandbox
+from bridge.sandbox import Behaviour, Sandbox
 from bridge.sandbox.properties import MAX_PROPERTIES, RESERVED_TAGS
 from bridge.sandbox.world import merged_tags
 
@@ -120,6 +120,19 @@ async def test_a_capped_app_refuses_the_update_that_goes_over_the_cap(
     assert "maximum of 2 tags" in over.json()["errors"][0]["title"]
     assert swapped.status_code == 202
     assert stored(sandbox) == {"b": "1", "c": "1"}
+
+
+async def test_tags_that_do_not_show_yet_count_against_the_cap(
+    ada: None, client: httpx.AsyncClient, sandbox: Sandbox
+) -> None:
+    sandbox.app(APP).tag_cap = 1
+    sandbox.behaviour = Behaviour(update_delay_seconds=60)
+
+    first = await put(client, {"a": "1"})
+    second = await put(client, {"b": "1"})
+
+    assert (first.status_code, second.status_code) == (202, 400)
+    assert stored(sandbox) == {}
 
 
 async def test_a_user_over_a_lowered_cap_can_only_shrink_below_it(
