@@ -36,6 +36,7 @@ SOURCE = APP = "default"
 WRITES_PER_SECOND = 1000
 """Users and subscriptions, for each app (reference/rate-limits)."""
 BODIES_IN_MEMORY = 64_000_000
+WEBHOOK_PATHS = ("", "/", "/{source}", "/{source}/", "/{source}/{token}", "/{source}/{token}/")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -167,9 +168,8 @@ def _routes(bridge: Bridge) -> list[BaseRoute]:
     webhook = Webhook({SOURCE: _intake(bridge)})
     methods = list(METHODS)
     return [
-        Route("/v1/segment", webhook, methods=methods),
-        Route("/v1/segment/{source}", webhook, methods=methods),
-        Route("/v1/segment/{source}/{token}", webhook, methods=methods),
+        # A slash at the end is forgiven, not redirected: classic webhooks follow no redirect.
+        *(Route(f"/v1/segment{rest}", webhook, methods=methods) for rest in WEBHOOK_PATHS),
         *_health(bridge).routes(),
         *_api(bridge).routes(),
     ]

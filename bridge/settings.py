@@ -20,7 +20,6 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
-    model_validator,
 )
 
 from bridge.errors import ConfigurationError, Finding
@@ -29,6 +28,7 @@ PREFIX = "BRIDGE_"
 SERVICE_URL = "BRIDGE_URL"
 """Where commands find the running service; not the service's own setting."""
 SECRETS = ("SEGMENT_SECRETS", "SEGMENT_TOKEN", "ONESIGNAL_API_KEY", "ADMIN_TOKEN", "METRICS_TOKEN")
+SECRET_LISTS = ("SEGMENT_SECRETS", "ONESIGNAL_API_KEY")
 SENDS_PER_SECOND = {"free": 150, "growth": 6000, "professional": 6000, "enterprise": 6000}
 TAG_CAP = {"free": 2, "growth": 10, "professional": 100, "enterprise": None}
 
@@ -93,16 +93,18 @@ class Settings(BaseModel):
     @field_validator("segment_token", "admin_token", "metrics_token", "mappings", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
-        return None if value == "" else value
+        # No header can carry blanks around a token, so they were never meant.
+        return value.strip() or None if isinstance(value, str) else value
 
-    @model_validator(mode="after")
-    def _platforms_exist(self) -> Settings:
+    @field_validator("onesignal_platforms")
+    @classmethod
+    def _platforms_exist(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         known = {"android", "web", "ios", "ios_web", "huawei", "amazon", "windows"}
-        unknown = sorted(set(self.onesignal_platforms) - known)
-        if unknown or not self.onesignal_platforms:
+        unknown = sorted(set(value) - known)
+        if unknown or not value:
             named = ", ".join(unknown) or "nothing"
             raise ValueError(f"{named}: a platform is one of {', '.join(sorted(known))}")
-        return self
+        return value
 
     @property
     def database_path(self) -> Path:
@@ -130,7 +132,10 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        raise ConfigurationError([*findings, *map(_finding, error.errors())]) from None
+        findings += map(_finding, error.errors())
+        # The rest is looked at as well, so that a second start does not bring a second list.
+        invalid = {one["loc"][0] for one in error.errors()}
+        settings = Settings(**{name: values[name] for name in values.keys() - invalid})
     findings += _contradictions(settings)
     if findings:
         raise ConfigurationError(findings)
@@ -166,16 +171,31 @@ def _read_secret(
             )
         ]
     try:
-        values[name.lower()] = path.read_text().strip()
-    except OSError as error:
+        text = path.read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = (error.strerror or "an error") if isinstance(error, OSError) else "it is not UTF-8"
         return [
             Finding(
                 code="secret-file-unreadable",
-                message=f"{variable}_FILE names {path}, which cannot be read: {error.strerror}",
+                message=f"{variable}_FILE names {path}, which cannot be read: {why}",
                 hint="mount the secret, or correct the path",
             )
         ]
+    if not text:
+        return [
+            Finding(
+                code="secret-file-empty",
+                message=f"{variable}_FILE names {path}, which is empty: nothing would be asked for",
+                hint="write the secret into it, or unset the variable",
+            )
+        ]
+    values[name.lower()] = _lines(text) if name in SECRET_LISTS else text
     return []
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    # One a line, so that a secret may hold a comma or a blank.
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 def _unknown(variable: str) -> Finding:
@@ -199,10 +219,11 @@ def _finding(error: Any) -> Finding:
 def _contradictions(settings: Settings) -> list[Finding]:
     checks = (
         (
-            not settings.database_url.startswith("sqlite:///"),
+            not settings.database_url.startswith("sqlite:///")
+            or settings.database_url.removeprefix("sqlite:///") in {"", ":memory:"},
             Finding(
                 code="database-unsupported",
-                message="BRIDGE_DATABASE_URL is not a SQLite address",
+                message="BRIDGE_DATABASE_URL is not the address of a SQLite file",
                 hint="write sqlite:///bridge.db, or sqlite:////data/bridge.db for an absolute path",
             ),
         ),

@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import orjson
 from pydantic import SecretStr
 from starlette.applications import Starlette
 
-from bridge.app import Bridge, running
-from bridge.clock import ManualClock
+from bridge.app import APP, Bridge, running
+from bridge.clock import ManualClock, SystemClock
 from bridge.mapping.load import Source, compile_mapping
 from bridge.mapping.rules import Mapping
+from bridge.receive.accept import SourceRoute, accept
 from bridge.sandbox import Limits, Sandbox, create_sandbox
+from bridge.segment.body import Element
 from bridge.settings import Settings
+
+T = TypeVar("T")
 
 SECRET = "abc123"
 APP_ID = "8a1b3c4d-0000-4000-8000-000000000001"
@@ -75,6 +80,20 @@ class Rig:
         result: dict[str, Any] = answer.json()
         return result
 
+    async def append(self, event: dict[str, Any], *, source: str) -> int:
+        """Keep an event of another source to the same app, as a second door would; its seq."""
+        bridge = self.bridge
+        route = SourceRoute(name=source, app=APP)
+        element = Element(event, orjson.dumps(event))
+        accepted = accept(
+            [element], route, bridge.mapping, bridge.journal, now_ms=self.clock.now_ms()
+        )
+        (kept,) = await bridge.journal.append(accepted.entries)
+        rank = accepted.entries[0].rank
+        assert rank is not None
+        bridge.lanes.dirty(accepted.entries[0].user_hash, rank)
+        return kept.seq
+
     async def still(self) -> None:
         """Let everything happen that happens without time passing."""
         quiet = 0
@@ -86,8 +105,10 @@ class Rig:
             after = (repr(self.bridge.lanes), repr(self.clock), len(self.sandbox.calls))
             quiet, before = (quiet + 1, after) if after == before else (0, after)
 
-    async def settle(self, *, within: float = 3600.0) -> None:
+    async def settle(self, *, within: float = 3600.0, step: float = 0.0) -> None:
         """Let work go on until nothing is pending, moving time whenever everybody waits for it.
+
+        Time moves to the next moment that anybody waits for, by at least `step` seconds.
 
         Raises:
             AssertionError: something is still pending after so many seconds of the clock.
@@ -100,7 +121,16 @@ class Rig:
             wake = self.clock.next_wake
             assert wake is not None, f"pending, and nobody waits for anything: {self.bridge!r}"
             assert self.clock.monotonic() + wake <= deadline, f"still pending: {self.bridge!r}"
-            self.clock.advance(wake)
+            self.clock.advance(max(wake, step))
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let so much time pass, and everything happen in it in its order."""
+        end = self.clock.monotonic() + seconds
+        await self.still()
+        while (left := end - self.clock.monotonic()) > 0:
+            wake = self.clock.next_wake
+            self.clock.advance(left if wake is None else min(wake, left))
+            await self.still()
 
     async def outcomes(self) -> list[tuple[int, str, str, str, str | None]]:
         """Every end there is: seq, rule, operation, status, reason."""
@@ -120,19 +150,33 @@ async def rig(
     clock: ManualClock | None = None,
     onesignal: Starlette | None = None,
     limits: Limits | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
     **settings: Any,
 ) -> AsyncIterator[Rig]:
-    """A bridge on `folder`/bridge.db with this mapping, before an app of `create_sandbox`'s (a new one, or yours)."""
+    """A bridge on `folder`/bridge.db with this mapping, before an app of `create_sandbox`'s (a new one, or yours).
+
+    `transport` stands between the two instead of a plain one.
+    """
     clock = clock or ManualClock()
     app = onesignal or create_sandbox(clock=clock, limits=limits or Limits())
     configured = settings_of(folder / "bridge.db", **settings)
     compiled = mapping_of(mapping, configured.onesignal_platforms)
-    transport = httpx.ASGITransport(app)
-    async with running(configured, compiled, clock=clock, transport=transport) as bridge:
+    way = transport or httpx.ASGITransport(app)
+    async with running(configured, compiled, clock=clock, transport=way) as bridge:
         made = Rig(bridge, app.state.sandbox, clock)
         yield made
         await made.http.aclose()
     await asyncio.sleep(0)  # noqa: TID251 — lets the transports' last callbacks run, without waiting
+
+
+def ends(outcomes: Iterable[tuple[int, str, str, str, str | None]]) -> dict[str, Any]:
+    """Status and reason by `rule/operation`, of outcomes of a single event."""
+    return {f"{rule}/{name}": (status, reason) for _, rule, name, status, reason in outcomes}
+
+
+def iso(now_ms: int) -> str:
+    """A moment as Segment writes it."""
+    return datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def track(
@@ -155,3 +199,21 @@ def identify(user: str = "u1", message_id: str | None = None, **traits: Any) -> 
         "messageId": message_id or f"m-identify-{user}",
         "traits": traits,
     }
+
+
+async def eventually(
+    probe: Callable[[], Awaitable[T | None]], *, within: float, every: float = 0.05
+) -> T:
+    """Ask again and again, by the machine's own clock, until there is an answer; for real processes.
+
+    Raises:
+        AssertionError: there was none within so many seconds.
+    """
+    clock = SystemClock()
+    deadline = clock.monotonic() + within
+    while True:
+        found = await probe()
+        if found is not None:
+            return found
+        assert clock.monotonic() < deadline, f"nothing within {within} seconds"
+        await clock.sleep(every)

@@ -59,10 +59,9 @@ def _elements(file: str) -> Iterator[Element]:
     except OSError as error:
         raise typer.BadParameter(f"{file} cannot be read: {error.strerror}") from None
     whole = read_body(body)
-    parts = (
-        [whole] if not isinstance(whole, NotJson) else [read_body(line) for line in _lines(body)]
-    )
-    for number, part in enumerate(parts, 1):
+    numbered = _lines(body) if isinstance(whole, NotJson) else [(1, body)]
+    for number, line in numbered:
+        part = read_body(line)
         if isinstance(part, NotJson):
             raise ConfigurationError(
                 [Finding(code=part.code, message=part.message, file=file, line=number)]
@@ -70,8 +69,9 @@ def _elements(file: str) -> Iterator[Element]:
         yield from part
 
 
-def _lines(body: bytes) -> list[bytes]:
-    return [line for line in body.splitlines() if line.strip()]
+def _lines(body: bytes) -> list[tuple[int, bytes]]:
+    """NDJSON: every line that is not empty, with its number."""
+    return [(number, line) for number, line in enumerate(body.splitlines(), 1) if line.strip()]
 
 
 def _plan(element: Element, mapping: Mapping) -> list[dict[str, Any]]:
@@ -107,11 +107,16 @@ def _request_line(event: Event, operation: Operation, planned: Plan) -> dict[str
     from bridge.onesignal.operations import UpdateUser, send_key
     from bridge.onesignal.user_model import notification_body, patch_user
 
-    notes = [str(note) for note in planned.notes if note.operation == operation.name]
+    rules = operation.rules if isinstance(operation, UpdateUser) else (operation.rule,)
+    notes = [
+        str(note)
+        for note in planned.notes
+        if note.operation == operation.name and note.rule in rules
+    ]
     if isinstance(operation, UpdateUser):
         request = patch_user(operation, app_id=APP_ID)
         shown = {"method": request.method, "path": request.path, "body": request.body}
-        rule, guards = ", ".join(operation.rules), []
+        guards = []
     else:
         key = send_key(
             app="default",
@@ -122,8 +127,15 @@ def _request_line(event: Event, operation: Operation, planned: Plan) -> dict[str
         )
         body = notification_body(operation, app_id=APP_ID, key=key, recipients=[operation.to])
         shown = {"method": "POST", "path": "/notifications", "body": orjson.loads(body)}
-        rule, guards = operation.rule, ["max_age"]
-    return _line(event.message_id, rule, operation.name, request=shown, guards=guards, notes=notes)
+        guards = ["max_age"]
+    return _line(
+        event.message_id,
+        ", ".join(rules),
+        operation.name,
+        request=shown,
+        guards=guards,
+        notes=notes,
+    )
 
 
 def _line(message_id: str, rule: str, operation: str, **more: Any) -> dict[str, Any]:

@@ -14,8 +14,11 @@ from starlette.routing import Route
 
 from bridge.journal import Journal
 from bridge.journal.records import Dead, Replayed
+from bridge.segment import raw_json
 
 PAGE = 100
+_ID_DIGITS = 18
+"""As many as any 64-bit number may have."""
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -34,8 +37,8 @@ class Api:
     def routes(self) -> list[Route]:
         return [
             Route("/api/v1/dead", self._guard(self._list), methods=["GET"]),
-            Route("/api/v1/dead/{id:int}", self._guard(self._show), methods=["GET"]),
-            Route("/api/v1/dead/{id:int}/replay", self._guard(self._replay), methods=["POST"]),
+            Route("/api/v1/dead/{id}", self._guard(self._show), methods=["GET"]),
+            Route("/api/v1/dead/{id}/replay", self._guard(self._replay), methods=["POST"]),
         ]
 
     def _guard(self, handler: Handler) -> Handler:
@@ -53,11 +56,11 @@ class Api:
 
     async def _list(self, request: Request) -> Response:
         query = request.query_params
-        after = query.get("after", "0")
-        if not (after.isascii() and after.isdigit()):
+        after = _number(query.get("after", "0"))
+        if after is None:
             return problem(400, "after-invalid", "`after` is the id of a dead letter.")
         letters = await self.journal.dead_letters(
-            after=int(after), limit=PAGE, reason=query.get("reason"), rule=query.get("rule")
+            after=after, limit=PAGE, reason=query.get("reason"), rule=query.get("rule")
         )
         counts = await self.journal.dead_counts()
         return answer(
@@ -69,11 +72,14 @@ class Api:
         )
 
     async def _show(self, request: Request) -> Response:
-        dead = await self.journal.dead_letter(request.path_params["id"])
+        dead_id = _number(request.path_params["id"])
+        dead = None if dead_id is None else await self.journal.dead_letter(dead_id)
         return _GONE if dead is None else answer(full(dead))
 
     async def _replay(self, request: Request) -> Response:
-        dead_id = request.path_params["id"]
+        dead_id = _number(request.path_params["id"])
+        if dead_id is None:
+            return _GONE
         done, dead = await self.replay(dead_id)
         match done:
             case "replayed":
@@ -91,6 +97,11 @@ class Api:
         user_hash = await self.journal.user_of(dead.seq)
         if user_hash is not None:
             self.revived(user_hash)
+
+
+def _number(text: str) -> int | None:
+    """An id; None when it is none, or has more digits than any id."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS else None
 
 
 def summary(dead: Dead) -> dict[str, Any]:
@@ -123,8 +134,9 @@ def _text(body: bytes | None) -> Any:
     if body is None:
         return None
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+        # What nests too deep can be read, and not be written again.
+        return body.decode() if raw_json.is_too_deep(body) else orjson.loads(body)
+    except ValueError:
         return body.decode("utf-8", "replace")
 
 

@@ -7,6 +7,8 @@ comes back as `Wait`, and the chain leaves memory until then.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import orjson
@@ -63,18 +65,24 @@ class Wait:
     until_ms: int
 
 
-async def attempt(
-    means: Means, gate: Gate, endpoint_class: str, request: tuple[str, str, bytes], *, bulk: bool
-) -> tuple[Verdict, str]:
-    """Wait for a turn at the gate, call once, tell the gate; the verdict, and the answer's text."""
+@asynccontextmanager
+async def turn(gate: Gate, *, bulk: bool) -> AsyncIterator[None]:
+    """Wait for a turn at the gate, which may take hours; within the block it is this call's."""
     await gate.enter(bulk=bulk)
     try:
-        answer = await means.call(endpoint_class, *request)
-        is_send = endpoint_class == "send"
-        verdict = judge(answer, now_ms=means.clock.now_ms(), is_send=is_send)
-        _tell(gate, verdict)
+        yield
     finally:
         gate.leave()
+
+
+async def ask(
+    means: Means, gate: Gate, endpoint_class: str, request: tuple[str, str, bytes]
+) -> tuple[Verdict, str]:
+    """Call once and tell the gate; the verdict, and the answer's text."""
+    answer = await means.call(endpoint_class, *request)
+    is_send = endpoint_class == "send"
+    verdict = judge(answer, now_ms=means.clock.now_ms(), is_send=is_send)
+    _tell(gate, verdict)
     text = answer.body if isinstance(answer, Answer) else b""
     return verdict, text[:_ANSWER_KEPT].decode("utf-8", "replace")
 
@@ -119,19 +127,15 @@ class Update:
                 return await self._settle(verdict, text, create=create)
 
     async def _attempt(self, *, create: bool) -> tuple[Verdict, str]:
-        means = self.means
+        means, gate = self.means, self.means.destination.writes
         request = self._request(create=create)
+        written = request.method, request.path, orjson.dumps(request.body)
         await means.spacing.wait(self.row.user_hash)
-        try:
-            return await attempt(
-                means,
-                means.destination.writes,
-                "write",
-                (request.method, request.path, orjson.dumps(request.body)),
-                bulk=self.row.rank == BULK,
-            )
-        finally:
-            means.spacing.mark(self.row.user_hash)
+        async with turn(gate, bulk=self.row.rank == BULK):
+            try:
+                return await ask(means, gate, "write", written)
+            finally:
+                means.spacing.mark(self.row.user_hash)
 
     def _request(self, *, create: bool) -> Request:
         build = create_user if create else patch_user
@@ -202,29 +206,33 @@ class Send:
     means: Means
     row: Waiting
     send: OpenSend
-    #: Whether an attempt may have been performed; a send found after a restart may have been.
+    #: Whether an attempt may have been performed.
     uncertain: bool
 
     async def run(self) -> Ended | Wait:
         """Until it ends, or has to be tried again later."""
-        while True:
-            now = self.means.clock.now_ms()
-            if self.send.not_before_ms > now:
-                return Wait(until_ms=self.send.not_before_ms)
-            if self._expired(now):
-                return self._too_old()
-            verdict, text = await attempt(
-                self.means,
-                self.means.destination.sends,
-                "send",
-                (self.send.method, self.send.path, self.send.body),
-                bulk=self.row.rank == BULK,
-            )
+        if self.send.not_before_ms > self.means.clock.now_ms():
+            return Wait(until_ms=self.send.not_before_ms)
+        self.means.unperformed.discard(self.send.key)
+        while not self._expired():
+            judged = await self._attempt()
+            if judged is None:
+                break
+            verdict, text = judged
             if not (isinstance(verdict, Closed) or _holds_everyone(verdict)):
                 return await self._settle(verdict, text)
+        return self._too_old()
 
-    def _expired(self, now_ms: int) -> bool:
-        return self.send.expires_ms is not None and now_ms > self.send.expires_ms
+    async def _attempt(self) -> tuple[Verdict, str] | None:
+        """One call; None when it grew too old while it waited for its turn."""
+        means, gate = self.means, self.means.destination.sends
+        written = self.send.method, self.send.path, self.send.body
+        async with turn(gate, bulk=self.row.rank == BULK):
+            return None if self._expired() else await ask(means, gate, "send", written)
+
+    def _expired(self) -> bool:
+        expires = self.send.expires_ms
+        return expires is not None and self.means.clock.now_ms() > expires
 
     def _too_old(self) -> Ended:
         if self.uncertain:
@@ -273,6 +281,8 @@ class Send:
             uncertain=self.uncertain,
             error=decided.error,
         )
+        if not self.uncertain:
+            self.means.unperformed.add(self.send.key)
         return Wait(until_ms=until)
 
     def _dead(self, reason: str, http: int | None, text: str) -> Ended:

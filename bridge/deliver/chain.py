@@ -63,7 +63,7 @@ class Chain:
 
     async def _event(self, row: Waiting) -> Wait | None:
         progress = Progress(set(row.done))
-        waits = [await self._send(row, send, progress, uncertain=True) for send in row.sends]
+        waits = [await self._found_send(row, send, progress) for send in row.sends]
         planned = self._plan(row, progress)
         for skip in planned.skips:
             progress.add(End(skip.rule, skip.operation, "skipped", skip.reason, skip.detail))
@@ -83,8 +83,9 @@ class Chain:
             return _remaining(row, plan(_read(row), self.means.mapping()))
         except Exception as error:  # noqa: BLE001 — whatever a payload does to us, it must not stop its user
             log().error("plan.failed", message_id=row.message_id, error=type(error).__name__)
-            end = End("", "", "dead", "plan_failed", type(error).__name__)
-            progress.add(end, _unplanned(row, error))
+            for rule, operation in _left_of_replay(row, progress) or [("", "")]:
+                end = End(rule, operation, "dead", "plan_failed", type(error).__name__)
+                progress.add(end, _unplanned(row, error))
             return Plan()
 
     # Updates --------------------------------------------------------------------------------------
@@ -154,6 +155,11 @@ class Chain:
             created_ms=self.means.clock.now_ms(),
         )
 
+    async def _found_send(self, row: Waiting, send: OpenSend, progress: Progress) -> Wait | None:
+        """A send of an earlier time: it may have been performed, unless we know better."""
+        uncertain = send.key not in self.means.unperformed
+        return await self._send(row, send, progress, uncertain=uncertain)
+
     async def _send(
         self, row: Waiting, send: OpenSend, progress: Progress, *, uncertain: bool
     ) -> Wait | None:
@@ -173,8 +179,7 @@ class Chain:
 
     async def _finish(self, row: Waiting, progress: Progress) -> None:
         """Nothing of the event is left to do."""
-        for name in sorted((row.only or frozenset()) - progress.done):
-            rule, _, operation = name.partition("/")
+        for rule, operation in _left_of_replay(row, progress):
             progress.add(End(rule, operation, "skipped", "rule_gone"))
         if not progress.done:
             progress.add(End("", "", "skipped", "no_rule"))
@@ -228,6 +233,13 @@ def _unplanned(row: Waiting, error: Exception) -> Death:
         uncertain=False,
         send_key=None,
     )
+
+
+def _left_of_replay(row: Waiting, progress: Progress) -> list[tuple[str, str]]:
+    """Rule and operation of what a replay is about and has not ended."""
+    # The names of rules hold no "/".
+    names = [name.partition("/") for name in sorted((row.only or frozenset()) - progress.done)]
+    return [(rule, operation) for rule, _, operation in names]
 
 
 def _remaining(row: Waiting, planned: Plan) -> Plan:

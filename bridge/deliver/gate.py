@@ -21,6 +21,8 @@ IN_FLIGHT = 100
 _WINDOW_SECONDS = 10.0
 _TRIP_CALLS, _TRIP_SHARE = 20, 0.5
 _PROBE_FIRST, _PROBE_LONGEST = 5.0, 60.0
+_ALMOST = 1e-6
+"""What a sum of floats may miss a whole token by; waiting for it could take no time at all."""
 
 
 @dataclass(slots=True)
@@ -39,7 +41,7 @@ class Bucket:
         """Take a token and return 0, or return the seconds until there is one."""
         self.tokens = min(self.burst, self.tokens + max(0.0, now - self.at) * self.rate)
         self.at = now
-        if self.tokens >= 1:
+        if self.tokens >= 1 - _ALMOST:
             self.tokens -= 1
             return 0.0
         return (1 - self.tokens) / self.rate
@@ -87,6 +89,7 @@ class Gate:
         self._bulk: deque[asyncio.Future[None]] = deque()
         self._turn = 0
         self._held_until = 0.0
+        self._closed_until = 0.0
         self._probing: str | None = None
         self._in_flight = 0
         self._stopping = False
@@ -94,7 +97,7 @@ class Gate:
         self._pump: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        held = max(0.0, self._held_until - self._clock.monotonic())
+        held = self.held_seconds
         state = f"closed ({self._probing})" if self._probing else "open"
         waiting = len(self._live) + len(self._bulk)
         return f"<Gate {self.name}: {state}, held {held:.1f}s, {waiting} waiting, {self._in_flight} out>"
@@ -102,7 +105,8 @@ class Gate:
     @property
     def held_seconds(self) -> float:
         """How long the gate will certainly let nothing through."""
-        return max(0.0, self._held_until - self._clock.monotonic())
+        until = max(self._held_until, self._closed_until)
+        return max(0.0, until - self._clock.monotonic())
 
     @property
     def closed(self) -> str | None:
@@ -124,7 +128,7 @@ class Gate:
         try:
             await future
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
+            if _was_let_through(future):
                 self.leave()
             raise
 
@@ -150,8 +154,11 @@ class Gate:
         """Let one probe through every so often until one succeeds; True when it was open before."""
         was_open = self._probing is None
         self._probing = reason
-        self.hold(seconds)
+        self._close_for(seconds)
         return was_open
+
+    def _close_for(self, seconds: float) -> None:
+        self._closed_until = max(self._closed_until, self._clock.monotonic() + seconds)
 
     def succeeded(self) -> bool:
         """OneSignal answered in earnest; True when that opened the gate."""
@@ -159,7 +166,8 @@ class Gate:
         self._breaker.record(ok=True, now=self._clock.monotonic())
         if was_closed:
             self._probing = None
-            self._held_until = 0.0
+            # What OneSignal asked for still holds; only our own waiting between probes is over.
+            self._closed_until = 0.0
             self._breaker.reset()
         self._changed.set()
         return was_closed
@@ -170,34 +178,54 @@ class Gate:
         if self._probing is not None:
             # Calls that left before the gate closed say nothing new; only a probe that fails does.
             if self._in_flight == 1:
-                self.hold(self._breaker.next_wait())
+                self._close_for(self._breaker.next_wait())
             return False
         return trips and self.close(reason, self._breaker.next_wait())
 
     async def _run(self) -> None:
-        while self._live or self._bulk:
+        while self._anybody_waits():
             if not self._may_leave():
                 self._changed.clear()
                 await self._changed.wait()
-                continue
-            wait = self.held_seconds or self._bucket.wait(self._clock.monotonic())
-            if wait > 0:
+            elif (held := self.held_seconds) > 0:
+                await self._held(held)
+            elif (wait := self._bucket.wait(self._clock.monotonic())) > 0:
                 await self._clock.sleep(wait)
-                continue
-            self._let_one_through()
+            else:
+                self._let_one_through()
+
+    def _anybody_waits(self) -> bool:
+        """Whether there is a call to spend a token on; those that were given up leave the queues."""
+        for queue in (self._live, self._bulk):
+            while queue and queue[0].done():
+                del queue[0]
+        return bool(self._live or self._bulk)
+
+    async def _held(self, seconds: float) -> None:
+        """Until the hold ends, or something happened that may have ended it."""
+        self._changed.clear()
+        waits = [
+            asyncio.ensure_future(self._clock.sleep(seconds)),
+            asyncio.ensure_future(self._changed.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def _may_leave(self) -> bool:
         return self._in_flight < (1 if self._probing else IN_FLIGHT)
 
     def _let_one_through(self) -> None:
+        """The next in turn; somebody waits, and has not been given up since that was seen."""
         self._turn += 1
         first, second = self._live, self._bulk
         if self._turn % BULK_EVERY == 0:
             first, second = second, first
-        for queue in (first, second):
-            while queue:
-                future = queue.popleft()
-                if not future.done():
-                    self._in_flight += 1
-                    future.set_result(None)
-                    return
+        self._in_flight += 1
+        (first or second).popleft().set_result(None)
+
+
+def _was_let_through(future: asyncio.Future[None]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None

@@ -1,30 +1,39 @@
 """Which users have work, and who works on it: lanes hand users to chains.
 
+::
+
+    pending rows ──> seen (cursors) ──> due ──> at work (a chain) ──> nothing left
+                                         ^            │
+                                         └── parked <─┘  has to wait
+
 A lane is one in 256 of all users. For each lane and rank a cursor says how far its pending events
-have been seen; a lane is *dirty* when there may be more. Seen users get a chain, live ones first,
-as far as the credit for events in memory goes; the rest stays on disk. A user whose chain has to
-wait is *parked* until then. A chain reloads its user before it ends, so an event that came while it
-was at work is never left behind.
+have been seen; a lane is *dirty* when there may be more. Users that were seen are *due* and get a
+chain, live ones first, as far as the credit for events in memory goes; the rest stays on disk. A
+user whose chain has to wait is *parked* until then. What is heard of a user while its chain is at
+work marks the user: the chain then reads its user again before it ends, and the mark is taken off
+before the reading begins, so that nothing can come between.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Iterable
+from itertools import islice
 
 from bridge.deliver.attempts import Wait
 from bridge.deliver.chain import Chain
+from bridge.deliver.credit import Credit
 from bridge.deliver.gate import StoppingError
 from bridge.deliver.means import Means
-from bridge.errors import JournalUnavailableError
 from bridge.journal.records import BULK, LANES, LIVE, Head, Waiting, lane_of
 from bridge.telemetry import log
 
 CREDIT = 5000
-"""Events in memory at once; bulk leaves a tenth of it to live."""
+"""Events in memory at once."""
 ROWS_PER_CHAIN = 50
 _HEADS_PER_LANE = 40
+_EVENTS_PER_USER = 4
+"""Credit that a user is reckoned with at least: among too few events there is no order to be made."""
 _TROUBLE_SECONDS = 5.0
 
 
@@ -33,28 +42,31 @@ class Lanes:
 
     def __init__(self, means: Means, *, credit: int = CREDIT) -> None:
         self._means = means
-        self._credit = credit
+        self._credit = Credit(credit)
         self._cursors = {LIVE: [0] * LANES, BULK: [0] * LANES}
         self._dirty = {LIVE: set(range(LANES)), BULK: set(range(LANES))}
+        self._first_lane = {LIVE: 0, BULK: 0}
+        # Dictionaries for their order: who was seen first is first in turn.
+        self._due: dict[int, dict[int, None]] = {LIVE: {}, BULK: {}}
         self._chains: dict[int, asyncio.Task[None]] = {}
-        self._held: dict[int, int] = {}
         self._again: set[int] = set()
-        self._parked: list[tuple[int, int]] = []
-        self._parked_until: dict[int, int] = {}
-        self._due: list[int] = []
+        self._parked: dict[int, tuple[int, int]] = {}
+        self._alarms: list[tuple[int, int]] = []
         self._wake = asyncio.Event()
         self._stopping = False
 
     def __repr__(self) -> str:
         return (
-            f"<Lanes: {len(self._chains)} chains with {sum(self._held.values())} events,"
-            f" {len(self._parked_until)} parked>"
+            f"<Lanes: {len(self._chains)} chains with {self._credit.lent} events,"
+            f" {len(self._parked)} parked, {sum(map(len, self._due.values()))} due,"
+            f" {sum(map(len, self._dirty.values()))} dirty>"
         )
 
     @property
     def idle(self) -> bool:
         """Nothing is being worked on, and nothing waits to be looked at."""
-        return not (self._chains or self._due or self._dirty[LIVE] or self._dirty[BULK])
+        waiting = [*self._due.values(), *self._dirty.values()]
+        return not self._chains and not any(waiting)
 
     def dirty(self, user_hash: int, rank: int) -> None:
         """There may be a new event of this user."""
@@ -63,11 +75,8 @@ class Lanes:
 
     def nudge(self, user_hash: int) -> None:
         """Look at this user again, wherever the cursors are."""
-        self._parked_until.pop(user_hash, None)
-        if user_hash in self._chains:
-            self._again.add(user_hash)
-        else:
-            self._due.append(user_hash)
+        self._parked.pop(user_hash, None)
+        self._due[LIVE][user_hash] = None
         self._wake.set()
 
     async def run(self) -> None:
@@ -76,8 +85,8 @@ class Lanes:
             self._wake.clear()
             try:
                 worked = await self._round()
-            except JournalUnavailableError as error:
-                log().error("lanes.troubled", reason=error.code)
+            except Exception as error:  # noqa: BLE001 — whatever the journal does to us, the search goes on
+                log().error("lanes.troubled", error=type(error).__name__, exc_info=error)
                 await self._means.clock.sleep(_TROUBLE_SECONDS)
                 continue
             if not worked:
@@ -99,66 +108,101 @@ class Lanes:
     # Finding --------------------------------------------------------------------------------------
 
     async def _round(self) -> bool:
-        users = self._take_due()
-        users += await self._heads(LIVE, room=self._room(LIVE) - len(users))
-        users += await self._heads(BULK, room=self._room(BULK) - len(users))
-        fresh = [user for user in dict.fromkeys(users) if user not in self._chains]
-        if fresh:
-            chains = await self._means.journal.chains(fresh, limit=ROWS_PER_CHAIN)
-            for user, rows in chains.items():
-                if rows:
-                    self._begin(user, rows)
-        return bool(fresh)
+        """Look once at each rank, live first; whether there may be more to do at once."""
+        self._take_parked()
+        worked = False
+        for rank in (LIVE, BULK):
+            worked |= await self._look(rank)
+            worked |= await self._hand_out(rank)
+        return worked
 
-    def _room(self, rank: int) -> int:
-        credit = self._credit if rank == LIVE else self._credit * 9 // 10
-        return max(0, credit - sum(self._held.values()))
-
-    def _take_due(self) -> list[int]:
+    def _take_parked(self) -> None:
         now = self._means.clock.now_ms()
-        while self._parked and self._parked[0][0] <= now:
-            until, user = heapq.heappop(self._parked)
-            if self._parked_until.get(user) == until:
-                del self._parked_until[user]
-                self._due.append(user)
-        due, self._due = self._due, []
-        return due
+        while self._alarms and self._alarms[0][0] <= now:
+            until, user = heapq.heappop(self._alarms)
+            if self._parked.get(user, (0, 0))[0] == until:
+                _, rank = self._parked.pop(user)
+                self._due[rank][user] = None
 
-    async def _heads(self, rank: int, *, room: int) -> list[int]:
+    async def _look(self, rank: int) -> bool:
+        """Make users due whose events have not been seen; whether there was a lane to look at.
+
+        A look moves a cursor or cleans a lane, so it comes to an end.
+        """
         dirty = self._dirty[rank]
+        room = self._room(rank) - len(self._due[rank])
         if not dirty or room <= 0:
-            return []
-        lanes = sorted(dirty)
-        dirty.clear()
+            return False
+        lanes = self._next_lanes(rank, room)
         limit = max(1, min(_HEADS_PER_LANE, room // len(lanes)))
         after = [self._cursors[rank][lane] for lane in lanes]
+        dirty.difference_update(lanes)
         try:
             found = await self._means.journal.heads(lanes, rank=rank, after=after, limit=limit)
         except BaseException:
             dirty.update(lanes)
             raise
-        users: list[int] = []
         for lane, heads in zip(lanes, found, strict=True):
             if len(heads) == limit:
                 dirty.add(lane)
-            users += self._seen(rank, lane, heads)
-        return users
+            self._see(rank, lane, heads)
+        return True
 
-    def _seen(self, rank: int, lane: int, heads: list[Head]) -> Iterable[int]:
-        """Move the cursor; the users among these heads who are neither at work nor parked."""
+    def _room(self, rank: int) -> int:
+        """Users that may still get a chain."""
+        return -(-self._credit.room(rank) // _EVENTS_PER_USER)
+
+    def _next_lanes(self, rank: int, room: int) -> list[int]:
+        """Dirty lanes, not more than there is room for, each in its turn."""
+        first = self._first_lane[rank]
+        lanes = sorted(self._dirty[rank], key=lambda lane: (lane - first) % LANES)[:room]
+        self._first_lane[rank] = (lanes[-1] + 1) % LANES
+        return lanes
+
+    def _see(self, rank: int, lane: int, heads: list[Head]) -> None:
+        """Move the cursor; users who are neither at work nor parked become due."""
         if heads:
             self._cursors[rank][lane] = heads[-1].seq
         for head in heads:
-            if head.user_hash in self._chains:
-                self._again.add(head.user_hash)
-            elif head.user_hash not in self._parked_until:
-                yield head.user_hash
+            user = head.user_hash
+            if user in self._chains:
+                self._again.add(user)
+            elif user in self._parked:
+                until, parked_rank = self._parked[user]
+                self._parked[user] = until, min(rank, parked_rank)
+            else:
+                self._due[rank][user] = None
+
+    async def _hand_out(self, rank: int) -> bool:
+        """Give chains to users that are due, as far as the credit goes; whether there were any."""
+        due = self._take_due(rank)
+        self._again.update(user for user in due if user in self._chains)
+        users = [user for user in due if user not in self._chains]
+        if not users:
+            return bool(due)
+        limit = max(1, min(ROWS_PER_CHAIN, self._credit.room(rank) // len(users)))
+        try:
+            chains = await self._means.journal.chains(users, limit=limit)
+        except BaseException:
+            self._due[rank] |= dict.fromkeys(users)
+            raise
+        for user, rows in chains.items():
+            if rows:
+                self._begin(user, rank, rows, limit)
+        return True
+
+    def _take_due(self, rank: int) -> list[int]:
+        due = self._due[rank]
+        users = list(islice(due, self._room(rank)))
+        for user in users:
+            del due[user]
+        return users
 
     async def _rest(self) -> None:
         """Until something is new, or the first parked user is due."""
         waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._wake.wait())]
-        if self._parked:
-            seconds = (self._parked[0][0] - self._means.clock.now_ms()) / 1000
+        if self._alarms:
+            seconds = (self._alarms[0][0] - self._means.clock.now_ms()) / 1000
             waits.append(asyncio.ensure_future(self._means.clock.sleep(max(seconds, 0.001))))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -168,37 +212,41 @@ class Lanes:
 
     # Working --------------------------------------------------------------------------------------
 
-    def _begin(self, user: int, rows: list[Waiting]) -> None:
-        self._held[user] = len(rows)
-        self._chains[user] = asyncio.get_running_loop().create_task(self._work(user, rows))
+    def _begin(self, user: int, rank: int, rows: list[Waiting], limit: int) -> None:
+        self._credit.lend(user, rank, len(rows))
+        work = self._work(user, rank, rows, limit)
+        self._chains[user] = asyncio.get_running_loop().create_task(work)
 
-    async def _work(self, user: int, rows: list[Waiting]) -> None:
+    async def _work(self, user: int, rank: int, rows: list[Waiting], limit: int) -> None:
         wait: Wait | None = None
         try:
             while rows and not self._stopping:
-                self._again.discard(user)
                 wait = await Chain(self._means).run(rows)
-                more = user in self._again or len(rows) == ROWS_PER_CHAIN
-                rows = await self._reload(user) if more and wait is None else []
+                if wait is not None or not (user in self._again or len(rows) == limit):
+                    break
+                limit = min(ROWS_PER_CHAIN, len(rows) + self._credit.room(rank))
+                rows = await self._reload(user, rank, limit)
         except StoppingError:
-            wait = None
+            pass
         except Exception as error:  # noqa: BLE001 — one user's trouble, whatever it is, is not another's
             log().error("chain.troubled", error=type(error).__name__, exc_info=error)
             wait = Wait(until_ms=self._means.clock.now_ms() + round(_TROUBLE_SECONDS * 1000))
         finally:
-            self._end(user, wait)
+            self._end(user, rank, wait)
 
-    async def _reload(self, user: int) -> list[Waiting]:
-        rows = (await self._means.journal.chains([user], limit=ROWS_PER_CHAIN))[user]
-        self._held[user] = len(rows)
+    async def _reload(self, user: int, rank: int, limit: int) -> list[Waiting]:
+        self._again.discard(user)
+        rows = (await self._means.journal.chains([user], limit=limit))[user]
+        self._credit.lend(user, rank, len(rows))
         return rows
 
-    def _end(self, user: int, wait: Wait | None) -> None:
-        del self._chains[user], self._held[user]
+    def _end(self, user: int, rank: int, wait: Wait | None) -> None:
+        del self._chains[user]
+        self._credit.give_back(user)
         if wait is not None:
-            self._parked_until[user] = wait.until_ms
-            heapq.heappush(self._parked, (wait.until_ms, user))
+            self._parked[user] = wait.until_ms, rank
+            heapq.heappush(self._alarms, (wait.until_ms, user))
         elif user in self._again:
-            self._due.append(user)
+            self._due[rank][user] = None
         self._again.discard(user)
         self._wake.set()

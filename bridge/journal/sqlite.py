@@ -1,8 +1,8 @@
 """The journal on SQLite: one process, one writer, no server.
 
-Every method is one transaction on the writer's thread, or a read on a connection that cannot write.
-Accepting an event is a handful of statements for a whole group of them: many rows a statement,
-because each statement hands the interpreter from one thread to the other.
+Every method is one transaction on the writer's thread, or a read on a connection that cannot write;
+`sqlite_rows` holds what they do, `writer` when it is committed, `sqlite_file` how a file is opened,
+`pressure` when the journal takes no more.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
+from bridge.clock import Clock, SystemClock
+from bridge.errors import JournalUnavailableError
+from bridge.journal import sqlite_rows as rows
+from bridge.journal.pressure import Pressure, free_bytes
 from bridge.journal.queries import queries
 from bridge.journal.records import (
     Appended,
@@ -27,34 +31,36 @@ from bridge.journal.records import (
     Entry,
     Head,
     NewSend,
-    OpenSend,
     Send,
     Waiting,
-    lane_of,
-    operation_name,
 )
 from bridge.journal.sqlite_file import create, lock, open_reader, open_writer
-from bridge.journal.writer import Transaction, Writer
+from bridge.journal.writer import Transaction, Writer, fatal_name
 
 if TYPE_CHECKING:
     from bridge.journal import Journal
 
 T = TypeVar("T")
 
-_CHUNKS = (128, 32, 8, 1)
-"""Rows a statement; a few sizes only, so that each stays prepared."""
-
 
 class SqliteJournal:
     """See `bridge.journal.Journal`; open it with `open_sqlite`."""
 
     def __init__(
-        self, path: Path, held: IO[bytes], connection: sqlite3.Connection, *, is_new: bool
+        self,
+        path: Path,
+        held: IO[bytes],
+        connection: sqlite3.Connection,
+        *,
+        is_new: bool,
+        pressure: Pressure,
     ) -> None:
         self.is_new = is_new
         self.path = path
         self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._held = held
+        self._pressure = pressure
+        self._closed = False
         self._salt = connection.execute(queries()["meta_get"], {"key": "salt"}).fetchone()[0]
         self._last_seq: int = connection.execute(queries()["last_seq"]).fetchone()[0]
         self._reader = open_reader(path)
@@ -86,20 +92,33 @@ class SqliteJournal:
         return hashlib.blake2b(name, digest_size=16).digest()
 
     async def append(self, entries: Sequence[Entry]) -> list[Appended]:
+        self._pressure.check(self._writer.waiting)
         result: list[Appended] = await self._writer.submit(list(entries))
         return result
 
     async def _write(self, transaction: Transaction) -> Any:
         return await self._writer.submit(transaction)
 
+    async def _execute(self, query: str, values: dict[str, Any]) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(queries()[query], values)
+
+        await self._write(write)
+
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._reading, query, self._reader)
+        if self._closed:
+            raise JournalUnavailableError("the journal is closed")
+        try:
+            return await self._loop.run_in_executor(self._reading, query, self._reader)
+        except sqlite3.Error as error:
+            if (name := fatal_name(error)) is not None:
+                self._break(f"the database failed ({name})")
+            raise
 
     # Accepting ------------------------------------------------------------------------------------
 
     def _append_many(self, connection: sqlite3.Connection, entries: list[Entry]) -> list[Appended]:
-        heard = _heard(connection, [e.dedupe_key for e in entries if e.dedupe_key is not None])
+        heard = rows.heard(connection, [e.dedupe_key for e in entries if e.dedupe_key is not None])
         appended: list[Appended] = []
         fresh: list[tuple[int, Entry]] = []
         seq = self._last_seq
@@ -113,7 +132,7 @@ class SqliteJournal:
                 heard[entry.dedupe_key] = seq
             fresh.append((seq, entry))
             appended.append(Appended(seq, duplicate=False))
-        _insert_events(connection, fresh)
+        rows.insert_events(connection, fresh)
         self._last_seq = seq
         return appended
 
@@ -134,7 +153,7 @@ class SqliteJournal:
 
     async def chains(self, users: Sequence[int], *, limit: int) -> dict[int, list[Waiting]]:
         def read(connection: sqlite3.Connection) -> dict[int, list[Waiting]]:
-            return {user: _chain(connection, user, limit) for user in users}
+            return {user: rows.chain(connection, user, limit) for user in users}
 
         return await self._read(read)
 
@@ -142,9 +161,9 @@ class SqliteJournal:
         self, send: NewSend, *, ends: Sequence[End], deaths: Sequence[Death], done: Sequence[str]
     ) -> bool:
         def write(connection: sqlite3.Connection) -> bool:
-            if not _insert_send(connection, send):
+            if not rows.insert_send(connection, send):
                 return False
-            _insert_ends(connection, send.seq, ends, deaths, send.created_ms)
+            rows.insert_ends(connection, send.seq, ends, deaths, send.created_ms)
             values = {"seq": send.seq, "done": orjson.dumps(list(done)).decode()}
             connection.execute(queries()["mark_done"], values)
             return True
@@ -161,7 +180,7 @@ class SqliteJournal:
             "last_error": error,
             "now_ms": now_ms,
         }
-        await self._write(lambda connection: connection.execute(queries()["postpone"], values))
+        await self._execute("postpone", values)
 
     async def retry_call(
         self, key: str, *, not_before_ms: int, attempt: int, uncertain: bool, error: str
@@ -173,7 +192,7 @@ class SqliteJournal:
             "uncertain": uncertain,
             "last_error": error,
         }
-        await self._write(lambda connection: connection.execute(queries()["retry_call"], values))
+        await self._execute("retry_call", values)
 
     async def end_send(
         self, seq: int, key: str, end: End, *, death: Death | None, at_ms: int
@@ -182,7 +201,7 @@ class SqliteJournal:
             values = {"key": key, "state": end.status, "at_ms": at_ms}
             connection.execute(queries()["end_send"], values)
             connection.execute(queries()["end_call"], {"key": end.call_key})
-            _insert_ends(connection, seq, [end], [death] if death else [], at_ms)
+            rows.insert_ends(connection, seq, [end], [death] if death else [], at_ms)
 
         await self._write(write)
 
@@ -190,8 +209,8 @@ class SqliteJournal:
         self, seq: int, ends: Sequence[End], *, deaths: Sequence[Death], at_ms: int
     ) -> None:
         def write(connection: sqlite3.Connection) -> None:
-            _insert_ends(connection, seq, ends, deaths, at_ms)
-            connection.execute(queries()["finish_event"], {"seq": seq})
+            rows.insert_ends(connection, seq, ends, deaths, at_ms)
+            rows.finish(connection, seq)
 
         await self._write(write)
 
@@ -213,7 +232,7 @@ class SqliteJournal:
         )
 
     async def dead_letter(self, dead_id: int) -> Dead | None:
-        return await self._read(lambda connection: _dead(connection, dead_id))
+        return await self._read(lambda connection: rows.dead_one(connection, dead_id))
 
     async def dead_counts(self) -> list[tuple[str, str, int]]:
         return await self._read(
@@ -227,10 +246,13 @@ class SqliteJournal:
         return None if row is None else int(row[0])
 
     async def send(self, key: str) -> Send | None:
-        return await self._read(lambda connection: _send(connection, key))
+        return await self._read(lambda connection: rows.send_one(connection, key))
 
     async def revive(self, dead_id: int, *, send: NewSend | None, at_ms: int) -> bool:
-        return bool(await self._write(lambda connection: _revive(connection, dead_id, send, at_ms)))
+        def write(connection: sqlite3.Connection) -> bool:
+            return rows.revive(connection, dead_id, send, at_ms)
+
+        return bool(await self._write(write))
 
     # Looking --------------------------------------------------------------------------------------
 
@@ -240,14 +262,25 @@ class SqliteJournal:
         )
 
     async def close(self) -> None:
+        self._closed = True
+        await asyncio.to_thread(self._reading.shutdown)
+        if not self.broken.done():
+            # The last connection to go folds the log into the file; after a failure it must not.
+            self._reader.close()
         await self._writer.close()
-        self._reading.shutdown()
         self._reader.close()
         self._held.close()
 
 
-def open_sqlite(path: Path) -> SqliteJournal:
+def open_sqlite(
+    path: Path,
+    *,
+    clock: Clock | None = None,
+    free: Callable[[Path], int] = free_bytes,
+) -> SqliteJournal:
     """Open the journal at `path`, making it when there is nothing there. Needs a running loop.
+
+    `free` tells the bytes left beside a file; it is asked at most once a second of `clock`.
 
     Raises:
         JournalError: with a message that says what to do; see `sqlite_file`.
@@ -257,7 +290,8 @@ def open_sqlite(path: Path) -> SqliteJournal:
         is_new = not path.exists()
         if is_new:
             create(path)
-        return SqliteJournal(path, held, open_writer(path), is_new=is_new)
+        pressure = Pressure(path, clock=clock or SystemClock(), free=free)
+        return SqliteJournal(path, held, open_writer(path), is_new=is_new, pressure=pressure)
     except BaseException:
         held.close()
         raise
@@ -265,186 +299,3 @@ def open_sqlite(path: Path) -> SqliteJournal:
 
 if TYPE_CHECKING:
     _: type[Journal] = SqliteJournal
-
-
-def _insert(connection: sqlite3.Connection, query: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Insert many rows with few statements."""
-    waiting = list(rows)
-    position = 0
-    for size in _CHUNKS:
-        while len(waiting) - position >= size:
-            chunk = waiting[position : position + size]
-            row = f"({','.join('?' * len(chunk[0]))})"
-            values = [value for one in chunk for value in one]
-            connection.execute(f"{queries()[query]} {','.join([row] * size)}", values)
-            position += size
-
-
-def _heard(connection: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, int]:
-    found: dict[bytes, int] = {}
-    sql = queries()["heard"]
-    position = 0
-    for size in _CHUNKS:
-        marks = f"({','.join('?' * size)})"
-        while len(keys) - position >= size:
-            found.update(connection.execute(f"{sql} {marks}", keys[position : position + size]))
-            position += size
-    return found
-
-
-def _insert_events(connection: sqlite3.Connection, fresh: list[tuple[int, Entry]]) -> None:
-    _insert(
-        connection,
-        "append_event",
-        (
-            (
-                seq,
-                e.source,
-                e.message_id,
-                e.type,
-                e.name,
-                e.user_hash,
-                e.received_ms,
-                e.event_ms,
-                e.payload,
-            )
-            for seq, e in fresh
-        ),
-    )
-    _insert(
-        connection,
-        "append_dedupe",
-        ((e.dedupe_key, seq) for seq, e in fresh if e.dedupe_key is not None),
-    )
-    _insert(
-        connection,
-        "append_pending",
-        (
-            (seq, lane_of(e.user_hash), e.rank, e.user_hash, e.event_ms)
-            for seq, e in fresh
-            if e.rank is not None
-        ),
-    )
-    for seq, entry in fresh:
-        if entry.ended is not None:
-            _insert_end(connection, seq, entry, entry.ended)
-
-
-def _insert_end(connection: sqlite3.Connection, seq: int, entry: Entry, end: End) -> None:
-    _insert(connection, "append_outcome", [(seq, *end, entry.received_ms)])
-    if end.status == "dead":
-        death = Death(
-            rule=end.rule,
-            operation=end.operation,
-            reason=end.reason or "",
-            request=None,
-            answer=end.detail,
-            http=None,
-            attempt=0,
-            uncertain=False,
-            send_key=None,
-        )
-        _insert_dead(connection, seq, death, entry.received_ms)
-
-
-def _insert_ends(
-    connection: sqlite3.Connection,
-    seq: int,
-    ends: Sequence[End],
-    deaths: Sequence[Death],
-    at_ms: int,
-) -> None:
-    _insert(connection, "append_outcome", ((seq, *end, at_ms) for end in ends))
-    for death in deaths:
-        _insert_dead(connection, seq, death, at_ms)
-
-
-def _insert_dead(connection: sqlite3.Connection, seq: int, death: Death, at_ms: int) -> None:
-    event = connection.execute(queries()["event_of"], {"seq": seq}).fetchone()
-    _, source, message_id, _, name, user_hash, _, event_ms, payload = event
-    row = (
-        seq, death.rule, death.operation, source, message_id, name, user_hash, event_ms, payload,
-        death.request, death.answer, death.reason, death.http, death.attempt, death.uncertain,
-        death.send_key, at_ms,
-    )  # fmt: skip
-    _insert(connection, "append_dead", [row])
-
-
-def _insert_send(connection: sqlite3.Connection, send: NewSend) -> bool:
-    values = send._asdict() | {"call_key": send.key, "lane": lane_of(send.user_hash)}
-    if connection.execute(queries()["write_send"], values).rowcount == 0:
-        return False
-    connection.execute(queries()["write_call"], values)
-    return True
-
-
-def _chain(connection: sqlite3.Connection, user: int, limit: int) -> list[Waiting]:
-    rows = connection.execute(queries()["chain"], {"user_hash": user, "limit": limit})
-    return list(_waiting(connection, rows.fetchall()))
-
-
-def _waiting(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> Iterator[Waiting]:
-    for row in rows:
-        done, only = row[8], row[9]
-        started = done != "[]" or only is not None
-        yield Waiting._make(
-            (
-                *row[:8],
-                frozenset(orjson.loads(done)) if started else frozenset(),
-                None if only is None else frozenset(orjson.loads(only)),
-                *row[10:],
-                _open_sends(connection, row[0]) if started else (),
-            )
-        )
-
-
-def _open_sends(connection: sqlite3.Connection, seq: int) -> tuple[OpenSend, ...]:
-    rows = connection.execute(queries()["open_sends"], {"seq": seq})
-    return tuple(OpenSend(*row) for row in rows)
-
-
-def _dead(connection: sqlite3.Connection, dead_id: int) -> Dead | None:
-    row = connection.execute(queries()["dead_one"], {"id": dead_id}).fetchone()
-    return None if row is None else Dead(*row)
-
-
-def _send(connection: sqlite3.Connection, key: str) -> Send | None:
-    row = connection.execute(queries()["send_one"], {"key": key}).fetchone()
-    return None if row is None else Send(*row)
-
-
-def _revive(connection: sqlite3.Connection, dead_id: int, send: NewSend | None, at_ms: int) -> bool:
-    dead = _dead(connection, dead_id)
-    left = {"id": dead_id, "state": "replayed", "at_ms": at_ms}
-    if dead is None or connection.execute(queries()["leave_dead"], left).rowcount == 0:
-        return False
-    connection.execute(queries()["restore_event"], {"id": dead_id})
-    if send is not None:
-        _revive_send(connection, dead, send, at_ms)
-    event = connection.execute(queries()["event_of"], {"seq": dead.seq}).fetchone()
-    mark = operation_name(dead.rule, dead.operation)
-    values = {
-        "seq": dead.seq,
-        "lane": lane_of(event[5]),
-        "user_hash": event[5],
-        "event_ms": event[7],
-        "only": orjson.dumps([mark]).decode(),
-        "done": orjson.dumps([mark] if send is not None else []).decode(),
-    }
-    connection.execute(queries()["revive"], values)
-    ended = {"seq": dead.seq, "rule": dead.rule, "operation": dead.operation}
-    connection.execute(queries()["forget_outcome"], ended)
-    return True
-
-
-def _revive_send(connection: sqlite3.Connection, dead: Dead, send: NewSend, at_ms: int) -> None:
-    if send.key == dead.send_key:
-        connection.execute(queries()["reopen_send"], {"key": send.key})
-        connection.execute(
-            queries()["write_call"],
-            send._asdict() | {"call_key": send.key, "lane": lane_of(send.user_hash)},
-        )
-        return
-    left = {"key": dead.send_key, "state": "replayed", "at_ms": at_ms}
-    connection.execute(queries()["end_send"], left)
-    _insert_send(connection, send)

@@ -21,6 +21,7 @@ APPLICATION_ID = 0x5E601516
 SCHEMA_VERSION = 1
 QUICK_CHECK_BYTES = 2_000_000_000
 _FULL = 2
+_NOT_THE_FILE = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_BUSY", "SQLITE_FULL")
 
 
 def lock(path: Path) -> IO[bytes]:
@@ -44,6 +45,12 @@ def lock(path: Path) -> IO[bytes]:
         raise JournalBusyError(
             f"another process is using the database {path}",
             hint="stop it first; one process owns a SQLite journal",
+        ) from None
+    except OSError as error:
+        handle.close()
+        raise JournalError(
+            f"cannot lock the database {path}: {error.strerror}",
+            hint="put the database on a local disk; network file systems cannot keep the promise",
         ) from None
     return handle
 
@@ -87,12 +94,19 @@ def open_writer(path: Path) -> sqlite3.Connection:
     """
     try:
         # Used by the writer's thread alone, once it runs.
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
+    except sqlite3.DatabaseError as error:
+        raise _unusable(path, error) from None
+    try:
         _identify(connection, path)
         _prepare(connection, path)
         _check(connection, path)
     except sqlite3.DatabaseError as error:
-        raise _damaged(path, str(error)) from None
+        connection.close()
+        raise _unusable(path, error) from None
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -151,6 +165,16 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     found = connection.execute("PRAGMA quick_check(3)").fetchall()
     if found != [("ok",)]:
         raise _damaged(path, "; ".join(str(row[0]) for row in found))
+
+
+def _unusable(path: Path, error: sqlite3.DatabaseError) -> JournalError:
+    """The file could not be read as a journal: is it the file, or the way to it?"""
+    if not error.sqlite_errorname.startswith(_NOT_THE_FILE):
+        return _damaged(path, str(error))
+    return JournalError(
+        f"cannot use the database {path}: {error}",
+        hint="let the user that the bridge runs as read and write it, and close other programs on it",
+    )
 
 
 def _damaged(path: Path, detail: str) -> JournalDamagedError:

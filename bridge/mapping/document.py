@@ -6,6 +6,7 @@ What a file means when it runs is `rules`.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -13,21 +14,27 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from bridge.onesignal.platforms import PLATFORMS, Policy
 
-_DURATION = re.compile(r"(\d+)([smhd])")
+_DURATION = re.compile(r"([0-9]{1,15})([smhd])")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 TTL_MAX_MS = 2_419_200_000
+DURATION_MAX_MS = 3650 * _UNIT_MS["d"]
+"""Ten years: beyond it an event's time and a duration do not add up to a time."""
+_TREE_DEPTH = 20
 
 
 def duration_ms(value: object) -> int:
     """`30s`, `10m`, `6h`, `2d` in milliseconds.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: it is none of these, or above ten years.
     """
     found = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError("a duration is a number and a unit: 30s, 10m, 6h, 2d")
-    return int(found[1]) * _UNIT_MS[found[2]]
+    ms = int(found[1]) * _UNIT_MS[found[2]]
+    if ms > DURATION_MAX_MS:
+        raise ValueError("a duration is ten years at most: 3650d")
+    return ms
 
 
 def _ttl_ms(value: object) -> int:
@@ -71,12 +78,43 @@ def _paths(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-Scalar = str | bool | int | float | None
+def _scalar(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("this is not a number that JSON has")
+    if value is not None and not isinstance(value, str | bool | int | float):
+        raise ValueError("write a text, a number, true or false; a date needs quotes")
+    return value
+
+
+def _tag_value(value: object) -> object:
+    if value is None:
+        raise ValueError('write a value, or "" to delete the tag')
+    return _scalar(value)
+
+
+def _json(value: object, depth: int = 0) -> object:
+    if depth > _TREE_DEPTH:
+        raise ValueError(f"this is deeper than {_TREE_DEPTH} levels")
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError("a name is a text; put quotes around a number")
+        return {key: _json(one, depth + 1) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_json(one, depth + 1) for one in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("this number is too large; put quotes around it")
+    return _scalar(value)
+
+
+Scalar = Annotated[str | bool | int | float | None, BeforeValidator(_scalar)]
 """A literal, or a text with `{{ }}`; see "Values" in mappings/README.md."""
-Tree = Any
-"""Scalars in lists and objects, as deep as one likes."""
+TagValue = Annotated[str | bool | int | float, BeforeValidator(_tag_value)]
+"""As `Scalar`, but never left empty: what deletes a tag is `""`, said aloud."""
+Tree = Annotated[Any, AfterValidator(_json)]
+"""Scalars in lists and objects."""
 DurationMs = Annotated[int, BeforeValidator(duration_ms)]
 Platforms = Annotated[Policy, BeforeValidator(_policy)]
+Beginning = Annotated[str, Field(min_length=1)]
 Texts = Annotated[dict[str, str], BeforeValidator(_texts), Field(min_length=1)]
 """One text, or a text by language: `{en: …, de: …}`."""
 
@@ -91,9 +129,9 @@ class Identity(_Declared):
     """Who an event is about."""
 
     #: One path, or a list of which the first present counts; read before the answer to Segment.
-    external_id: Annotated[tuple[str, ...], BeforeValidator(_paths), Field(strict=False)] = (
-        "{{ userId }}",
-    )
+    external_id: Annotated[
+        tuple[str, ...], BeforeValidator(_paths), Field(strict=False, min_length=1)
+    ] = ("{{ userId }}",)
     #: Events that have no external_id are skipped.
     anonymous: Literal["skip"] = "skip"
     #: What to do with a user that OneSignal does not have yet.
@@ -105,7 +143,7 @@ class PushDefaults(_Declared):
 
     platforms: Platforms | None = None
     #: Where links and pictures that come from an event may point: beginnings of addresses.
-    links: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    links: Annotated[tuple[Beginning, ...], Field(strict=False)] = ()
 
 
 class Selection(_Declared):
@@ -132,7 +170,7 @@ class TagsFrom(_Declared):
 class UpdateUser(_Declared):
     """Write tags and properties of the event's user."""
 
-    tags: dict[str, Scalar] = {}
+    tags: dict[str, TagValue] = {}
     tags_from: TagsFrom = TagsFrom()
     #: A locale is enough: `de-AT` becomes `de`.
     language: Scalar = None

@@ -16,13 +16,16 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedBase
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
 
 from bridge.errors import ConfigurationError, Finding
 from bridge.mapping import document
 from bridge.mapping.rules import Mapping, Problem, Rule, Surroundings, compile_rule
 
-_IDENTITY = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
+_IDENTITY = re.compile(r"\{\{\s*([A-Za-z_][\w-]*(?:\.[\w-]+)*)\s*\}\}")
+_OPEN_HOST = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +132,7 @@ def _unreadable(path: Path, why: str) -> Finding:
 
 def _revision(sources: list[Source]) -> str:
     text = "\x00".join(source.text for source in sources)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
 
 
 def _read(source: Source, reading: _Reading) -> None:
@@ -140,12 +143,19 @@ def _read(source: Source, reading: _Reading) -> None:
     except MarkedYAMLError as error:
         reading.findings.append(_yaml_finding(source, error))
         return
-    except (YAMLError, ValueError, RecursionError) as error:
-        reading.findings.append(
-            Finding(code="yaml-invalid", message=str(error).splitlines()[0], file=source.name)
-        )
+    except Exception as error:  # noqa: BLE001 — ruamel raises whatever an odd tag or number runs into
+        reading.findings.append(_odd_yaml(source, error))
         return
     _validate(source, tree, reading)
+
+
+def _odd_yaml(source: Source, error: Exception) -> Finding:
+    message = next(iter(str(error).splitlines()), type(error).__name__)
+    if isinstance(error, RecursionError):
+        message = "it nests too deep"
+    elif isinstance(error, UnicodeError):
+        message = "a text holds half of a character: one of two escapes such as \\ud83d\\ude00"
+    return Finding(code="yaml-invalid", message=message, file=source.name)
 
 
 def _yaml_finding(source: Source, error: MarkedYAMLError) -> Finding:
@@ -169,8 +179,11 @@ def _validate(source: Source, tree: Any, reading: _Reading) -> None:
     try:
         parsed = document.Document.model_validate(_plain(tree))
     except ValidationError as error:
-        for one in error.errors():
+        for one in error.errors(include_context=False, include_input=False, include_url=False):
             reading.report(source, tree, (), _problem(one))
+        return
+    except (UnicodeError, RecursionError) as error:
+        reading.findings.append(_odd_yaml(source, error))
         return
     reading.documents.append((source, tree, parsed))
 
@@ -178,24 +191,47 @@ def _validate(source: Source, tree: Any, reading: _Reading) -> None:
 def _plain(tree: Any) -> Any:
     """Ruamel's nodes as the plain values they stand for."""
     if isinstance(tree, dict):
-        return {key: _plain(value) for key, value in tree.items()}
+        return {_plain(key): _plain(value) for key, value in tree.items()}
     if isinstance(tree, list):
         return [_plain(value) for value in tree]
-    for kind in (bool, int, float, str):
+    if isinstance(tree, ScalarBoolean):  # a boolean with an anchor, which Python has for a number
+        return bool(tree)
+    if isinstance(tree, str):
+        return _whole(str(tree))
+    for kind in (bool, int, float):
         if isinstance(tree, kind):
             return kind(tree)
     return tree
 
 
+def _whole(text: str) -> str:
+    """`text` with the halves of an emoji, which JSON writes as two escapes, put together.
+
+    Raises:
+        UnicodeError: there is half a one, which no request can carry.
+    """
+    if _SURROGATE.search(text) is None:
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16")
+
+
 def _problem(error: Any) -> Problem:
     path = tuple(part for part in error["loc"] if part != "[key]")
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = _PYTHON_KIND.sub(_kind, str(error["msg"]).removeprefix("Value error, "))
     where = ".".join(str(part) for part in path) or "the file"
     if error["type"] == "extra_forbidden":
         return Problem(path, "unknown-field", f"`{where}` is not a field", _nearest(path))
     if error["type"] == "missing":
         return Problem(path[:-1], "field-missing", f"`{where}` is missing")
     return Problem(path, "field-invalid", f"`{where}`: {message}")
+
+
+_PYTHON_KIND = re.compile(r"a valid (dictionary|tuple)(?: or instance of \w+)?")
+
+
+def _kind(found: re.Match[str]) -> str:
+    """What YAML calls what Python calls so."""
+    return "a list" if found[1] == "tuple" else "a mapping"
 
 
 def _nearest(path: tuple[Any, ...]) -> str | None:
@@ -228,6 +264,7 @@ def place(tree: Any, path: Iterable[str | int]) -> tuple[int | None, int | None]
 
 def _compile(reading: _Reading, serves: Collection[str]) -> list[Rule]:
     defaults = _only(reading, "push") or document.PushDefaults()
+    _warn_of_open_hosts(reading)
     around = Surroundings(defaults=defaults, serves=serves)
     rules: list[Rule] = []
     named: dict[str, str] = {}
@@ -243,6 +280,15 @@ def _compile(reading: _Reading, serves: Collection[str]) -> list[Rule]:
             if compiled is not None:
                 rules.append(compiled)
     return rules
+
+
+def _warn_of_open_hosts(reading: _Reading) -> None:
+    for source, tree, parsed in reading.documents:
+        for number, link in enumerate(parsed.push.links if parsed.push else ()):
+            if _OPEN_HOST.fullmatch(link):
+                message = f"{link} also lets links to {link}.elsewhere.example through"
+                problem = Problem((), "link-host-open", message, f"end it: {link}/", "warning")
+                reading.report(source, tree, ("push", "links", number), problem)
 
 
 def _named_twice(name: str, where: str) -> Problem:

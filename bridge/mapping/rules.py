@@ -15,8 +15,9 @@ from bridge.mapping import document
 from bridge.mapping.expression import Expression, ExpressionError, compile_expression
 from bridge.mapping.fql import Condition, ConditionError, compile_condition
 from bridge.onesignal.platforms import Policy, allowed, flags
+from bridge.segment.ids import id_text
 
-Kind = Literal["text", "link", "tree"]
+Kind = Literal["text", "texts", "link", "tree"]
 Path = tuple[str | int, ...]
 
 
@@ -38,6 +39,8 @@ class Field:
     """
 
     name: str
+    #: What the mapping calls it: `image` stands for several fields.
+    written: str
     value: Tree
     kind: Kind
     required: bool
@@ -48,7 +51,7 @@ Tree = Expression | dict[str, "Tree"] | list["Tree"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glob:
-    """One entry of `include`: a name, or a pattern over paths; matched against `a_b` names too."""
+    """One entry of `include`: a name, or a pattern; of a nested path, with `_` for its dots."""
 
     text: str
     pattern: re.Pattern[str] | None
@@ -112,10 +115,8 @@ class Mapping:
             found: Any = fields
             for key in path:
                 found = found.get(key) if isinstance(found, dict) else None
-            if isinstance(found, str) and found:
-                return found
-            if isinstance(found, int | float) and not isinstance(found, bool):
-                return str(found)
+            if (text := id_text(found)) is not None:
+                return text
         return None
 
 
@@ -133,7 +134,11 @@ Report = Callable[[Problem], None]
 def compile_rule(rule: document.Rule, around: Surroundings) -> tuple[Rule | None, list[Problem]]:
     """The rule as it runs, or None with everything that is wrong with it."""
     problems: list[Problem] = []
-    report = problems.append
+
+    def report(problem: Problem) -> None:
+        if problem not in problems:  # an image is read once for each field it becomes
+            problems.append(problem)
+
     condition = _condition(rule.when, report)
     update = _update(rule.do.update_user, report) if rule.do.update_user else None
     push = _push(rule, rule.do.send_notification, around, report)
@@ -185,7 +190,7 @@ def _update(update: document.UpdateUser, report: Report) -> Update:
     audience = update.tags_from.audience
     return Update(
         tags=tuple((name, value) for name, value in compiled if name and value),
-        copies=tuple(_copies(update.tags_from, report)),
+        copies=tuple(_copies(update, report)),
         audience_prefix=audience.prefix if audience else None,
         language=_optional(update.language, (*at, "language"), report),
         timezone=_optional(update.timezone, (*at, "timezone"), report),
@@ -197,35 +202,45 @@ def _optional(value: Any, path: Path, report: Report) -> Expression | None:
     return None if value is None else _value(value, path, report)
 
 
-def _copies(tags_from: document.TagsFrom, report: Report) -> Iterator[Copy]:
+def _copies(update: document.UpdateUser, report: Report) -> Iterator[Copy]:
+    at: Path = ("do", "update_user", "tags_from")
+    if "tags_from" in update.model_fields_set and update.tags_from == document.TagsFrom():
+        report(_nothing_included(at, "traits"))
     for root in ("traits", "properties", "context"):
-        selection: document.Selection | None = getattr(tags_from, root)
+        selection: document.Selection | None = getattr(update.tags_from, root)
         if selection is None:
             continue
-        path: Path = ("do", "update_user", "tags_from", root)
         if not selection.include:
-            report(
-                Problem(
-                    path,
-                    "nothing-included",
-                    f"tags_from.{root} takes nothing",
-                    f"list the {root} to copy: include: [homeStore, shoe*]",
-                    "warning",
-                )
-            )
+            report(_nothing_included((*at, root), root))
         yield Copy(
             root=root,
             include=tuple(map(_glob, selection.include)),
-            rename=dict(selection.rename),
+            rename={_flat(path): name for path, name in selection.rename.items()},
             prefix=selection.prefix,
         )
 
 
+def _nothing_included(path: Path, root: str) -> Problem:
+    return Problem(
+        path,
+        "nothing-included",
+        f"{'.'.join(map(str, path[2:]))} takes nothing",
+        f"list the {root} to copy: include: [homeStore, shoe*]",
+        "warning",
+    )
+
+
 def _glob(text: str) -> Glob:
+    text = _flat(text)
     if "*" not in text and "?" not in text:
         return Glob(text=text, pattern=None)
     parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in text)
-    return Glob(text=text, pattern=re.compile("".join(parts)))
+    return Glob(text=text, pattern=re.compile("".join(parts), re.DOTALL))
+
+
+def _flat(path: str) -> str:
+    """`address.city` as the tag that it becomes: `address_city`."""
+    return path.replace(".", "_")
 
 
 _REQUIRED = frozenset({"template_id", "contents", "headings", "custom_data"})
@@ -316,38 +331,36 @@ def _fields(
     """Every field the rule sets, in the order in which OneSignal's documentation lists them."""
     wanted: list[tuple[str, Any, Kind]] = [
         ("template_id", send.template_id, "text"),
-        ("contents", send.contents, "tree"),
-        ("headings", send.headings, "tree"),
-        ("subtitle", send.subtitle, "tree"),
+        ("contents", send.contents, "texts"),
+        ("headings", send.headings, "texts"),
+        ("subtitle", send.subtitle, "texts"),
         ("custom_data", send.custom_data, "tree"),
         ("data", send.data, "tree"),
         ("url", send.url, "link"),
         ("app_url", send.app_url, "link"),
         ("web_url", send.web_url, "link"),
-        *_pictures(send, reach),
+        *((name, getattr(send, name), "link") for name, _ in _PICTURES),
         ("collapse_id", send.collapse_id, "text"),
     ]
     for name, value, kind in wanted:
         if value is not None:
-            yield _field(name, value, kind, report)
+            yield _field(name, name, value, kind, report)
+    for name, value in _pictures(send, reach):
+        yield _field(name, "image", value, "link", report)
 
 
-def _pictures(
-    send: document.SendNotification, reach: Collection[str]
-) -> Iterator[tuple[str, Any, Kind]]:
+def _pictures(send: document.SendNotification, reach: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """The fields that `image` stands for: those of the platforms reached that have none of their own."""
     for name, platforms in _PICTURES:
-        written = getattr(send, name)
-        shown: Any = send.image if platforms & set(reach) else None
-        if name == "ios_attachments" and shown is not None:
-            shown = {"image": shown}
-        yield name, written if written is not None else shown, "link"
+        if send.image is not None and getattr(send, name) is None and platforms & set(reach):
+            yield name, {"image": send.image} if name == "ios_attachments" else send.image
 
 
-def _field(name: str, value: Any, kind: Kind, report: Report) -> Field | None:
-    tree = _tree(value, ("do", "send_notification", name), report, encode=kind == "link")
+def _field(name: str, written: str, value: Any, kind: Kind, report: Report) -> Field | None:
+    tree = _tree(value, ("do", "send_notification", written), report, encode=kind == "link")
     if tree is None:
         return None
-    return Field(name=name, value=tree, kind=kind, required=name in _REQUIRED)
+    return Field(name=name, written=written, value=tree, kind=kind, required=name in _REQUIRED)
 
 
 def _tree(value: Any, path: Path, report: Report, *, encode: bool) -> Tree | None:
@@ -371,9 +384,9 @@ def _require_links(fields: list[Field], links: tuple[str, ...], report: Report) 
         ):
             report(
                 Problem(
-                    ("do", "send_notification", one.name),
+                    ("do", "send_notification", one.written),
                     "links-undecided",
-                    f"{one.name} comes from an event, and nothing says where it may point",
+                    f"{one.written} comes from an event, and nothing says where it may point",
                     'push: {links: ["shop://", "https://www.shop.example/"]}',
                 )
             )

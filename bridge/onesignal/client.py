@@ -22,7 +22,8 @@ DEADLINE_SECONDS = 100.0
 CONNECT_SECONDS = 10.0
 ANSWER_LIMIT = 1_000_000
 """Bytes of an answer that are read; the rest is dropped and the answer is not JSON."""
-CONNECTIONS = 128
+CONNECTIONS = 256
+"""More than all gates together let out at once: a call never waits for a connection."""
 
 _LEGACY_KEY = re.compile(r"[A-Za-z0-9+/=]{48}")
 
@@ -37,12 +38,20 @@ class OneSignal:
     """One app at OneSignal, ready to be asked."""
 
     def __init__(
-        self, *, url: str, api_key: str, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        *,
+        url: str,
+        api_key: str,
+        transport: httpx.AsyncBaseTransport | None = None,
+        deadline: float = DEADLINE_SECONDS,
+        connect: float = CONNECT_SECONDS,
     ) -> None:
+        """`deadline` and `connect` are seconds: for the whole answer, and for a connection."""
+        self._deadline = deadline
         self._http = httpx.AsyncClient(
             base_url=url.rstrip("/"),
             transport=transport or _fast_transport(),
-            timeout=httpx.Timeout(DEADLINE_SECONDS, connect=CONNECT_SECONDS),
+            timeout=httpx.Timeout(deadline, connect=connect),
             headers={
                 "authorization": authorization(api_key),
                 "content-type": "application/json; charset=utf-8",
@@ -66,12 +75,17 @@ class OneSignal:
         """Send one request; every way to fail is a value."""
         request = self._http.build_request(method, path, content=body)
         try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
+            async with asyncio.timeout(self._deadline):
                 return await self._exchange(request)
         except TimeoutError:
             return NoAnswer(reason="timeout")
         except httpx.TransportError as error:
             return NoAnswer(reason=_reason(error), sent=not _never_connected(error))
+        except aiohttp.ClientError:
+            # The transport below passes on what httpx has no word for: an answer that is not HTTP.
+            return NoAnswer(reason="bad_answer")
+        except OSError:
+            return NoAnswer(reason="connection_lost")
 
     async def _exchange(self, request: httpx.Request) -> Answer:
         response = await self._http.send(request, stream=True)
@@ -89,7 +103,8 @@ def _fast_transport() -> httpx.AsyncBaseTransport:
 
 async def _read(response: httpx.Response) -> bytes:
     body = bytearray()
-    async for chunk in response.aiter_bytes():
+    # As it came: we ask for no compression, and a small answer could unpack to gigabytes.
+    async for chunk in response.aiter_raw():
         body += chunk
         if len(body) > ANSWER_LIMIT:
             break
@@ -100,7 +115,7 @@ def _never_connected(error: httpx.TransportError) -> bool:
     # The transport below reports a server that hung up as a connect timeout; its cause tells which.
     cause = error.__cause__
     if isinstance(cause, aiohttp.ClientError):
-        return isinstance(cause, aiohttp.ClientConnectorError)
+        return isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
     return isinstance(error, httpx.ConnectError)
 
 

@@ -37,5 +37,5 @@ def language_code(locale: str) -> str | None:
 
 def country_code(text: str) -> str | None:
     """Two letters, upper case (ISO 3166-1); None for anything else."""
-    code = text.strip().upper()
-    return code if re.fullmatch(r"[A-Z]{2}", code) else None
+    code = text.strip()
+    return code.upper() if re.fullmatch(r"[A-Za-z]{2}", code) else None

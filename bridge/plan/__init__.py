@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from bridge.mapping.reading import runs
 from bridge.mapping.rules import Mapping, Rule
 from bridge.onesignal.operations import (
     Operation,
@@ -39,11 +40,19 @@ def triage(event: Event, mapping: Mapping) -> Triage:
         rules = tuple(rule for rule in rules if rule.echo)
         if not rules:
             return Triage(external_id=external_id, skip=Skip(reason="onesignal_echo"))
-    if external_id is None:
-        return Triage(external_id=None, rules=rules, skip=Skip(reason="no_external_id"))
-    if is_blocked_external_id(external_id):
-        return Triage(external_id=None, rules=rules, skip=Skip(reason="blocked_external_id"))
+    if (reason := _unaddressable(external_id)) is not None:
+        return Triage(external_id=None, rules=rules, skip=Skip(reason=reason))
     return Triage(external_id=external_id, rules=rules)
+
+
+def _unaddressable(external_id: str | None) -> str | None:
+    """Why nothing can be sent to this id, if so."""
+    if external_id is None:
+        return "no_external_id"
+    if is_blocked_external_id(external_id):
+        return "blocked_external_id"
+    # A page that sent its template instead of what it renders to.
+    return "liquid_in_value" if runs(external_id) else None
 
 
 def plan(event: Event, mapping: Mapping) -> Plan:
@@ -52,8 +61,14 @@ def plan(event: Event, mapping: Mapping) -> Plan:
     if triaged.skip is not None or triaged.external_id is None:
         return Plan(skips=(triaged.skip,) if triaged.skip else ())
     to = Recipient(label="external_id", id=triaged.external_id)
-    results = [_plan_rule(rule, event, to, mapping) for rule in triaged.rules]
-    found = [one for result in results for one in result]
+    tags: dict[str, str] = {}
+    found: list[Operation | Skip | Note] = []
+    for rule in triaged.rules:
+        planned = _plan_rule(rule, event, to, cap=mapping.tag_cap, earlier=tags)
+        for one in planned:
+            if isinstance(one, UpdateUser):
+                tags |= one.tags
+        found += planned
     updates = [one for one in found if isinstance(one, UpdateUser)]
     return Plan(
         operations=(
@@ -66,12 +81,12 @@ def plan(event: Event, mapping: Mapping) -> Plan:
 
 
 def _plan_rule(
-    rule: Rule, event: Event, to: Recipient, mapping: Mapping
+    rule: Rule, event: Event, to: Recipient, *, cap: int | None, earlier: dict[str, str]
 ) -> list[Operation | Skip | Note]:
     found: list[Operation | Skip | Note] = []
     if rule.update is not None:
         draft = Draft(rule.name, UpdateUser.name, event.fields)
-        found.append(plan_update(rule.update, draft, to, mapping.tag_cap))
+        found.append(plan_update(rule.update, draft, to, cap=cap, earlier=earlier))
         found += draft.notes
     if rule.push is not None:
         draft = Draft(rule.name, SendNotification.name, event.fields)

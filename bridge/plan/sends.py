@@ -9,8 +9,7 @@ import orjson
 from bridge.mapping.expression import Expression, Missing, Refused
 from bridge.mapping.rules import Field, Push, Rule, Tree
 from bridge.onesignal.operations import Recipient, SendNotification
-from bridge.plan.updates import tag_text
-from bridge.plan.values import Draft, Skip, why
+from bridge.plan.values import Draft, Skip, as_text, why
 from bridge.segment.events import Event
 
 COLLAPSE_ID_LENGTH = 64
@@ -31,7 +30,7 @@ def plan_send(
                 reason, detail = why(found)
                 return Skip(rule=rule.name, operation=draft.operation, reason=reason, detail=detail)
             draft.leave_out(one.name, *why(found))
-        elif found is not None:
+        else:
             body[one.name] = found
     return SendNotification(
         rule=rule.name,
@@ -43,55 +42,55 @@ def plan_send(
 
 
 def _resolve(one: Field, push: Push, draft: Draft) -> Any:
-    found = _tree(one.value, draft.fields)
+    found = _tree(one.value, draft.fields, keep_null=one.name == "data")
     if isinstance(found, Missing | Refused):
         return found
     match one.kind:
         case "link":
             return _link(one.value, found, push.links)
-        case "tree" if one.name in {"contents", "headings", "subtitle"}:
+        case "texts":
             return _texts(found)
         case "tree":
-            return _bounded(found)
+            return _bounded(found, one.name)
         case "text":
             return _text(found, one.name)
 
 
-def _tree(tree: Tree, fields: dict[str, Any]) -> Any:
+def _tree(tree: Tree, fields: dict[str, Any], *, keep_null: bool) -> Any:
     """The tree with every expression resolved, or the first Missing or Refused in it."""
     if isinstance(tree, Expression):
-        return tree.resolve(fields)
+        found = tree.resolve(fields)
+        if found is None and tree.is_path and not keep_null:
+            return Missing(next(iter(tree.paths)))  # nobody reads null on a phone
+        return found
     if isinstance(tree, dict):
-        resolved = {key: _tree(child, fields) for key, child in tree.items()}
+        resolved = {key: _tree(child, fields, keep_null=keep_null) for key, child in tree.items()}
         values: list[Any] = list(resolved.values())
         whole: Any = resolved
     else:
-        whole = values = [_tree(child, fields) for child in tree]
+        whole = values = [_tree(child, fields, keep_null=keep_null) for child in tree]
     return next((one for one in values if isinstance(one, Missing | Refused)), whole)
 
 
 def _texts(found: dict[str, Any]) -> Any:
-    texts = {language: tag_text(text) for language, text in found.items()}
-    for language, text in texts.items():
-        if text is None:
-            return Refused(reason="not_text", path=language)
-        if not text.strip():
-            return Refused(reason="empty_text", path=language)
-    return texts
+    texts = {language: _text(text, language) for language, text in found.items()}
+    return next((one for one in texts.values() if isinstance(one, Refused)), texts)
 
 
 def _text(found: Any, name: str) -> Any:
-    text = tag_text(found)
-    if text is None:
-        return Refused(reason="not_text", path=None)
+    text = as_text(found)
+    if not isinstance(text, str):
+        return Refused(reason="not_text", path=name)
+    if not text.strip():
+        return Refused(reason="empty_text", path=name)
     if name == "collapse_id" and len(text) > COLLAPSE_ID_LENGTH:
         return Refused(reason="too_long", path=name)
-    return text or None
+    return text
 
 
-def _bounded(found: Any) -> Any:
+def _bounded(found: Any, name: str) -> Any:
     too_long = len(orjson.dumps(found)) > DATA_BYTES
-    return Refused(reason="too_long", path=None) if too_long else found
+    return Refused(reason="too_long", path=name) if too_long else found
 
 
 def _link(tree: Tree, found: Any, links: tuple[str, ...]) -> Any:

@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping
 
-import orjson
 from pydantic import JsonValue
 
-from bridge.mapping.expression import Expression, Missing, Refused
-from bridge.mapping.rules import Copy, Update
+from bridge.mapping.expression import Expression
+from bridge.mapping.rules import Update
 from bridge.onesignal.operations import Recipient, UpdateUser
-from bridge.onesignal.tags import LIST_LENGTH, country_code, language_code, tag_name
-from bridge.plan.values import Draft, Skip, why
+from bridge.onesignal.tags import country_code, language_code, tag_name
+from bridge.plan.copies import audience_tag, copied_tags
+from bridge.plan.values import Draft, Skip, as_text, why
+
+_ZONE = re.compile(r"UTC|[A-Za-z][A-Za-z_]+(?:/[A-Za-z0-9_+-]+){1,2}")
 
 
-def plan_update(update: Update, draft: Draft, to: Recipient, cap: int | None) -> UpdateUser | Skip:
+def plan_update(
+    update: Update, draft: Draft, to: Recipient, *, cap: int | None, earlier: Mapping[str, str]
+) -> UpdateUser | Skip:
+    """The update, or why there is none.
+
+    `cap` is how many tags OneSignal's plan gives a user, `earlier` what the rules before this one
+    write for the same event.
+    """
     tags: dict[str, str] = {}
     for name, value in _tags(update, draft):
-        if value and cap is not None and name not in tags and _written(tags) >= cap:
+        if value and not _fits(name, {**earlier, **tags}, cap):
             draft.leave_out(f"tags.{name}", "tag_cap", f"the plan has {cap} tags for a user")
-            continue
-        tags[name] = value
+        else:
+            tags[name] = value
     properties: dict[str, JsonValue] = dict(_properties(update, draft))
     if not tags and not properties:
         return Skip(rule=draft.rule, operation=draft.operation, reason="nothing_to_write")
     return UpdateUser(rules=(draft.rule,), to=to, tags=tags, properties=properties)
 
 
-def _written(tags: dict[str, str]) -> int:
-    return sum(1 for value in tags.values() if value)
+def _fits(name: str, tags: dict[str, str], cap: int | None) -> bool:
+    """Whether one more tag may be written; a deletion takes no place."""
+    return cap is None or bool(tags.get(name)) or sum(map(bool, tags.values())) < cap
 
 
 def _tags(update: Update, draft: Draft) -> Iterator[tuple[str, str]]:
@@ -37,112 +47,24 @@ def _tags(update: Update, draft: Draft) -> Iterator[tuple[str, str]]:
     for name, value in update.tags:
         yield from _tag(name, value, draft)
     for copy in update.copies:
-        yield from _copied(copy, draft)
+        yield from copied_tags(copy, draft)
     if update.audience_prefix is not None:
-        yield from _audience_tag(update.audience_prefix, draft)
+        yield from audience_tag(update.audience_prefix, draft)
 
 
 def _tag(name: Expression, value: Expression, draft: Draft) -> Iterator[tuple[str, str]]:
-    named = name.resolve(draft.fields)
-    if not isinstance(named, str) or not named:
+    named = as_text(name.resolve(draft.fields))
+    if not isinstance(named, str):
         draft.leave_out(f"tags.{name.text}", *why(named))
         return
-    found = value.resolve(draft.fields)
-    if isinstance(found, Missing | Refused):
-        draft.leave_out(f"tags.{named}", *why(found))
+    if not named:
+        draft.leave_out(f"tags.{name.text}", "empty_name")
         return
-    text = tag_text(found)
-    if text is None:
-        draft.leave_out(f"tags.{named}", "not_text")
-        return
-    yield tag_name(named), text
-
-
-def tag_text(value: Any) -> str | None:
-    """A value as a tag says it: null deletes, and a list or an object has no text."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int | float):
-        return orjson.dumps(value).decode() if _fits_json(value) else str(value)
-    return None
-
-
-def _fits_json(value: float) -> bool:
-    return not isinstance(value, int) or -(2**63) <= value < 2**64
-
-
-def _copied(copy: Copy, draft: Draft) -> Iterator[tuple[str, str]]:
-    root = draft.fields.get(copy.root)
-    flat = dict(_flatten(root if isinstance(root, dict) else {}))
-    for glob in copy.include:
-        if glob.pattern is None:
-            keys = [glob.text.replace(".", "_")]
-        else:
-            pattern = glob.pattern
-            keys = [key for key in flat if pattern.fullmatch(key) and not is_personal(key)]
-        for key in keys:
-            if key not in flat:
-                continue
-            text = _copied_text(flat[key])
-            renamed = copy.rename.get(key, copy.rename.get(glob.text, key))
-            if text is None or "{{" in text or "{%" in text:
-                reason = "not_text" if text is None else "liquid_in_value"
-                draft.leave_out(f"tags.{renamed}", reason, f"{copy.root}.{key}")
-                continue
-            yield tag_name(copy.prefix + renamed), text
-
-
-def _copied_text(value: Any) -> str | None:
-    if isinstance(value, list):
-        texts = [tag_text(one) for one in value]
-        if any(text is None for text in texts):
-            return None
-        joined = ",".join(text for text in texts if text)
-        return joined if len(joined) <= LIST_LENGTH else None
-    return tag_text(value)
-
-
-def _flatten(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{name}_")
-        else:
-            yield name, value
-
-
-_PERSONAL = frozenset(
-    {
-        "email", "phone", "mobile", "name", "firstname", "lastname", "fullname", "middlename",
-        "username", "birthday", "birthdate", "dateofbirth", "dob", "street", "address", "address1",
-        "address2", "postalcode", "zip", "zipcode", "ip", "ipaddress", "ssn", "passport", "iban",
-        "latitude", "longitude", "lat", "lng", "lon", "gender", "avatar", "idfa", "gaid",
-        "advertisingid", "token", "password", "creditcard", "phonenumber", "emailaddress", "surname",
-    }
-)  # fmt: skip
-
-
-def is_personal(key: str) -> bool:
-    """Personal data by its name: passed on only where a mapping names it in full, never by a glob."""
-    words = key.replace("-", "_").split("_")
-    joined = {
-        "".join(words[i:j]).lower() for i in range(len(words)) for j in range(i + 1, len(words) + 1)
-    }
-    return bool(joined & _PERSONAL)
-
-
-def _audience_tag(prefix: str, draft: Draft) -> Iterator[tuple[str, str]]:
-    audience = draft.fields.get("audience")
-    key = audience.get("key") if isinstance(audience, dict) else None
-    if not isinstance(audience, dict) or not isinstance(key, str):
-        draft.leave_out("tags_from.audience", "not_an_audience")
-        return
-    if isinstance(audience.get("entered"), bool):
-        yield tag_name(prefix + key), "true" if audience["entered"] else ""
-    elif (text := tag_text(audience.get("value"))) is not None:
-        yield tag_name(prefix + key), text
+    text = as_text(value.resolve(draft.fields))
+    if isinstance(text, str):
+        yield tag_name(named), text
+    else:
+        draft.leave_out(f"tags.{named}", *why(text))
 
 
 def _properties(update: Update, draft: Draft) -> Iterator[tuple[str, str]]:
@@ -162,4 +84,4 @@ def _properties(update: Update, draft: Draft) -> Iterator[tuple[str, str]]:
 
 
 def _timezone(text: str) -> str | None:
-    return text if "/" in text or text == "UTC" else None
+    return text if _ZONE.fullmatch(text) else None

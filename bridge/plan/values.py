@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.mapping.expression import Missing, Refused
+from bridge.mapping.expression import Missing, Refused, as_tag
 from bridge.mapping.rules import Rule
 from bridge.onesignal.operations import Operation
 
@@ -66,6 +66,11 @@ class Draft:
         self.notes.append(
             Note(rule=self.rule, operation=self.operation, field=name, reason=reason, detail=detail)
         )
+
+
+def as_text(found: Any) -> str | Missing | Refused:
+    """A resolved value as OneSignal's text, or why there is none; null is ""."""
+    return found if isinstance(found, Missing | Refused) else as_tag(found)
 
 
 def why(found: Any) -> tuple[str, str | None]:

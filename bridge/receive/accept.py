@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 from bridge.journal.records import End, Entry
@@ -15,6 +16,7 @@ from bridge.mapping.rules import Mapping
 from bridge.plan import Triage, triage
 from bridge.segment.body import Element
 from bridge.segment.events import Event, Unusable, rank_of, read_event
+from bridge.segment.ids import message_id_of
 
 _NAME_LENGTH = 200
 
@@ -54,14 +56,22 @@ def accept(
     for index, element in enumerate(elements):
         event = read_event(element.value, raw=element.raw, source=source.name, received_ms=now_ms)
         if isinstance(event, Unusable):
-            accepted.entries.append(_unusable(event, element, source, now_ms))
+            accepted.entries.append(_unusable(event, element, source, hashing, now_ms))
             accepted.rejected.append({"index": index, "code": event.code, "message": event.message})
             continue
-        triaged = triage(event, mapping)
+        triaged = _triage(event, mapping)
         accepted.entries.append(_entry(event, triaged, element.raw, source, hashing))
         if len(elements) == 1:
             accepted.note = _note(event, triaged, mapping)
     return accepted
+
+
+def _triage(event: Event, mapping: Mapping) -> Triage:
+    try:
+        return triage(event, mapping)
+    except Exception:  # noqa: BLE001 — whatever one event does to us, its neighbours are answered
+        # Planning it fails in the same way, and leaves a dead letter and a log line.
+        return Triage(external_id=None)
 
 
 def _entry(
@@ -86,11 +96,15 @@ def _entry(
     )
 
 
-def _unusable(unusable: Unusable, element: Element, source: SourceRoute, now_ms: int) -> Entry:
+def _unusable(
+    unusable: Unusable, element: Element, source: SourceRoute, hashing: Hashing, now_ms: int
+) -> Entry:
+    # Named by its bytes, so that a batch that is sent again does not leave a second dead letter.
+    message_id = message_id_of({}, element.raw)
     return Entry(
         source=source.name,
-        message_id="",
-        dedupe_key=None,
+        message_id=message_id,
+        dedupe_key=hashing.dedupe_key(source.name, message_id),
         type="",
         name=None,
         user_hash=0,
@@ -108,7 +122,14 @@ def _note(event: Event, triaged: Triage, mapping: Mapping) -> str:
         return f"rules that may act: {', '.join(rule.name for rule in triaged.rules)}"
     if triaged.skip.reason != "no_rule":
         return f"skipped: {triaged.skip.reason}"
-    near = difflib.get_close_matches(event.name or "", sorted(mapping.event_names), n=1)
-    if near and near[0] != event.name:
-        return f"no rule wants this event; the nearest event name in the mapping is {near[0]}"
+    near = _nearest((event.name or "")[:_NAME_LENGTH], mapping.event_names)
+    if near is not None and near != event.name:
+        return f"no rule wants this event; the nearest event name in the mapping is {near}"
     return "no rule wants this event"
+
+
+@lru_cache(maxsize=1024)
+def _nearest(name: str, names: frozenset[str]) -> str | None:
+    # Looking takes longer than all else that is done to an event, and the same few names come.
+    found = difflib.get_close_matches(name, sorted(names), n=1)
+    return found[0] if found else None

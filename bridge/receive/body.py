@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from dataclasses import dataclass
 
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope
+
+from bridge.clock import Clock
 
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _STEP = 1 << 20
+BODY_SECONDS = 30.0
+"""For a body that comes in parts; Segment itself gives up after 5 to 10 seconds (segment.md 1, 2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +34,27 @@ class Budget:
     """Bytes of bodies in memory, over all requests; what is above it is asked to come again."""
 
     def __init__(self, limit: int) -> None:
-        self._left = limit
+        self.left = limit
 
-    def take(self, size: int) -> bool:
-        if size > self._left:
+
+class Share:
+    """What one request holds of the budget: what has come of it, not what it announces.
+
+    Who announces much and sends nothing takes nothing from anybody.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._held = 0
+
+    def hold(self, size: int) -> bool:
+        """Hold so many bytes in all, instead of what was held; False when there is no room."""
+        more = size - self._held
+        if more > self._budget.left:
             return False
-        self._left -= size
+        self._budget.left -= more
+        self._held = size
         return True
-
-    def give_back(self, size: int) -> None:
-        self._left += size
 
 
 def header(scope: Scope, name: bytes) -> str:
@@ -56,8 +72,8 @@ def declared_length(scope: Scope) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
-async def read(receive: Receive, *, limit: int) -> bytes | Rejected:
-    """The body as sent.
+async def read(receive: Receive, share: Share, *, limit: int, clock: Clock) -> bytes | Rejected:
+    """The body as sent, in `limit` bytes and in `BODY_SECONDS` from its first part on.
 
     Raises:
         Disconnected: the sender left before the end.
@@ -65,19 +81,36 @@ async def read(receive: Receive, *, limit: int) -> bytes | Rejected:
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
         body: bytes = message.get("body", b"")
-        return body if len(body) <= limit else too_large(limit)
-    parts, size = [], 0
-    while True:
-        if message["type"] != "http.request":
-            raise Disconnected
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            return too_large(limit)
-        parts.append(part)
+        return _refusal(len(body), share, limit) or body
+    reading = asyncio.ensure_future(_read_parts(message, receive, share, limit))
+    timer = asyncio.ensure_future(clock.sleep(BODY_SECONDS))
+    try:
+        await asyncio.wait((reading, timer), return_when=asyncio.FIRST_COMPLETED)
+        return reading.result() if reading.done() else TOO_SLOW
+    finally:
+        timer.cancel()
+        reading.cancel()
+
+
+async def _read_parts(
+    message: Message, receive: Receive, share: Share, limit: int
+) -> bytes | Rejected:
+    # One array, because a list of many small parts weighs far more than its bytes.
+    body = bytearray()
+    while message["type"] == "http.request":
+        body += message.get("body", b"")
+        if refused := _refusal(len(body), share, limit):
+            return refused
         if not message.get("more_body"):
-            return b"".join(parts)
+            return bytes(body)
         message = await receive()
+    raise Disconnected
+
+
+def _refusal(size: int, share: Share, limit: int) -> Rejected | None:
+    if size > limit:
+        return too_large(limit)
+    return None if share.hold(size) else TOO_MUCH
 
 
 def unpack(body: bytes, encoding: str, *, limit: int) -> bytes | Rejected:
@@ -107,11 +140,27 @@ def _inflate(body: bytes, *, limit: int) -> bytes | Rejected:
             body = machine.unconsumed_tail
     except zlib.error:
         return _NOT_PACKED
-    return b"".join(parts) if machine.eof else _NOT_PACKED
+    # What follows the end is no part of what was unpacked: to take the one is to lose the other.
+    whole = machine.eof and not machine.unused_data.strip(b"\0")
+    return b"".join(parts) if whole else _NOT_PACKED
 
 
 _NOT_PACKED = Rejected(
     status=400, code="not-gzip", message="Content-Encoding says gzip, and the body is not."
+)
+
+
+TOO_MUCH = Rejected(
+    status=503,
+    code="too-much-at-once",
+    message="Nothing was kept; send it again: too much is arriving at once.",
+    retry_after=10,
+)
+TOO_SLOW = Rejected(
+    status=503,
+    code="body-too-slow",
+    message=f"Nothing was kept; send it again: the body did not come within {BODY_SECONDS:.0f} seconds.",
+    retry_after=10,
 )
 
 

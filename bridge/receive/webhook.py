@@ -6,6 +6,7 @@ times a second.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +17,15 @@ from starlette.types import Receive, Scope, Send
 from bridge.clock import Clock
 from bridge.errors import JournalUnavailableError
 from bridge.journal import Journal
-from bridge.journal.records import Appended, Entry
+from bridge.journal.records import Appended, End
 from bridge.mapping.rules import Mapping
 from bridge.receive.accept import Accepted, SourceRoute, accept
 from bridge.receive.body import (
+    TOO_MUCH,
     Budget,
     Disconnected,
     Rejected,
+    Share,
     declared_length,
     header,
     read,
@@ -30,6 +33,7 @@ from bridge.receive.body import (
     unpack,
 )
 from bridge.receive.sender import BATCH_REFUSED, Proof
+from bridge.segment import raw_json
 from bridge.segment.audience_calls import read_audience_call
 from bridge.segment.body import Element, NotJson, is_array, read_body
 from bridge.telemetry import Metrics, log
@@ -75,6 +79,8 @@ class Webhook:
         name = parameters.get("source")
         intake = self._only if name is None else self._intakes.get(name)
         if intake is None:
+            # The name is not logged: what stands there may be a token.
+            log().warning("request.refused", reason="source-unknown")
             await _answer(send, 404, _problem("source-unknown", "There is no source of this name."))
             return
         started = intake.clock.monotonic()
@@ -99,14 +105,12 @@ async def _take(
     length = declared_length(scope)
     if length is not None and length > intake.max_body:
         return too_large(intake.max_body)
-    reserved = intake.max_body if length is None else length
-    if not intake.budget.take(reserved):
-        return _unavailable("too much is arriving at once")
+    share = Share(intake.budget)
     try:
-        body = await _read_plain(intake, scope, receive)
+        body = await _read_plain(intake, scope, receive, share)
         return body if isinstance(body, Rejected) else await _keep(intake, scope, body)
     finally:
-        intake.budget.give_back(reserved)
+        share.hold(0)
 
 
 def _tokens(scope: Scope, path_token: str) -> list[str]:
@@ -115,8 +119,10 @@ def _tokens(scope: Scope, path_token: str) -> list[str]:
     return [*offered, bearer[7:].strip()] if bearer[:7].lower() == "bearer " else offered
 
 
-async def _read_plain(intake: Intake, scope: Scope, receive: Receive) -> bytes | Rejected:
-    body = await read(receive, limit=intake.max_body)
+async def _read_plain(
+    intake: Intake, scope: Scope, receive: Receive, share: Share
+) -> bytes | Rejected:
+    body = await read(receive, share, limit=intake.max_body, clock=intake.clock)
     if isinstance(body, Rejected):
         return body
     if header(scope, b"content-type").partition(";")[0].strip().lower() == _FORM:
@@ -125,22 +131,27 @@ async def _read_plain(intake: Intake, scope: Scope, receive: Receive) -> bytes |
             code="form-encoded",
             message="Set the content type of the webhook to JSON: a form cannot carry an event.",
         )
-    return unpack(body, header(scope, b"content-encoding"), limit=intake.max_body)
+    plain = unpack(body, header(scope, b"content-encoding"), limit=intake.max_body)
+    return plain if isinstance(plain, Rejected) or share.hold(len(plain)) else TOO_MUCH
 
 
 async def _keep(intake: Intake, scope: Scope, body: bytes) -> dict[str, Any] | Rejected:
     """Verify, read, append; the answer's object."""
     unproven = intake.proof.check_signature(body, header(scope, b"x-signature"))
-    if unproven is not None:
-        return _audience_call(body) or unproven
+    if unproven is not None or not intake.proof.secrets:
+        # What Segment signed carries data, whatever its fields are called.
+        if (answer := _audience_call(body)) is not None:
+            return answer
+        if unproven is not None:
+            return unproven
+    if _has_too_many(body):
+        return _TOO_MANY
     elements = read_body(body)
     if isinstance(elements, NotJson):
         return Rejected(status=400, code=elements.code, message=elements.message)
-    if len(elements) == 1 and (call := read_audience_call(elements[0].value)) is not None:
-        return call.answer
     if len(elements) > 1 and not intake.proof.batches:
         return BATCH_REFUSED
-    return _TOO_MANY if len(elements) > MAX_ELEMENTS else await _append(intake, elements)
+    return await _append(intake, elements)
 
 
 def _audience_call(body: bytes) -> dict[str, Any] | None:
@@ -148,11 +159,24 @@ def _audience_call(body: bytes) -> dict[str, Any] | None:
 
     Only what is small and no batch is looked at: reading what nobody vouches for could cost seconds.
     """
-    if is_array(body) or len(body) > _AUDIENCE_CALL_BYTES:
+    if len(body) > _AUDIENCE_CALL_BYTES or is_array(body):
+        return None
+    if b'"audienceName"' not in body and b'"externalId"' not in body:
         return None
     elements = read_body(body)
     call = None if isinstance(elements, NotJson) else read_audience_call(elements[0].value)
     return None if call is None else call.answer
+
+
+def _has_too_many(body: bytes) -> bool:
+    """Whether it is a batch of more than `MAX_ELEMENTS`, before each costs its time and memory."""
+    if body.count(b",") < MAX_ELEMENTS or not is_array(body):
+        return False
+    try:
+        return len(orjson.loads(body)) > MAX_ELEMENTS
+    except orjson.JSONDecodeError:
+        slices = raw_json.split(body.removeprefix(b"\xef\xbb\xbf").strip())
+        return slices is not None and len(slices) > MAX_ELEMENTS
 
 
 async def _append(intake: Intake, elements: list[Element]) -> dict[str, Any] | Rejected:
@@ -169,40 +193,40 @@ async def _append(intake: Intake, elements: list[Element]) -> dict[str, Any] | R
 
 
 def _tell(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:
-    duplicates = 0
-    ranks = [0, 0]
-    for entry, kept in zip(accepted.entries, appended, strict=True):
-        if kept.duplicate:
-            duplicates += 1
-        elif entry.rank is not None:
-            ranks[entry.rank] += 1
-            intake.appended(entry.user_hash, entry.rank)
-        else:
-            _count_ended(intake, entry)
-    name = intake.source.name
+    fresh = [
+        entry for entry, kept in zip(accepted.entries, appended, strict=True) if not kept.duplicate
+    ]
+    if duplicates := len(appended) - len(fresh):
+        intake.metrics.dedupe_hits.inc(duplicates)
+    ranks = Counter(entry.rank for entry in fresh)
     for rank, label in enumerate(("live", "bulk")):
         if ranks[rank]:
-            intake.metrics.events.labels(name, label).inc(ranks[rank])
-    if duplicates:
-        intake.metrics.dedupe_hits.inc(duplicates)
+            intake.metrics.events.labels(intake.source.name, label).inc(ranks[rank])
+    for entry in fresh:
+        if entry.rank is not None:
+            intake.appended(entry.user_hash, entry.rank)
+    _tell_ended(intake, [entry.ended for entry in fresh if entry.ended is not None])
 
 
-def _count_ended(intake: Intake, entry: Entry) -> None:
-    if entry.ended is None:
-        return
-    end = entry.ended
-    intake.metrics.operations.labels(end.rule, end.status, end.reason or "").inc()
-    if end.status == "dead":
-        intake.metrics.refused.labels(intake.source.name, end.reason or "").inc()
-        intake.metrics.dead.labels(end.reason or "").inc()
-        log().warning("element.rejected", source=intake.source.name, reason=end.reason)
+def _tell_ended(intake: Intake, ends: list[End]) -> None:
+    counts = Counter((end.rule, end.status, end.reason or "") for end in ends)
+    for (rule, status, reason), count in counts.items():
+        intake.metrics.operations.labels(rule, status, reason).inc(count)
+        if status == "dead":
+            _tell_dead(intake, reason, count)
+
+
+def _tell_dead(intake: Intake, reason: str, count: int) -> None:
+    intake.metrics.refused.labels(intake.source.name, reason).inc(count)
+    intake.metrics.dead.labels(reason).inc(count)
+    log().warning("elements.rejected", source=intake.source.name, reason=reason, count=count)
 
 
 def _result(accepted: Accepted, appended: list[Appended]) -> dict[str, Any]:
-    duplicates = sum(1 for kept in appended if kept.duplicate)
-    usable = len(appended) - len(accepted.rejected)
+    rejected = {one["index"] for one in accepted.rejected}
+    duplicates = sum(kept.duplicate for i, kept in enumerate(appended) if i not in rejected)
     result: dict[str, Any] = {
-        "accepted": usable - duplicates,
+        "accepted": len(appended) - len(rejected) - duplicates,
         "duplicates": duplicates,
         "rejected": accepted.rejected,
     }

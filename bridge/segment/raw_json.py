@@ -25,6 +25,9 @@ _TO_BRACKET_OR_COMMA = re.compile(
 )
 _NAME = re.compile(rb"\s*(" + _STRING + rb")\s*:", re.DOTALL)
 
+#: Nobody's data nests like this; counting to the end of it would only cost time.
+_DEEPEST_COUNTED = 200_000
+
 _OPENING = b"[{"
 _PAIRS = (b"[]", b"{}")
 
@@ -88,7 +91,7 @@ def _end_of_part(text: bytes, at: int) -> int:
 def _after_closing(text: bytes, at: int) -> int:
     """The position after the bracket that closes the one before `at`; -1 without one."""
     depth = 1
-    while found := _TO_BRACKET.match(text, at):
+    while depth < _DEEPEST_COUNTED and (found := _TO_BRACKET.match(text, at)):
         at = found.end()
         depth += 1 if text[at - 1] in _OPENING else -1
         if not depth:

@@ -59,19 +59,25 @@ INSERT INTO call (key, app, method, path, body, lane, created_ms)
 VALUES (:key, :app, :method, :path, :body, :lane, :created_ms);
 
 -- mark_done --
-UPDATE pending SET done = :done WHERE seq = :seq;
+-- What a replay took out of `done` stays out, until it has ended or has a send again.
+UPDATE pending SET done = CASE WHEN revived = '[]' THEN :done ELSE
+  (SELECT json_group_array(d.value) FROM json_each(:done) d
+   WHERE d.value NOT IN (SELECT value FROM json_each(pending.revived))
+      OR EXISTS (SELECT 1 FROM outcome WHERE seq = :seq AND rule || '/' || operation = d.value)
+      OR EXISTS (SELECT 1 FROM send WHERE seq = :seq AND ended_ms IS NULL AND rule || '/' || operation = d.value)) END
+WHERE seq = :seq;
 
 -- end_send --
 UPDATE send SET state = :state, ended_ms = :at_ms WHERE key = :key;
 
 -- reopen_send --
 -- Replayed with its own key: OneSignal tells a repeat by it.
-UPDATE send SET state = 'pending', ended_ms = NULL, expires_ms = NULL WHERE key = :key;
+UPDATE send SET state = 'pending', ended_ms = NULL, expires_ms = NULL, call_key = :key WHERE key = :key;
 
 -- end_call --
--- A call ends with the last of its members.
+-- A call ends with the last of its members; one that is held still needs it.
 DELETE FROM call
-WHERE key = :key AND NOT EXISTS (SELECT 1 FROM send WHERE call_key = :key AND state = 'pending');
+WHERE key = :key AND NOT EXISTS (SELECT 1 FROM send WHERE call_key = :key AND ended_ms IS NULL);
 
 -- retry_call --
 UPDATE call SET not_before_ms = :not_before_ms, attempt = :attempt, uncertain = :uncertain, last_error = :last_error
@@ -83,7 +89,19 @@ UPDATE pending SET not_before_ms = :not_before_ms, attempt = :attempt, last_erro
 WHERE seq = :seq;
 
 -- finish_event --
-DELETE FROM pending WHERE seq = :seq;
+DELETE FROM pending WHERE seq = :seq AND revived = '[]';
+
+-- keep_revived --
+-- What was replayed meanwhile, and has not ended, is what the event still waits for.
+UPDATE pending SET
+  only = (SELECT json_group_array(value) FROM json_each(pending.revived)
+          WHERE NOT EXISTS (SELECT 1 FROM outcome WHERE seq = :seq AND rule || '/' || operation = value)),
+  done = (SELECT json_group_array(rule || '/' || operation) FROM send WHERE seq = :seq AND ended_ms IS NULL),
+  revived = '[]', attempt = 0, first_try_ms = NULL, not_before_ms = 0
+WHERE seq = :seq;
+
+-- finish_revived --
+DELETE FROM pending WHERE seq = :seq AND only = '[]';
 
 -- event_of --
 SELECT seq, source, message_id, type, name, user_hash, received_ms, event_ms, payload
@@ -120,12 +138,18 @@ INSERT INTO event (seq, source, message_id, type, name, user_hash, received_ms, 
 SELECT seq, source, message_id, '', name, user_hash, died_ms, event_ms, payload FROM dead WHERE id = :id
 ON CONFLICT (seq) DO UPDATE SET payload = excluded.payload;
 
+-- ended --
+-- The operations of an event that have an end.
+SELECT json_group_array(rule || '/' || operation) FROM outcome WHERE seq = :seq AND rule <> '';
+
 -- revive --
 -- Back to work, for the operations it is about only; joined to what is already waiting for the event.
 INSERT INTO pending (seq, lane, rank, user_hash, event_ms, only, done)
 VALUES (:seq, :lane, 0, :user_hash, :event_ms, :only, :done)
 ON CONFLICT (seq) DO UPDATE SET
-  only = CASE WHEN pending.only IS NULL THEN NULL
+  revived = (SELECT json_group_array(value) FROM
+              (SELECT value FROM json_each(pending.revived) UNION SELECT value FROM json_each(excluded.only))),
+  only = CASE WHEN pending.only IS NULL OR excluded.only IS NULL THEN NULL
               ELSE (SELECT json_group_array(value) FROM
                      (SELECT value FROM json_each(pending.only) UNION SELECT value FROM json_each(excluded.only))) END,
   done = (SELECT json_group_array(value) FROM

@@ -41,7 +41,8 @@ CREATE TABLE pending (
   first_try_ms  INTEGER,
   last_error    TEXT,
   done          TEXT    NOT NULL DEFAULT '[]',   -- operations that have ended or have a send row
-  only          TEXT                             -- a replay: the operations it is about; NULL: all
+  only          TEXT,                            -- a replay: the operations it is about; NULL: all
+  revived       TEXT    NOT NULL DEFAULT '[]'    -- replayed while the event was pending: who works on it may not know
 );
 CREATE INDEX pending_lane ON pending (lane, rank, seq);
 CREATE INDEX pending_user ON pending (user_hash, seq);
@@ -82,7 +83,8 @@ CREATE TABLE send (
   CHECK ((state IN ('pending', 'held')) = (ended_ms IS NULL))
 ) WITHOUT ROWID;
 CREATE INDEX send_seq ON send (seq);
-CREATE INDEX send_call ON send (call_key) WHERE state = 'pending';
+CREATE INDEX send_call ON send (call_key) WHERE ended_ms IS NULL;
+CREATE INDEX send_held ON send (created_ms) WHERE state = 'held';
 
 CREATE TRIGGER send_moves BEFORE UPDATE OF state ON send
 WHEN OLD.state <> NEW.state

@@ -1,0 +1,227 @@
+"""The rows of a SQLite journal: what a transaction reads and writes, statement by statement.
+
+These run inside a transaction of the writer's, or on the reader. Many rows go into one statement,
+because each statement hands the interpreter from one thread to the other.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import orjson
+
+from bridge.journal.queries import queries
+from bridge.journal.records import (
+    Dead,
+    Death,
+    End,
+    Entry,
+    NewSend,
+    OpenSend,
+    Send,
+    Waiting,
+    lane_of,
+    operation_name,
+)
+
+_CHUNKS = (128, 32, 8, 1)
+"""Rows a statement; a few sizes only, so that each stays prepared."""
+
+
+def _insert(connection: sqlite3.Connection, query: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Insert many rows with few statements."""
+    waiting = list(rows)
+    position = 0
+    for size in _CHUNKS:
+        while len(waiting) - position >= size:
+            chunk = waiting[position : position + size]
+            row = f"({','.join('?' * len(chunk[0]))})"
+            values = [value for one in chunk for value in one]
+            connection.execute(f"{queries()[query]} {','.join([row] * size)}", values)
+            position += size
+
+
+def heard(connection: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, int]:
+    found: dict[bytes, int] = {}
+    sql = queries()["heard"]
+    position = 0
+    for size in _CHUNKS:
+        marks = f"({','.join('?' * size)})"
+        while len(keys) - position >= size:
+            found.update(connection.execute(f"{sql} {marks}", keys[position : position + size]))
+            position += size
+    return found
+
+
+def insert_events(connection: sqlite3.Connection, fresh: list[tuple[int, Entry]]) -> None:
+    _insert(
+        connection,
+        "append_event",
+        (
+            (
+                seq,
+                e.source,
+                e.message_id,
+                e.type,
+                e.name,
+                e.user_hash,
+                e.received_ms,
+                e.event_ms,
+                e.payload,
+            )
+            for seq, e in fresh
+        ),
+    )
+    _insert(
+        connection,
+        "append_dedupe",
+        ((e.dedupe_key, seq) for seq, e in fresh if e.dedupe_key is not None),
+    )
+    _insert(
+        connection,
+        "append_pending",
+        (
+            (seq, lane_of(e.user_hash), e.rank, e.user_hash, e.event_ms)
+            for seq, e in fresh
+            if e.rank is not None
+        ),
+    )
+    for seq, entry in fresh:
+        if entry.ended is not None:
+            _insert_end(connection, seq, entry, entry.ended)
+
+
+def _insert_end(connection: sqlite3.Connection, seq: int, entry: Entry, end: End) -> None:
+    _insert(connection, "append_outcome", [(seq, *end, entry.received_ms)])
+    if end.status == "dead":
+        death = Death(
+            rule=end.rule,
+            operation=end.operation,
+            reason=end.reason or "",
+            request=None,
+            answer=end.detail,
+            http=None,
+            attempt=0,
+            uncertain=False,
+            send_key=None,
+        )
+        _insert_dead(connection, seq, death, entry.received_ms)
+
+
+def insert_ends(
+    connection: sqlite3.Connection,
+    seq: int,
+    ends: Sequence[End],
+    deaths: Sequence[Death],
+    at_ms: int,
+) -> None:
+    _insert(connection, "append_outcome", ((seq, *end, at_ms) for end in ends))
+    for death in deaths:
+        _insert_dead(connection, seq, death, at_ms)
+
+
+def _insert_dead(connection: sqlite3.Connection, seq: int, death: Death, at_ms: int) -> None:
+    event = connection.execute(queries()["event_of"], {"seq": seq}).fetchone()
+    _, source, message_id, _, name, user_hash, _, event_ms, payload = event
+    row = (
+        seq, death.rule, death.operation, source, message_id, name, user_hash, event_ms, payload,
+        death.request, death.answer, death.reason, death.http, death.attempt, death.uncertain,
+        death.send_key, at_ms,
+    )  # fmt: skip
+    _insert(connection, "append_dead", [row])
+
+
+def insert_send(connection: sqlite3.Connection, send: NewSend) -> bool:
+    values = send._asdict() | {"call_key": send.key, "lane": lane_of(send.user_hash)}
+    if connection.execute(queries()["write_send"], values).rowcount == 0:
+        return False
+    connection.execute(queries()["write_call"], values)
+    return True
+
+
+def finish(connection: sqlite3.Connection, seq: int) -> None:
+    """Nothing is left of an event, unless it was joined by a replay since it was loaded."""
+    if connection.execute(queries()["finish_event"], {"seq": seq}).rowcount == 0:
+        connection.execute(queries()["keep_revived"], {"seq": seq})
+        connection.execute(queries()["finish_revived"], {"seq": seq})
+
+
+def chain(connection: sqlite3.Connection, user: int, limit: int) -> list[Waiting]:
+    rows = connection.execute(queries()["chain"], {"user_hash": user, "limit": limit})
+    return list(_waiting(connection, rows.fetchall()))
+
+
+def _waiting(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> Iterator[Waiting]:
+    for row in rows:
+        done, only = row[8], row[9]
+        started = done != "[]" or only is not None
+        yield Waiting._make(
+            (
+                *row[:8],
+                frozenset(orjson.loads(done)) if started else frozenset(),
+                None if only is None else frozenset(orjson.loads(only)),
+                *row[10:],
+                _open_sends(connection, row[0]) if started else (),
+            )
+        )
+
+
+def _open_sends(connection: sqlite3.Connection, seq: int) -> tuple[OpenSend, ...]:
+    rows = connection.execute(queries()["open_sends"], {"seq": seq})
+    return tuple(OpenSend(*row) for row in rows)
+
+
+def dead_one(connection: sqlite3.Connection, dead_id: int) -> Dead | None:
+    row = connection.execute(queries()["dead_one"], {"id": dead_id}).fetchone()
+    return None if row is None else Dead(*row)
+
+
+def send_one(connection: sqlite3.Connection, key: str) -> Send | None:
+    row = connection.execute(queries()["send_one"], {"key": key}).fetchone()
+    return None if row is None else Send(*row)
+
+
+def revive(connection: sqlite3.Connection, dead_id: int, send: NewSend | None, at_ms: int) -> bool:
+    dead = dead_one(connection, dead_id)
+    left = {"id": dead_id, "state": "replayed", "at_ms": at_ms}
+    if dead is None or connection.execute(queries()["leave_dead"], left).rowcount == 0:
+        return False
+    connection.execute(queries()["restore_event"], {"id": dead_id})
+    if send is not None:
+        _revive_send(connection, dead, send, at_ms)
+    connection.execute(queries()["revive"], _revived(connection, dead, again=send is not None))
+    ended = {"seq": dead.seq, "rule": dead.rule, "operation": dead.operation}
+    connection.execute(queries()["forget_outcome"], ended)
+    return True
+
+
+def _revived(connection: sqlite3.Connection, dead: Dead, *, again: bool) -> dict[str, Any]:
+    """The pending row of a replay; `again` when the send is written already."""
+    event = connection.execute(queries()["event_of"], {"seq": dead.seq}).fetchone()
+    values = {
+        "seq": dead.seq,
+        "lane": lane_of(event[5]),
+        "user_hash": event[5],
+        "event_ms": event[7],
+    }
+    if not dead.rule:
+        # The event could not be planned: it is about all of it but what ended before.
+        ended = connection.execute(queries()["ended"], {"seq": dead.seq}).fetchone()[0]
+        return values | {"only": None, "done": ended}
+    mark = orjson.dumps([operation_name(dead.rule, dead.operation)]).decode()
+    return values | {"only": mark, "done": mark if again else "[]"}
+
+
+def _revive_send(connection: sqlite3.Connection, dead: Dead, send: NewSend, at_ms: int) -> None:
+    if send.key == dead.send_key:
+        connection.execute(queries()["reopen_send"], {"key": send.key})
+        connection.execute(
+            queries()["write_call"],
+            send._asdict() | {"call_key": send.key, "lane": lane_of(send.user_hash)},
+        )
+        return
+    left = {"key": dead.send_key, "state": "replayed", "at_ms": at_ms}
+    connection.execute(queries()["end_send"], left)
+    insert_send(connection, send)

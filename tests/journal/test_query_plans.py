@@ -1,0 +1,150 @@
+"""Each hot statement finds its rows by the index that was made for it, never by reading a table."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+
+import pytest
+
+from bridge.journal.queries import queries
+from bridge.journal.sqlite import SqliteJournal
+from bridge.journal.sqlite_rows import finish
+from tests.journal.making import dead_send, end, entry, new_send, select, write
+
+#: statement: what its plan must name. `PRIMARY KEY` is a table without rowid by its key.
+PLANS = {
+    "heard": ["dedupe USING PRIMARY KEY (key=?)"],
+    "lane_heads": ["pending USING INDEX pending_lane (lane=? AND rank=? AND seq>?)"],
+    "chain": ["p USING INDEX pending_user (user_hash=?)", "e USING INTEGER PRIMARY KEY (rowid=?)"],
+    "open_sends": ["s USING INDEX send_seq (seq=?)", "c USING PRIMARY KEY (key=?)"],
+    "mark_done": [
+        "pending USING INTEGER PRIMARY KEY (rowid=?)",
+        "outcome USING PRIMARY KEY (seq=?)",
+        "send USING INDEX send_seq (seq=?)",
+    ],
+    "end_send": ["send USING PRIMARY KEY (key=?)"],
+    "reopen_send": ["send USING PRIMARY KEY (key=?)"],
+    "end_call": [
+        "call USING PRIMARY KEY (key=?)",
+        "send USING INDEX send_call (call_key=?)",
+    ],
+    "retry_call": ["call USING PRIMARY KEY (key=?)"],
+    "postpone": ["pending USING INTEGER PRIMARY KEY (rowid=?)"],
+    "finish_event": ["pending USING INTEGER PRIMARY KEY (rowid=?)"],
+    "keep_revived": [
+        "pending USING INTEGER PRIMARY KEY (rowid=?)",
+        "outcome USING PRIMARY KEY (seq=?)",
+        "send USING INDEX send_seq (seq=?)",
+    ],
+    "finish_revived": ["pending USING INTEGER PRIMARY KEY (rowid=?)"],
+    "event_of": ["event USING INTEGER PRIMARY KEY (rowid=?)"],
+    "user_of": ["event USING INTEGER PRIMARY KEY (rowid=?)"],
+    "dead_page": ["dead USING INTEGER PRIMARY KEY (rowid>?)"],
+    "dead_one": ["dead USING INTEGER PRIMARY KEY (rowid=?)"],
+    "leave_dead": ["dead USING INTEGER PRIMARY KEY (rowid=?)"],
+    "forget_outcome": ["outcome USING PRIMARY KEY (seq=? AND rule=? AND operation=?)"],
+    "restore_event": ["dead USING INTEGER PRIMARY KEY (rowid=?)"],
+    "ended": ["outcome USING PRIMARY KEY (seq=?)"],
+    "send_one": ["send USING PRIMARY KEY (key=?)"],
+    "meta_get": ["meta USING PRIMARY KEY (key=?)"],
+}
+
+#: These count: each over an index of nothing but what it counts.
+COUNTS = {
+    "counts": [
+        "pending USING COVERING INDEX",
+        "dead USING INDEX dead_reason",
+        "send USING INDEX send_held",
+        "event USING INTEGER PRIMARY KEY (rowid=?)",
+    ],
+    "dead_count": ["dead USING INDEX dead_reason"],
+    "last_seq": ["sqlite_sequence"],
+}
+
+#: What a JSON list becomes inside a statement may be scanned.
+SMALL = ("CONSTANT ROW", "VIRTUAL TABLE", "(subquery")
+
+
+async def plan_of(journal: SqliteJournal, name: str) -> list[str]:
+    sql, values = queries()[name], defaultdict[str, int](int)
+    if name == "heard":
+        sql = f"{sql} (x'00', x'01')"
+
+    def explain(connection: sqlite3.Connection) -> list[str]:
+        return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+
+    return await journal._read(explain)
+
+
+@pytest.fixture(params=["empty", "ten thousand events, analysed"])
+async def filled(request: pytest.FixtureRequest, journal: SqliteJournal) -> SqliteJournal:
+    if request.param == "empty":
+        return journal
+    for batch in range(10):
+        entries = [entry(f"m{batch}-{n}", user_hash=n) for n in range(1000)]
+        await journal.append(entries)
+    await journal._write(lambda connection: connection.execute("ANALYZE").fetchall())
+    return journal
+
+
+async def test_each_statement_uses_its_index(filled: SqliteJournal) -> None:
+    wrong = {}
+    for name, expected in PLANS.items():
+        plan = await plan_of(filled, name)
+        missing = [part for part in expected if f"SEARCH {part}" not in plan]
+        scanned = [step for step in plan if step.startswith("SCAN") and not _is_small(step)]
+        if missing or scanned:
+            wrong[name] = (missing, plan)
+    assert wrong == {}
+
+
+async def test_counting_reads_nothing_but_what_it_counts(journal: SqliteJournal) -> None:
+    for name, expected in COUNTS.items():
+        plan = await plan_of(journal, name)
+        for part in expected:
+            assert any(part in step for step in plan), (name, part, plan)
+        assert not any(
+            step == f"SCAN {table}" for step in plan for table in ("send", "event", "dead")
+        )
+
+
+async def test_every_statement_that_reads_is_in_the_table() -> None:
+    writes = {name for name in queries() if name.startswith("append_")}
+    writes |= {"write_send", "write_call", "revive", "meta_set"}
+    assert set(PLANS) | set(COUNTS) | writes == set(queries())
+
+
+async def test_the_work_of_one_event_does_not_grow_with_the_journal(journal: SqliteJournal) -> None:
+    """Steps of SQLite's machine for a send and its end, in a small journal and in a large one."""
+
+    async def steps(name: str) -> int:
+        ((seq, _),) = await journal.append([entry(name, user_hash=1)])
+        await write(journal, new_send(seq, name))
+        await journal.end_send(seq, name, end(key=name), death=None, at_ms=0)
+        counted = [0]
+
+        def count() -> int:
+            counted[0] += 1
+            return 0
+
+        def work(connection: object) -> None:
+            finish(journal._writer._connection, seq)
+
+        journal._writer._connection.set_progress_handler(count, 1)
+        await journal._write(work)
+        journal._writer._connection.set_progress_handler(None, 1)
+        return counted[0]
+
+    small = await steps("small")
+    for number in range(3):
+        await dead_send(journal, f"dead{number}", f"dead{number}")
+    await journal.append([entry(f"m{n}") for n in range(20_000)])
+    large = await steps("large")
+    assert small > 0
+    assert large <= small * 1.2
+    assert await select(journal, "SELECT count(*) FROM pending") == [(20_000,)]
+
+
+def _is_small(step: str) -> bool:
+    return any(part in step for part in SMALL)

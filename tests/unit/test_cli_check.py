@@ -1,0 +1,182 @@
+"""`check`: everything wrong at once, as text or JSON, and an exit code for scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+from typer.testing import CliRunner, Result
+
+from bridge.cli import app
+from bridge.mapping.load import starter
+
+GOOD = "version: 1\n"
+WARNS = 'version: 1\npush: {links: ["https://a.example"]}\n'
+BAD = "version: 1\nrulez: []\nidentity: {anonymous: alias}\n"
+SETTINGS = {
+    "BRIDGE_ONESIGNAL_APP_ID": "8a1b3c4d-0000-4000-8000-000000000001",
+    "BRIDGE_ONESIGNAL_API_KEY": "os_v2_app_test",
+    "BRIDGE_SEGMENT_SECRETS": "abc123",
+    "BRIDGE_SEGMENT_TOKEN": "token",
+}
+
+
+@pytest.fixture(autouse=True)
+def _only_these_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("BRIDGE_")]:
+        monkeypatch.delenv(name)
+
+
+def check(*arguments: object, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(app, ["check", *map(str, arguments)], env=env)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    made = {}
+    for name, text in (("good", GOOD), ("warns", WARNS), ("bad", BAD)):
+        made[name] = tmp_path / f"{name}.yaml"
+        made[name].write_text(text)
+    return made
+
+
+def test_nothing_wrong(files: dict[str, Path]) -> None:
+    result = check(files["good"])
+
+    assert result.exit_code == 0
+    assert result.output == "0 errors, 0 warnings. Nothing was sent.\n"
+
+
+def test_everything_wrong_with_its_place_and_a_hint(files: dict[str, Path]) -> None:
+    result = check(files["bad"])
+
+    assert result.exit_code == 1
+    assert result.output == (
+        "error[field-invalid]: `identity.anonymous`: Input should be 'skip'\n"
+        f"  --> {files['bad']}:3:12\n"
+        "\n"
+        "error[unknown-field]: `rulez` is not a field\n"
+        f"  --> {files['bad']}:2:1\n"
+        "  hint: did you mean `rules`?\n"
+        "\n"
+        "2 errors, 0 warnings. Nothing was sent.\n"
+    )
+
+
+def test_warnings_alone_are_exit_code_0(files: dict[str, Path]) -> None:
+    result = check(files["warns"])
+
+    assert result.exit_code == 0
+    assert "warning[link-host-open]" in result.output
+    assert result.output.endswith("0 errors, 1 warnings. Nothing was sent.\n")
+
+
+def test_several_files_are_checked_each_for_itself(files: dict[str, Path]) -> None:
+    result = check(files["good"], files["warns"], files["bad"])
+
+    assert result.exit_code == 1
+    assert result.output.endswith("2 errors, 1 warnings. Nothing was sent.\n")
+
+
+def test_a_folder_is_checked_as_one_mapping(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text("version: 1\npush: {platforms: all}\n")
+
+    result = check(tmp_path)
+
+    assert result.exit_code == 1
+    assert "error[section-twice]" in result.output
+
+
+def test_json_is_one_object_for_each_finding_and_nothing_else(files: dict[str, Path]) -> None:
+    result = check("--json", files["bad"], files["warns"])
+
+    assert result.exit_code == 1
+    found = [orjson.loads(line) for line in result.output.splitlines()]
+    assert [(one["level"], one["code"], one["line"], one["column"]) for one in found] == [
+        ("error", "field-invalid", 3, 12),
+        ("error", "unknown-field", 2, 1),
+        ("warning", "link-host-open", 2, 16),
+    ]
+    assert found[0].keys() == {"code", "message", "level", "file", "line", "column", "hint"}
+
+
+def test_json_of_nothing_wrong_is_nothing(files: dict[str, Path]) -> None:
+    result = check("--json", files["good"])
+
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    result = check(tmp_path / "absent.yaml")
+
+    assert result.exit_code == 1
+    assert "error[mapping-unreadable]" in result.output
+
+
+def test_a_wrong_option_is_exit_code_2() -> None:
+    assert check("--nonsense").exit_code == 2
+
+
+def test_the_platforms_of_the_environment_decide_whether_anyone_is_left(tmp_path: Path) -> None:
+    file = tmp_path / "only.yaml"
+    file.write_text(
+        "version: 1\npush: {platforms: {only: [huawei]}}\n"
+        'rules: [{name: r, when: "true", do: {send_notification: {contents: Hi}}}]\n'
+    )
+
+    assert "error[no-platform-left]" in check(file).output
+    assert check(file, env={"BRIDGE_ONESIGNAL_PLATFORMS": "android,huawei"}).exit_code == 0
+
+
+# --- without a path: the settings too ---------------------------------------------------------------
+
+
+def test_settings_and_mapping_that_are_right() -> None:
+    result = check(env=SETTINGS)
+
+    assert result.exit_code == 0
+    assert result.output == "0 errors, 0 warnings. Nothing was sent.\n"
+
+
+def test_settings_that_are_missing_are_all_said() -> None:
+    result = check()
+
+    assert result.exit_code == 1
+    for said in ("BRIDGE_ONESIGNAL_APP_ID", "BRIDGE_ONESIGNAL_API_KEY", "error[sender-unproven]"):
+        assert said in result.output
+
+
+def test_warnings_of_the_settings_and_of_the_mapping_come_together(files: dict[str, Path]) -> None:
+    settings = SETTINGS | {"BRIDGE_MAPPINGS": str(files["warns"])}
+    del settings["BRIDGE_SEGMENT_TOKEN"]
+
+    result = check(env=settings)
+
+    assert result.exit_code == 0
+    assert "warning[batch-half-signed]" in result.output
+    assert "warning[link-host-open]" in result.output
+    assert result.output.endswith("0 errors, 2 warnings. Nothing was sent.\n")
+
+
+def test_a_mapping_that_the_settings_name_is_checked(files: dict[str, Path]) -> None:
+    result = check(env=SETTINGS | {"BRIDGE_MAPPINGS": str(files["bad"])})
+
+    assert result.exit_code == 1
+    assert f"{files['bad']}:2:1" in result.output
+
+
+def test_the_key_is_never_said() -> None:
+    result = check(env=SETTINGS | {"BRIDGE_ONESIGNAL_URL": "ftp://x"})
+
+    assert result.exit_code == 1
+    assert "os_v2_app_test" not in result.output
+    assert "abc123" not in result.output
+
+
+def test_help_shows_an_example_and_the_starter_passes() -> None:
+    assert "segment-bridge check mappings/shop.yaml" in check("--help").output
+    assert check(starter()).exit_code == 0

@@ -1,0 +1,365 @@
+"""What the environment may say, and everything that is wrong with it said at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from bridge.errors import ConfigurationError, Finding
+from bridge.settings import PREFIX, SECRETS, Settings, load_settings, warnings
+
+ENOUGH = {
+    "BRIDGE_SEGMENT_SECRETS": "s3gment-secret",
+    "BRIDGE_ONESIGNAL_APP_ID": "8a1b3c4d-0000-4000-8000-000000000001",
+    "BRIDGE_ONESIGNAL_API_KEY": "os_v2_app_key",
+}
+
+
+def load(**more: str) -> Settings:
+    return load_settings(ENOUGH | {PREFIX + name: value for name, value in more.items()})
+
+
+def wrong(environment: dict[str, str]) -> list[Finding]:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(environment)
+    assert caught.value.findings
+    assert all(finding.is_error for finding in caught.value.findings)
+    return list(caught.value.findings)
+
+
+def codes(environment: dict[str, str]) -> list[tuple[str, str]]:
+    """Code and the first word of the message that looks like a variable."""
+    return sorted(
+        (one.code, next((w for w in one.message.split() if w.startswith(PREFIX)), "").rstrip(":"))
+        for one in wrong(environment)
+    )
+
+
+def revealed(settings: Settings, field: str) -> Any:
+    value = getattr(settings, field)
+    if isinstance(value, tuple):
+        return tuple(one.get_secret_value() for one in value)
+    return value and value.get_secret_value()
+
+
+# Defaults and values
+
+
+def test_the_defaults_are_safe() -> None:
+    assert load_settings(ENOUGH).model_dump(exclude={"segment_secrets", "onesignal_api_key"}) == {
+        "database_url": "sqlite:///bridge.db",
+        "host": "127.0.0.1",
+        "port": 8080,
+        "mappings": None,
+        "segment_token": None,
+        "segment_unsigned": "refuse",
+        "segment_batches": "accept",
+        "onesignal_app_id": "8a1b3c4d-0000-4000-8000-000000000001",
+        "onesignal_url": "https://api.onesignal.com",
+        "onesignal_api": "user-model",
+        "onesignal_plan": None,
+        "onesignal_platforms": ("android", "web"),
+        "onesignal_upsert": "patch-first",
+        "onesignal_alias_chunk": 2000,
+        "admin_token": None,
+        "metrics_token": None,
+        "max_body": 8_000_000,
+        "drain": 8.0,
+        "keep_unmatched": 0,
+        "log_format": "auto",
+        "ephemeral": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("DATABASE_URL", "sqlite:////data/bridge.db", "sqlite:////data/bridge.db"),
+        ("HOST", "0.0.0.0", "0.0.0.0"),
+        ("PORT", "0", 0),
+        ("PORT", "65535", 65535),
+        ("MAPPINGS", "mappings/shop", Path("mappings/shop")),
+        ("MAPPINGS", "", None),
+        ("SEGMENT_UNSIGNED", "allow", "allow"),
+        ("SEGMENT_BATCHES", "refuse", "refuse"),
+        ("ONESIGNAL_APP_ID", "x", "x"),
+        ("ONESIGNAL_URL", "http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+        ("ONESIGNAL_API", "user-model", "user-model"),
+        ("ONESIGNAL_PLAN", "growth", "growth"),
+        ("ONESIGNAL_PLATFORMS", "ios", ("ios",)),
+        ("ONESIGNAL_PLATFORMS", "android, web ios", ("android", "web", "ios")),
+        ("ONESIGNAL_UPSERT", "post-first", "post-first"),
+        ("ONESIGNAL_ALIAS_CHUNK", "20000", 20_000),
+        ("MAX_BODY", "1000", 1000),
+        ("DRAIN", "0.5", 0.5),
+        ("KEEP_UNMATCHED", "3", 3),
+        ("LOG_FORMAT", "json", "json"),
+        ("EPHEMERAL", "yes", "yes"),
+    ],
+)
+def test_a_setting_is_read_from_its_variable(name: str, text: str, value: object) -> None:
+    assert getattr(load(**{name: text}), name.lower()) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("SEGMENT_SECRETS", "new,old", ("new", "old")),
+        ("SEGMENT_SECRETS", " new old\nolder,", ("new", "old", "older")),
+        ("ONESIGNAL_API_KEY", "new, old", ("new", "old")),
+        ("SEGMENT_TOKEN", "token", "token"),
+        ("SEGMENT_TOKEN", " token\n", "token"),
+        ("SEGMENT_TOKEN", "", None),
+        ("SEGMENT_TOKEN", " ", None),
+        ("ADMIN_TOKEN", "admin", "admin"),
+        ("METRICS_TOKEN", "metrics", "metrics"),
+    ],
+)
+def test_a_secret_is_read_from_its_variable(name: str, text: str, value: object) -> None:
+    assert revealed(load(**{name: text}), name.lower()) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("SEGMENT_SECRETS", "new\n\n  old  \n", ("new", "old")),
+        ("SEGMENT_SECRETS", "with, comma and blank\r\nold", ("with, comma and blank", "old")),
+        ("SEGMENT_SECRETS", "\ufeffwritten on Windows", ("written on Windows",)),
+        ("ONESIGNAL_API_KEY", "key\n", ("key",)),
+        ("SEGMENT_TOKEN", "token\n", "token"),
+        ("ADMIN_TOKEN", "admin", "admin"),
+        ("METRICS_TOKEN", "grün\n", "grün"),
+    ],
+)
+def test_a_secret_is_read_from_a_file_one_a_line(
+    tmp_path: Path, name: str, text: str, value: object
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text(text, encoding="utf-8", newline="")
+    environment = {variable: text for variable, text in ENOUGH.items() if variable != PREFIX + name}
+    settings = load_settings(environment | {f"BRIDGE_{name}_FILE": str(file)})
+    assert revealed(settings, name.lower()) == value
+
+
+def test_what_is_not_ours_is_left_alone() -> None:
+    more = {"PATH": "/bin", "BRIDGE_URL": "http://x", "BRIDGE_VAR_VIP": "y", "bridge_port": "abc"}
+    assert load_settings(ENOUGH | more) == load_settings(ENOUGH)
+
+
+def test_the_environment_is_read_when_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, text in ENOUGH.items():
+        monkeypatch.setenv(variable, text)
+    monkeypatch.setenv("BRIDGE_PORT", "8081")
+    assert load_settings().port == 8081
+
+
+@pytest.mark.parametrize(
+    ("plan", "sends", "tags"),
+    [
+        ("", 150, None),
+        ("free", 150, 2),
+        ("growth", 6000, 10),
+        ("professional", 6000, 100),
+        ("enterprise", 6000, None),
+    ],
+)
+def test_a_plan_says_how_much_may_be_sent(plan: str, sends: int, tags: int | None) -> None:
+    settings = load(ONESIGNAL_PLAN=plan) if plan else load()
+    assert (settings.sends_per_second, settings.tag_cap) == (sends, tags)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [("sqlite:///bridge.db", "bridge.db"), ("sqlite:////data/bridge.db", "/data/bridge.db")],
+)
+def test_the_database_is_a_file(url: str, path: str) -> None:
+    assert load(DATABASE_URL=url).database_path == Path(path)
+
+
+# What is wrong
+
+
+def test_an_empty_environment_misses_everything_that_is_needed() -> None:
+    assert codes({}) == [
+        ("sender-unproven", "BRIDGE_SEGMENT_SECRETS"),
+        ("setting-missing", "BRIDGE_ONESIGNAL_API_KEY"),
+        ("setting-missing", "BRIDGE_ONESIGNAL_APP_ID"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("PORT", "eighty"),
+        ("PORT", "65536"),
+        ("PORT", "-1"),
+        ("SEGMENT_UNSIGNED", "yes"),
+        ("SEGMENT_BATCHES", "maybe"),
+        ("ONESIGNAL_API", "legacy2"),
+        ("ONESIGNAL_PLAN", "gold"),
+        ("ONESIGNAL_PLATFORMS", "android,symbian"),
+        ("ONESIGNAL_PLATFORMS", " , "),
+        ("ONESIGNAL_UPSERT", "never"),
+        ("ONESIGNAL_URL", "api.onesignal.com"),
+        ("ONESIGNAL_ALIAS_CHUNK", "0"),
+        ("ONESIGNAL_ALIAS_CHUNK", "20001"),
+        ("MAX_BODY", "999"),
+        ("MAX_BODY", "8 MB"),
+        ("DRAIN", "-1"),
+        ("DRAIN", "nan"),
+        ("DRAIN", "inf"),
+        ("KEEP_UNMATCHED", "-1"),
+        ("LOG_FORMAT", "xml"),
+        ("EPHEMERAL", "true"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named_by_its_variable(name: str, text: str) -> None:
+    assert codes(ENOUGH | {PREFIX + name: text}) == [("setting-invalid", PREFIX + name)]
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://db/bridge", "bridge.db", "sqlite:///", "sqlite:///:memory:", ""]
+)
+def test_a_database_that_is_no_sqlite_file_is_refused(url: str) -> None:
+    assert codes(ENOUGH | {"BRIDGE_DATABASE_URL": url}) == [
+        ("database-unsupported", "BRIDGE_DATABASE_URL")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        ("BRIDGE_SEGMENT_SECRET", "did you mean BRIDGE_SEGMENT_SECRETS?"),
+        ("BRIDGE_ONESIGNAL_KEY", "did you mean BRIDGE_ONESIGNAL_API_KEY?"),
+        ("BRIDGE_ADMIN_TOKEN_FILES", "did you mean BRIDGE_ADMIN_TOKEN_FILE?"),
+        ("BRIDGE_PORT_FILE", None),
+        ("BRIDGE_ZZZZZZZZ", "README lists every setting"),
+    ],
+)
+def test_an_unknown_setting_is_an_error_with_the_nearest_name(
+    variable: str, hint: str | None
+) -> None:
+    (finding,) = wrong(ENOUGH | {variable: "value-never-shown"})
+    assert finding.code == "unknown-setting"
+    assert variable in finding.message
+    assert "value-never-shown" not in str(finding)
+    assert hint in {None, finding.hint}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_that_is_given_twice_is_a_contradiction(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "secret"
+    file.write_text("one")
+    environment = ENOUGH | {f"BRIDGE_{name}": "two", f"BRIDGE_{name}_FILE": str(file)}
+    assert codes(environment) == [("setting-twice", f"BRIDGE_{name}")]
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", "\ufeff".encode()])
+def test_a_secret_file_that_is_empty_does_not_quietly_turn_the_check_off(
+    tmp_path: Path, content: bytes
+) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(content)
+    assert codes(ENOUGH | {"BRIDGE_SEGMENT_TOKEN_FILE": str(file)}) == [
+        ("secret-file-empty", "BRIDGE_SEGMENT_TOKEN_FILE")
+    ]
+
+
+def test_a_secret_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    latin = tmp_path / "latin"
+    latin.write_bytes(b"secret-\xff")
+    found = wrong(
+        ENOUGH
+        | {
+            "BRIDGE_SEGMENT_TOKEN_FILE": str(tmp_path / "missing"),
+            "BRIDGE_ADMIN_TOKEN_FILE": str(tmp_path),
+            "BRIDGE_METRICS_TOKEN_FILE": str(latin),
+        }
+    )
+    assert [one.code for one in found] == ["secret-file-unreadable"] * 3
+    assert [one.message.rpartition(": ")[2] for one in found] == [
+        "No such file or directory",
+        "Is a directory",
+        "it is not UTF-8",
+    ]
+
+
+def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    assert codes(
+        {
+            "BRIDGE_PRT": "1",
+            "BRIDGE_PORT": "abc",
+            "BRIDGE_ONESIGNAL_PLATFORMS": "symbian",
+            "BRIDGE_DRAIN": "-1",
+            "BRIDGE_DATABASE_URL": "mysql://x",
+            "BRIDGE_ONESIGNAL_URL": "x",
+            "BRIDGE_ADMIN_TOKEN_FILE": str(tmp_path / "missing"),
+            "BRIDGE_METRICS_TOKEN": "a",
+            "BRIDGE_METRICS_TOKEN_FILE": "b",
+        }
+    ) == [
+        ("database-unsupported", "BRIDGE_DATABASE_URL"),
+        ("secret-file-unreadable", "BRIDGE_ADMIN_TOKEN_FILE"),
+        ("sender-unproven", "BRIDGE_SEGMENT_SECRETS"),
+        ("setting-invalid", "BRIDGE_DRAIN"),
+        ("setting-invalid", "BRIDGE_ONESIGNAL_PLATFORMS"),
+        ("setting-invalid", "BRIDGE_ONESIGNAL_URL"),
+        ("setting-invalid", "BRIDGE_PORT"),
+        ("setting-missing", "BRIDGE_ONESIGNAL_API_KEY"),
+        ("setting-missing", "BRIDGE_ONESIGNAL_APP_ID"),
+        ("setting-twice", "BRIDGE_METRICS_TOKEN"),
+        ("unknown-setting", "BRIDGE_PRT"),
+    ]
+
+
+def test_a_token_alone_or_an_explicit_permission_is_enough() -> None:
+    without = {name: text for name, text in ENOUGH.items() if "SECRETS" not in name}
+    assert load_settings(without | {"BRIDGE_SEGMENT_TOKEN": "t"}).segment_secrets == ()
+    assert load_settings(without | {"BRIDGE_SEGMENT_UNSIGNED": "allow"}).segment_token is None
+    blank = {"BRIDGE_SEGMENT_SECRETS": " , ", "BRIDGE_SEGMENT_TOKEN": " "}
+    assert [one.code for one in wrong(without | blank)] == ["sender-unproven"]
+
+
+# What must not be shown
+
+secrets = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=12, max_size=40)
+
+
+@given(secret=secrets, broken=st.booleans())
+def test_no_secret_is_ever_shown(secret: str, *, broken: bool) -> None:
+    parts = [part for part in secret.split(",") if len(part) >= 8]
+    environment = ENOUGH | {PREFIX + name: secret for name in SECRETS}
+    if broken:
+        environment["BRIDGE_PORT"] = "abc"
+        environment["BRIDGE_ADMIN_TOKEN_FILE"] = "/nowhere"
+        shown = "".join(map(str, wrong(environment)))
+    else:
+        settings = load_settings(environment)
+        shown = f"{settings!r}{settings}{settings.model_dump()}{settings.model_dump_json()}"
+        shown += "".join(map(str, warnings(settings)))
+    known = f"{ENOUGH}{Settings().model_dump()}README lists every setting"
+    assert not [part for part in parts if part in shown and part not in known]
+
+
+# What is allowed, and worth saying
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, ["batch-half-signed"]),
+        ({"SEGMENT_TOKEN": "t"}, []),
+        ({"SEGMENT_BATCHES": "refuse"}, []),
+        ({"SEGMENT_SECRETS": "", "SEGMENT_TOKEN": "t"}, []),
+        ({"SEGMENT_SECRETS": "", "SEGMENT_UNSIGNED": "allow"}, ["sender-unproven"]),
+    ],
+)
+def test_what_is_allowed_and_dangerous_is_a_warning(
+    more: dict[str, str], expected: list[str]
+) -> None:
+    found = warnings(load(**more))
+    assert [one.code for one in found] == expected
+    assert not any(one.is_error for one in found)
