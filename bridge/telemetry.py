@@ -52,6 +52,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         counter, histogram = self._counter, self._histogram
         self.accept = counter("accept", "Requests of Segment's, by answer", "result")
+        self.accept_200 = self.accept.labels("200")
         self.accept_seconds = histogram("accept_seconds", "From a request to its answer", _FAST)
         self.events = counter("events", "Events accepted, by source and rank", "source", "rank")
         self.dedupe_hits = counter("dedupe_hits", "Events that were heard before")

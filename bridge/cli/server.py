@@ -68,6 +68,7 @@ def configuration(app: ASGIApp) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here depends on who the sender's proxy says it is
         timeout_keep_alive=65,
         timeout_graceful_shutdown=3,
     )

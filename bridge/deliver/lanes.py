@@ -71,7 +71,9 @@ class Lanes:
     def dirty(self, user_hash: int, rank: int) -> None:
         """There may be a new event of this user."""
         self._dirty[rank].add(lane_of(user_hash))
-        self._wake.set()
+        # Without credit there is nothing to wake up for; whoever gives some back wakes the search.
+        if self._credit.room(rank):
+            self._wake.set()
 
     def nudge(self, user_hash: int) -> None:
         """Look at this user again, wherever the cursors are."""

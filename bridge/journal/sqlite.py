@@ -1,6 +1,6 @@
 """The journal on SQLite: one process, one writer, no server.
 
-Every method is one transaction on the writer's thread, or a read on a connection that cannot write;
+Every method is one transaction of the writer's, or a read on a connection that cannot write;
 `sqlite_rows` holds what they do, `writer` when it is committed, `sqlite_file` how a file is opened,
 `pressure` when the journal takes no more.
 """
@@ -69,14 +69,11 @@ class SqliteJournal:
         self._writer = Writer(
             connection,
             append_many=self._append_many,
-            broken=self._break_from_thread,
+            broken=self._break,
         )
 
     def __repr__(self) -> str:
         return f"<SqliteJournal {self.path}, last seq {self._last_seq}>"
-
-    def _break_from_thread(self, why: str) -> None:
-        self._loop.call_soon_threadsafe(self._break, why)
 
     def _break(self, why: str) -> None:
         if not self.broken.done():

@@ -93,7 +93,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         JournalError: it is a journal of a newer version, or cannot be made durable.
     """
     try:
-        # Used by the writer's thread alone, once it runs.
+        # Used by the loop's thread and the disk's, never by both at once.
         connection = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
     except sqlite3.DatabaseError as error:
         raise _unusable(path, error) from None
@@ -142,7 +142,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     for pragma in (
         "journal_mode = WAL",
         "synchronous = FULL",
-        "busy_timeout = 5000",
+        # The loop would wait with it; who is refused comes again.
+        "busy_timeout = 100",
         "cache_size = -32768",
         "journal_size_limit = 67108864",
         # The writer checkpoints when nobody is waiting for it, not inside somebody's commit.

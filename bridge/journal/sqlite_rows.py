@@ -1,7 +1,7 @@
 """The rows of a SQLite journal: what a transaction reads and writes, statement by statement.
 
 These run inside a transaction of the writer's, or on the reader. Many rows go into one statement,
-because each statement hands the interpreter from one thread to the other.
+because what a statement costs before it does anything is more than a row does.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bridge.journal.records import (
     operation_name,
 )
 
-_CHUNKS = (128, 32, 8, 1)
+_CHUNKS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 """Rows a statement; a few sizes only, so that each stays prepared."""
 
 
@@ -46,12 +46,12 @@ def _insert(connection: sqlite3.Connection, query: str, rows: Iterable[tuple[Any
 def heard(connection: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, int]:
     found: dict[bytes, int] = {}
     sql = queries()["heard"]
-    position = 0
-    for size in _CHUNKS:
-        marks = f"({','.join('?' * size)})"
-        while len(keys) - position >= size:
-            found.update(connection.execute(f"{sql} {marks}", keys[position : position + size]))
-            position += size
+    for position in range(0, len(keys), _CHUNKS[0]):
+        some = keys[position : position + _CHUNKS[0]]
+        size = next(size for size in reversed(_CHUNKS) if size >= len(some))
+        # Asking twice for one key changes nothing, and keeps to a few prepared statements.
+        some += some[:1] * (size - len(some))
+        found.update(connection.execute(f"{sql} ({','.join('?' * size)})", some))
     return found
 
 
@@ -88,26 +88,32 @@ def insert_events(connection: sqlite3.Connection, fresh: list[tuple[int, Entry]]
             if e.rank is not None
         ),
     )
-    for seq, entry in fresh:
-        if entry.ended is not None:
-            _insert_end(connection, seq, entry, entry.ended)
+    _insert_ended(connection, [(seq, e, e.ended) for seq, e in fresh if e.ended is not None])
 
 
-def _insert_end(connection: sqlite3.Connection, seq: int, entry: Entry, end: End) -> None:
-    _insert(connection, "append_outcome", [(seq, *end, entry.received_ms)])
-    if end.status == "dead":
-        death = Death(
-            rule=end.rule,
-            operation=end.operation,
-            reason=end.reason or "",
-            request=None,
-            answer=end.detail,
-            http=None,
-            attempt=0,
-            uncertain=False,
-            send_key=None,
-        )
-        _insert_dead(connection, seq, death, entry.received_ms)
+def _insert_ended(connection: sqlite3.Connection, ended: list[tuple[int, Entry, End]]) -> None:
+    """The ends of events that end as they are accepted."""
+    _insert(connection, "append_outcome", ((seq, *end, e.received_ms) for seq, e, end in ended))
+    _insert(
+        connection, "append_history", ((e.user_hash, seq) for seq, e, _ in ended if e.user_hash)
+    )
+    for seq, entry, end in ended:
+        if end.status == "dead":
+            _insert_dead(connection, seq, _death_of(end), entry.received_ms)
+
+
+def _death_of(end: End) -> Death:
+    return Death(
+        rule=end.rule,
+        operation=end.operation,
+        reason=end.reason or "",
+        request=None,
+        answer=end.detail,
+        http=None,
+        attempt=0,
+        uncertain=False,
+        send_key=None,
+    )
 
 
 def insert_ends(
@@ -143,6 +149,7 @@ def insert_send(connection: sqlite3.Connection, send: NewSend) -> bool:
 
 def finish(connection: sqlite3.Connection, seq: int) -> None:
     """Nothing is left of an event, unless it was joined by a replay since it was loaded."""
+    connection.execute(queries()["remember"], {"seq": seq})
     if connection.execute(queries()["finish_event"], {"seq": seq}).rowcount == 0:
         connection.execute(queries()["keep_revived"], {"seq": seq})
         connection.execute(queries()["finish_revived"], {"seq": seq})

@@ -1,24 +1,34 @@
-"""One thread writes: natural group commit.
+"""One connection writes: natural group commit.
 
-Whatever is waiting when a commit ends goes into the next one, together. There is no timer: the
-running fsync is the window in which a group gathers. A group that fails is tried again one work at
-a time, so that a bad one does not sink its neighbours; and once the disk has failed, nothing is
-tried again, because what it then says cannot be believed.
+Whatever was asked for while a commit was under way goes into the next one, together. There is no
+timer: the running fsync is the window in which a group gathers.
+
+::
+
+    submit ──> a group ──> BEGIN, changes ──> COMMIT ──> the callers hear of it
+                           on the loop        on the disk's thread
+
+Changes are made on the loop's own thread, where SQLite only touches memory: a second thread would
+wait for the interpreter at every statement, and the loop for it. Only the commit, which writes and
+syncs, is another thread's. A group that fails is tried again one work at a time, so that a bad one
+does not sink its neighbours; and once the disk has failed, nothing is tried again, because what it
+then says cannot be believed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
-import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from bridge.errors import JournalError, JournalUnavailableError
 from bridge.journal.records import Appended, Entry
 
-MAX_ROWS = 1000
+MAX_ROWS = 500
 CHECKPOINT_IDLE_ROWS = 1000
 CHECKPOINT_ROWS = 20_000
 
@@ -37,7 +47,7 @@ class Queued(NamedTuple):
     bytes: int
 
 
-def fatal_name(error: Exception) -> str | None:
+def fatal_name(error: BaseException) -> str | None:
     """SQLite's name for an error after which the database cannot be trusted; None for others."""
     name: str = getattr(error, "sqlite_errorname", "")
     return name if name.startswith(_FATAL) else None
@@ -46,7 +56,7 @@ def fatal_name(error: Exception) -> str | None:
 class Writer:
     """Runs transactions on the one writing connection, in the order they were asked for.
 
-    `broken` is called once, from the thread, when the database cannot be trusted any more.
+    `broken` is called once when the database cannot be trusted any more.
     """
 
     def __init__(
@@ -60,17 +70,20 @@ class Writer:
         self._append_many = append_many
         self._broken = broken
         self._works: deque[tuple[list[Entry] | Transaction, _Future]] = deque()
+        self._alone: deque[_Group] = deque()
         self._queued_rows = self._queued_bytes = 0
-        self._wake = threading.Condition()
+        self._busy = False
         self._closing = False
         self._failed: str | None = None
         self._rows_since_checkpoint = 0
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
-        self._thread.start()
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="journal-disk")
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @property
     def waiting(self) -> Queued:
+        """What is asked for and not committed yet."""
         return Queued(self._queued_rows, self._queued_bytes)
 
     def submit(self, work: list[Entry] | Transaction) -> _Future:
@@ -80,80 +93,72 @@ class Writer:
             future.set_exception(JournalUnavailableError(self._failed or "the journal is closing"))
             return future
         rows, size = _size(work)
-        with self._wake:
-            self._works.append((work, future))
-            self._queued_rows += rows
-            self._queued_bytes += size
-            self._wake.notify()
+        self._queued_rows += rows
+        self._queued_bytes += size
+        self._works.append((work, future))
+        self._begin_soon()
         return future
 
     async def close(self) -> None:
-        """Finish what was asked, checkpoint, and end the thread."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
-        await asyncio.to_thread(self._thread.join)
-
-    def _run(self) -> None:
-        while (group := self._next_group()) is not None:
-            self._commit(group)
-            self._checkpoint(idle=not self._works)
+        """Finish what was asked, checkpoint, and let go of the connection."""
+        if self._closing:
+            return
+        self._closing = True
+        await self._idle.wait()
         if self._failed is None:
             self._rows_since_checkpoint = CHECKPOINT_ROWS
-            self._checkpoint(idle=True)
+            await self._loop.run_in_executor(self._disk, self._checkpoint)
+        self._disk.shutdown()
         self._connection.close()
 
-    def _next_group(self) -> _Group | None:
-        with self._wake:
-            while not self._works and not self._closing:
-                self._wake.wait()
-            if not self._works:
-                return None
-            group: _Group = []
-            rows = size = 0
-            while self._works and rows < MAX_ROWS:
-                one = self._works.popleft()
-                group.append(one)
-                more = _size(one[0])
-                rows, size = rows + more.rows, size + more.bytes
-            self._queued_rows -= rows
-            self._queued_bytes -= size
-            self._rows_since_checkpoint += rows
-            return group
+    def _begin_soon(self) -> None:
+        if not self._busy:
+            # At the end of this turn of the loop, so that all that it brings shares a commit.
+            self._busy = True
+            self._idle.clear()
+            self._loop.call_soon(self._begin)
 
-    def _commit(self, group: _Group) -> None:
+    def _begin(self) -> None:
+        """Make the next group's changes, and hand them to the disk."""
+        group = self._next_group()
+        if not group:
+            self._busy = False
+            self._idle.set()
+            return
         if self._failed is not None:
             self._refuse(group, JournalUnavailableError(self._failed))
+            self._loop.call_soon(self._begin)
             return
-        works = [work for work, _ in group]
         try:
-            results = self._transact(works)
-        except Exception as error:  # noqa: BLE001 — whatever it is, the caller hears it and the thread lives
-            if self._is_fatal(error) or _is_busy(error) or len(group) == 1:
-                self._refuse(group, error)
-            else:
-                for one in group:
-                    self._commit([one])
+            results = self._change([work for work, _ in group])
+        except Exception as error:  # noqa: BLE001 — whatever it is, the caller hears it and the next group goes on
+            self._undo()
+            self._trouble(group, error)
             return
-        self._resolve(
-            [(future, result) for (_, future), result in zip(group, results, strict=True)]
-        )
+        committing = self._loop.run_in_executor(self._disk, self._commit)
+        committing.add_done_callback(lambda done: self._committed(group, results, done))
 
-    def _transact(self, works: list[list[Entry] | Transaction]) -> list[Any]:
+    def _next_group(self) -> _Group:
+        if self._alone:
+            return self._alone.popleft()
+        group: _Group = []
+        rows = size = 0
+        while self._works and rows < MAX_ROWS:
+            one = self._works.popleft()
+            group.append(one)
+            more = _size(one[0])
+            rows, size = rows + more.rows, size + more.bytes
+        self._queued_rows -= rows
+        self._queued_bytes -= size
+        self._rows_since_checkpoint += rows
+        return group
+
+    def _change(self, works: list[list[Entry] | Transaction]) -> list[Any]:
         self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            appended = self._append([work for work in works if isinstance(work, list)])
-            results = [
-                next(appended) if isinstance(work, list) else work(self._connection)
-                for work in works
-            ]
-            self._connection.execute("COMMIT")
-        except BaseException:
-            # A full disk rolls back by itself, and then there is nothing left to roll back.
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
-        return results
+        appended = self._append([work for work in works if isinstance(work, list)])
+        return [
+            next(appended) if isinstance(work, list) else work(self._connection) for work in works
+        ]
 
     def _append(self, batches: list[list[Entry]]) -> Any:
         if not batches:
@@ -162,7 +167,39 @@ class Writer:
         results = iter(self._append_many(self._connection, rows))
         return iter([[next(results) for _ in batch] for batch in batches])
 
-    def _is_fatal(self, error: Exception) -> bool:
+    def _commit(self) -> None:
+        """On the disk's thread: the interpreter is free while SQLite writes and syncs."""
+        self._connection.execute("COMMIT")
+
+    def _committed(self, group: _Group, results: list[Any], done: asyncio.Future[None]) -> None:
+        error = done.exception()
+        if error is not None:
+            self._undo()
+            self._trouble(group, error)
+            return
+        _settle([(future, result) for (_, future), result in zip(group, results, strict=True)])
+        due = CHECKPOINT_ROWS if self._works else CHECKPOINT_IDLE_ROWS
+        if self._rows_since_checkpoint >= due:
+            checking = self._loop.run_in_executor(self._disk, self._checkpoint)
+            checking.add_done_callback(lambda _: self._begin())
+            return
+        # After the callers have heard of it: what they ask for next goes into the next group.
+        self._loop.call_soon(self._begin)
+
+    def _undo(self) -> None:
+        # A full disk rolls back by itself, and then there is nothing left to roll back.
+        if self._connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+
+    def _trouble(self, group: _Group, error: BaseException) -> None:
+        if self._is_fatal(error) or _is_busy(error) or len(group) == 1:
+            self._refuse(group, error)
+        else:
+            self._alone.extend([one] for one in group)
+        self._loop.call_soon(self._begin)
+
+    def _is_fatal(self, error: BaseException) -> bool:
         name = fatal_name(error)
         if name is None:
             return False
@@ -171,22 +208,17 @@ class Writer:
         self._broken(self._failed)
         return True
 
-    def _refuse(self, group: _Group, error: Exception) -> None:
+    def _refuse(self, group: _Group, error: BaseException) -> None:
         refusal = _refusal(error)
-        self._resolve([(future, refusal) for _, future in group])
+        _settle([(future, refusal) for _, future in group])
 
-    def _resolve(self, results: list[tuple[_Future, Any]]) -> None:
-        self._loop.call_soon_threadsafe(_settle, results)
-
-    def _checkpoint(self, *, idle: bool) -> None:
-        due = CHECKPOINT_IDLE_ROWS if idle else CHECKPOINT_ROWS
-        if self._failed is not None or self._rows_since_checkpoint < due:
-            return
+    def _checkpoint(self) -> None:
+        """On the disk's thread."""
         self._rows_since_checkpoint = 0
         try:
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except sqlite3.Error as error:
-            self._is_fatal(error)
+            self._loop.call_soon_threadsafe(self._is_fatal, error)
 
 
 def _size(work: list[Entry] | Transaction) -> Queued:
@@ -195,13 +227,13 @@ def _size(work: list[Entry] | Transaction) -> Queued:
     return Queued(len(work), sum(len(entry.payload or b"") for entry in work))
 
 
-def _is_busy(error: Exception) -> bool:
+def _is_busy(error: BaseException) -> bool:
     """Another program holds the database: true for the next in the group as well, after a wait."""
     name: str = getattr(error, "sqlite_errorname", "")
     return name.startswith(_BUSY)
 
 
-def _refusal(error: Exception) -> Exception:
+def _refusal(error: BaseException) -> BaseException:
     """What a caller hears: SQLite's own errors do not leave the journal."""
     if isinstance(error, sqlite3.IntegrityError):
         return JournalError(f"the journal refused to write what contradicts it ({error})")
@@ -215,7 +247,7 @@ def _settle(results: list[tuple[_Future, Any]]) -> None:
     for future, result in results:
         if future.done():
             continue
-        if isinstance(result, Exception):
+        if isinstance(result, BaseException):
             future.set_exception(result)
         else:
             future.set_result(result)

@@ -6,7 +6,7 @@ import asyncio
 import zlib
 from dataclasses import dataclass
 
-from starlette.types import Message, Receive, Scope
+from starlette.types import Message, Receive
 
 from bridge.clock import Clock
 
@@ -57,18 +57,19 @@ class Share:
         return True
 
 
-def header(scope: Scope, name: bytes) -> str:
-    """A header's value; "" when it is absent. Header names arrive in lower case."""
-    for key, value in scope["headers"]:
-        if key == name:
-            text: str = value.decode("latin-1")
-            return text
-    return ""
+Headers = dict[bytes, bytes]
+"""A request's headers; names arrive in lower case, and of two the last counts."""
 
 
-def declared_length(scope: Scope) -> int | None:
+def header(headers: Headers, name: bytes) -> str:
+    """A header's value; "" when it is absent."""
+    value = headers.get(name)
+    return "" if value is None else value.decode("latin-1")
+
+
+def declared_length(headers: Headers) -> int | None:
     """What `Content-Length` says; None when it is absent or no number."""
-    text = header(scope, b"content-length")
+    text = header(headers, b"content-length")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 

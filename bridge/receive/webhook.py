@@ -24,6 +24,7 @@ from bridge.receive.body import (
     TOO_MUCH,
     Budget,
     Disconnected,
+    Headers,
     Rejected,
     Share,
     declared_length,
@@ -85,59 +86,60 @@ class Webhook:
             return
         started = intake.clock.monotonic()
         try:
-            result = await _take(intake, scope, receive, parameters.get("token", ""))
+            headers = dict(scope["headers"])
+            result = await _take(intake, headers, receive, parameters.get("token", ""))
         except Disconnected:
             return
         if isinstance(result, Rejected):
             await _refuse(intake, send, result)
         else:
-            intake.metrics.accept.labels("200").inc()
+            intake.metrics.accept_200.inc()
             await _answer(send, 200, orjson.dumps(result))
         intake.metrics.accept_seconds.observe(intake.clock.monotonic() - started)
 
 
 async def _take(
-    intake: Intake, scope: Scope, receive: Receive, path_token: str
+    intake: Intake, headers: Headers, receive: Receive, path_token: str
 ) -> dict[str, Any] | Rejected:
     """The answer of a request that is taken, or why it is not."""
-    if wrong := intake.proof.check_token(_tokens(scope, path_token)):
+    if wrong := intake.proof.check_token(_tokens(headers, path_token)):
         return wrong
-    length = declared_length(scope)
+    length = declared_length(headers)
     if length is not None and length > intake.max_body:
         return too_large(intake.max_body)
     share = Share(intake.budget)
     try:
-        body = await _read_plain(intake, scope, receive, share)
-        return body if isinstance(body, Rejected) else await _keep(intake, scope, body)
+        body = await _read_plain(intake, headers, receive, share)
+        return body if isinstance(body, Rejected) else await _keep(intake, headers, body)
     finally:
         share.hold(0)
 
 
-def _tokens(scope: Scope, path_token: str) -> list[str]:
-    bearer = header(scope, b"authorization")
-    offered = [header(scope, b"x-bridge-token"), path_token]
+def _tokens(headers: Headers, path_token: str) -> list[str]:
+    bearer = header(headers, b"authorization")
+    offered = [header(headers, b"x-bridge-token"), path_token]
     return [*offered, bearer[7:].strip()] if bearer[:7].lower() == "bearer " else offered
 
 
 async def _read_plain(
-    intake: Intake, scope: Scope, receive: Receive, share: Share
+    intake: Intake, headers: Headers, receive: Receive, share: Share
 ) -> bytes | Rejected:
     body = await read(receive, share, limit=intake.max_body, clock=intake.clock)
     if isinstance(body, Rejected):
         return body
-    if header(scope, b"content-type").partition(";")[0].strip().lower() == _FORM:
+    if header(headers, b"content-type").partition(";")[0].strip().lower() == _FORM:
         return Rejected(
             status=415,
             code="form-encoded",
             message="Set the content type of the webhook to JSON: a form cannot carry an event.",
         )
-    plain = unpack(body, header(scope, b"content-encoding"), limit=intake.max_body)
+    plain = unpack(body, header(headers, b"content-encoding"), limit=intake.max_body)
     return plain if isinstance(plain, Rejected) or share.hold(len(plain)) else TOO_MUCH
 
 
-async def _keep(intake: Intake, scope: Scope, body: bytes) -> dict[str, Any] | Rejected:
+async def _keep(intake: Intake, headers: Headers, body: bytes) -> dict[str, Any] | Rejected:
     """Verify, read, append; the answer's object."""
-    unproven = intake.proof.check_signature(body, header(scope, b"x-signature"))
+    unproven = intake.proof.check_signature(body, header(headers, b"x-signature"))
     if unproven is not None or not intake.proof.secrets:
         # What Segment signed carries data, whatever its fields are called.
         if (answer := _audience_call(body)) is not None:
@@ -198,14 +200,16 @@ def _tell(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:
     ]
     if duplicates := len(appended) - len(fresh):
         intake.metrics.dedupe_hits.inc(duplicates)
-    ranks = Counter(entry.rank for entry in fresh)
-    for rank, label in enumerate(("live", "bulk")):
-        if ranks[rank]:
-            intake.metrics.events.labels(intake.source.name, label).inc(ranks[rank])
+    ranks = [0, 0]
     for entry in fresh:
         if entry.rank is not None:
+            ranks[entry.rank] += 1
             intake.appended(entry.user_hash, entry.rank)
-    _tell_ended(intake, [entry.ended for entry in fresh if entry.ended is not None])
+    for count, label in zip(ranks, ("live", "bulk"), strict=True):
+        if count:
+            intake.metrics.events.labels(intake.source.name, label).inc(count)
+    if sum(ranks) < len(fresh):
+        _tell_ended(intake, [entry.ended for entry in fresh if entry.ended is not None])
 
 
 def _tell_ended(intake: Intake, ends: list[End]) -> None:

@@ -186,29 +186,29 @@ def _not_an_object(element: object) -> Unusable:
     return Unusable(code="not-an-object", message=f"The element is {kind}, not a JSON object.")
 
 
+_IDS = ("userId", "anonymousId", "groupId", "previousId")
 _OBJECTS = ("context", "properties", "traits", "integrations")
 
 
 def _fields_of(event: Event) -> dict[str, Any]:
-    fields = dict(event.sent)
+    computed = {
+        "userId": event.user_id,
+        "anonymousId": event.anonymous_id,
+        "groupId": id_text(event.sent.get("groupId")),
+        "previousId": event.previous_id,
+        "messageId": event.message_id,
+        "source": event.source,
+        "replay": event.is_replay,
+        "device": {"platform": platform_of(event.context)},
+        "audience": event.audience.as_field(),
+    }
+    fields = event.sent | computed
+    for name in _IDS:
+        if fields[name] is None:
+            del fields[name]
     for name in _OBJECTS:
         if name in fields and type(fields[name]) is not dict:
             del fields[name]
-    for name, text in (
-        ("userId", event.user_id),
-        ("anonymousId", event.anonymous_id),
-        ("groupId", id_text(fields.get("groupId"))),
-        ("previousId", event.previous_id),
-    ):
-        if text is not None:
-            fields[name] = text
-        else:
-            fields.pop(name, None)
-    fields["messageId"] = event.message_id
-    fields["source"] = event.source
-    fields["replay"] = event.is_replay
-    fields["device"] = {"platform": platform_of(event.context)}
-    fields["audience"] = event.audience.as_field()
     return fields
 
 

@@ -86,9 +86,9 @@ async def nothing_more() -> Message:
 
 
 def webhook(here: Rig) -> Webhook:
-    route: Any = here.bridge.app.routes[0]
-    assert isinstance(route.endpoint, Webhook)
-    return route.endpoint
+    front: Any = here.bridge.app
+    assert isinstance(front._webhook, Webhook)
+    return front._webhook
 
 
 def budget(here: Rig) -> Budget:

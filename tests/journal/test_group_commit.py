@@ -20,20 +20,18 @@ from tests.journal.making import at_once, chain, entry, select
 
 @asynccontextmanager
 async def a_slow_disk(journal: SqliteJournal) -> AsyncIterator[None]:
-    """Nothing is committed in here: the writer is held inside a transaction."""
-    go, started = threading.Event(), threading.Event()
-
-    def hold(_: sqlite3.Connection) -> None:
-        started.set()
-        go.wait()
-
-    held = asyncio.ensure_future(journal._write(hold))
-    await asyncio.to_thread(started.wait)
+    """Nothing is committed in here: a first commit waits for the disk, and all others for it."""
+    go = threading.Event()
+    disk = asyncio.wrap_future(journal._writer._disk.submit(go.wait))
+    held = asyncio.ensure_future(journal._write(lambda _: None))
+    for _ in range(3):
+        await asyncio.sleep(0)  # noqa: TID251 — lets the first one begin; no time passes
+    assert journal._writer._connection.in_transaction
     try:
         yield
     finally:
         go.set()
-        await held
+        await asyncio.gather(disk, held)
 
 
 @asynccontextmanager

@@ -31,6 +31,7 @@ PLANS = {
     ],
     "retry_call": ["call USING PRIMARY KEY (key=?)"],
     "postpone": ["pending USING INTEGER PRIMARY KEY (rowid=?)"],
+    "remember": ["event USING INTEGER PRIMARY KEY (rowid=?)"],
     "finish_event": ["pending USING INTEGER PRIMARY KEY (rowid=?)"],
     "keep_revived": [
         "pending USING INTEGER PRIMARY KEY (rowid=?)",

@@ -88,6 +88,15 @@ UPDATE pending SET not_before_ms = :not_before_ms, attempt = :attempt, last_erro
                    first_try_ms = coalesce(first_try_ms, :now_ms)
 WHERE seq = :seq;
 
+-- append_history --
+-- Ended events of a user; again after a replay.
+INSERT OR IGNORE INTO history (user_hash, seq) VALUES
+
+-- remember --
+-- The event is its user's past now.
+INSERT OR IGNORE INTO history (user_hash, seq)
+SELECT user_hash, seq FROM event WHERE seq = :seq AND user_hash <> 0;
+
 -- finish_event --
 DELETE FROM pending WHERE seq = :seq AND revived = '[]';
 
