@@ -144,7 +144,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         "synchronous = FULL",
         # The loop would wait with it; who is refused comes again.
         "busy_timeout = 100",
-        "cache_size = -32768",
+        "cache_size = -65536",
         "journal_size_limit = 67108864",
         # The writer checkpoints when nobody is waiting for it, not inside somebody's commit.
         "wal_autocheckpoint = 0",

@@ -11,12 +11,14 @@ import orjson
 
 from tests.bench.accept import accept, accept_batch
 from tests.bench.plan import plan
+from tests.bench.push import push
 
 Benchmark = Callable[[float, int, int | None], dict[str, Any]]
 BENCHMARKS: dict[str, Benchmark] = {
     "accept": accept,
     "accept-batch": accept_batch,
     "plan": plan,
+    "push": push,
 }
 
 

@@ -14,7 +14,7 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from bridge.cli.demonstration import mapping_path
 from tests.bench.control import ANSWER_OF_BATCH, ANSWER_OF_ONE
 from tests.bench.events import Template, now, order_shipped, requests
 from tests.bench.load import Order, Round
-from tests.bench.processes import Load, Served, bridge, load, nobody, serving
+from tests.bench.processes import Load, Served, bridge, load, nobody, sandbox, serving
 
 _UP_TO_REQUESTS = 12_000
 """Requests a second that are made ready, of one event; of batches `_UP_TO_EVENTS` in all."""
@@ -96,7 +96,7 @@ def accept(seconds: float, rounds: int, connections: int | None) -> dict[str, An
         with nobody() as onesignal:
             figures |= _compared(shape, Path(folder) / "alone.db", onesignal, generator)
         figures["load_ceiling_per_second"] = _ceiling(shape, generator)
-        with _sandbox() as onesignal:
+        with sandbox() as onesignal:
             fewer = shape._replace(rounds=max(1, rounds // 2))
             delivering = _compared(fewer, Path(folder) / "delivering.db", onesignal, generator)
         figures["while_delivering"] = {
@@ -207,9 +207,3 @@ def _ceiling(shape: Shape, generator: Load) -> float:
     if result.wrong:
         raise SystemExit(f"the ceiling is worthless: {result.wrong} wrong answers")
     return round(result.requests_per_second)
-
-
-@contextlib.contextmanager
-def _sandbox() -> Iterator[str]:
-    with serving("bridge", "sandbox", "--port", "0") as onesignal:
-        yield f"http://127.0.0.1:{onesignal.port}"

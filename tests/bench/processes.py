@@ -108,6 +108,12 @@ def bridge(
 
 
 @contextlib.contextmanager
+def sandbox() -> Iterator[str]:
+    with serving("bridge", "sandbox", "--port", "0") as onesignal:
+        yield f"http://127.0.0.1:{onesignal.port}"
+
+
+@contextlib.contextmanager
 def nobody() -> Iterator[str]:
     """An address where nothing answers, and nothing will: its port is taken, and not listened on."""
     with socket.socket() as taken:
