@@ -222,9 +222,7 @@ def _health(bridge: Bridge) -> Health:
     token = settings.metrics_token
 
     def unready() -> str | None:
-        if bridge.draining:
-            return "draining"
-        return bridge.journal.broken.result() if bridge.journal.broken.done() else None
+        return "draining" if bridge.draining else bridge.journal.unready
 
     def gates() -> dict[str, float]:
         destination = bridge.means.destination

@@ -32,6 +32,8 @@ SECRET_LISTS = ("SEGMENT_SECRETS", "ONESIGNAL_API_KEY")
 SENDS_PER_SECOND = {"free": 150, "growth": 6000, "professional": 6000, "enterprise": 6000}
 TAG_CAP = {"free": 2, "growth": 10, "professional": 100, "enterprise": None}
 
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
 Plan = Literal["free", "growth", "professional", "enterprise"]
 
 
@@ -119,6 +121,20 @@ class Settings(BaseModel):
     def tag_cap(self) -> int | None:
         """Tags a user may have on this plan; None when the plan is not known."""
         return TAG_CAP[self.onesignal_plan] if self.onesignal_plan else None
+
+
+def admin_token(environment: Mapping[str, str] | None = None) -> str | None:
+    """BRIDGE_ADMIN_TOKEN, or what its file holds; for commands, which need no other setting.
+
+    Raises:
+        ConfigurationError: both are set, or the file cannot be read.
+    """
+    env = os.environ if environment is None else environment
+    names = (f"{PREFIX}ADMIN_TOKEN", f"{PREFIX}ADMIN_TOKEN_FILE")
+    values, findings = _read({name: env[name] for name in names if name in env})
+    if findings:
+        raise ConfigurationError(findings)
+    return values.get("admin_token") or None
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -232,6 +248,14 @@ def _contradictions(settings: Settings) -> list[Finding]:
             Finding(
                 code="setting-missing",
                 message="BRIDGE_ONESIGNAL_APP_ID is not set",
+                hint="OneSignal > Settings > Keys & IDs > OneSignal App ID",
+            ),
+        ),
+        (
+            bool(settings.onesignal_app_id) and not _UUID.fullmatch(settings.onesignal_app_id),
+            Finding(
+                code="setting-invalid",
+                message="BRIDGE_ONESIGNAL_APP_ID is not an app id: 8-4-4-4-12 hexadecimal digits",
                 hint="OneSignal > Settings > Keys & IDs > OneSignal App ID",
             ),
         ),

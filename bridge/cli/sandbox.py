@@ -16,7 +16,8 @@ def sandbox(
 ) -> None:
     """Simulate OneSignal: users, devices, notifications, limits, failures on demand.
 
-    Open /sandbox in a browser to see every phone and what it received. Any app id and key will do.
+    Open /sandbox in a browser to see every phone and what it received. Any key will do, and any app
+    id that is a UUID.
 
     \b
     Example:

@@ -16,7 +16,7 @@ from bridge.deliver.replay import replay
 from bridge.errors import BridgeError
 from bridge.journal.records import Replayed
 from bridge.journal.sqlite import open_sqlite
-from bridge.settings import SERVICE_URL, Settings
+from bridge.settings import SERVICE_URL, Settings, admin_token
 
 _TIMEOUT_SECONDS = 30.0
 
@@ -54,6 +54,11 @@ def service() -> Iterator[Service]:
         trust_env=False,
     ) as http:
         if _answers(http):
+            if not token:
+                raise ServiceError(
+                    f"a bridge answers at {url}, and BRIDGE_ADMIN_TOKEN is not set",
+                    hint="set it to the service's; a service without one has to be started with one",
+                )
             yield _Running(http)
             return
     if SERVICE_URL in os.environ:
@@ -68,7 +73,7 @@ def service() -> Iterator[Service]:
 
 def _where() -> tuple[str, str | None, Settings]:
     """Address, admin token and database, of the environment; other settings do not matter here."""
-    names = ("host", "port", "database_url", "admin_token")
+    names = ("host", "port", "database_url")
     values: dict[str, Any] = {
         name: os.environ[variable]
         for name in names
@@ -77,8 +82,7 @@ def _where() -> tuple[str, str | None, Settings]:
     settings = Settings(**values)
     host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104 — compared, not bound
     url = os.environ.get(SERVICE_URL, f"http://{host}:{settings.port}")
-    token = settings.admin_token.get_secret_value() if settings.admin_token else None
-    return url, token, settings
+    return url, admin_token(), settings
 
 
 def _answers(http: httpx.Client) -> bool:
@@ -115,7 +119,9 @@ class _Running:
         answer = self._http.request(method, path, **more)
         body: dict[str, Any] = answer.json()
         if not answer.is_success:
-            raise ServiceError(str(body["message"]), hint="BRIDGE_ADMIN_TOKEN is the service's")
+            refused = answer.status_code in {401, 403}
+            hint = "BRIDGE_ADMIN_TOKEN is the service's" if refused else "segment-bridge dead list"
+            raise ServiceError(str(body["message"]), hint=hint)
         return body
 
 

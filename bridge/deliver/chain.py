@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from bridge.deliver.attempts import Ended, Send, Update, Wait
+from bridge.deliver.gate import StoppingError
 from bridge.deliver.keys import key_of
 from bridge.deliver.means import Means
+from bridge.errors import BridgeError
 from bridge.journal.records import (
     Death,
     End,
@@ -28,6 +30,10 @@ from bridge.onesignal.user_model import NOTIFICATIONS_PATH, notification_body
 from bridge.plan import Plan, plan
 from bridge.segment.events import Event, Unusable, read_event
 from bridge.telemetry import log
+
+TROUBLES = 3
+"""How often an event may break us before it is dead."""
+TROUBLE_MS = 5_000
 
 
 @dataclass(slots=True)
@@ -56,10 +62,37 @@ class Chain:
         for row in sorted(rows, key=lambda one: (one.event_ms, one.seq)):
             if row.not_before_ms > self.means.clock.now_ms():
                 return Wait(until_ms=row.not_before_ms)
-            wait = await self._event(row)
+            wait = await self._guarded(row)
             if wait is not None:
                 return wait
         return None
+
+    async def _guarded(self, row: Waiting) -> Wait | None:
+        """One event; what breaks us again and again dies, instead of holding its user up for ever."""
+        try:
+            return await self._event(row)
+        except (StoppingError, BridgeError):
+            raise
+        except Exception as error:  # noqa: BLE001 — no known way to fail; whatever it is, it is bounded here
+            log().error("event.troubled", message_id=row.message_id, error=type(error).__name__)
+            if row.attempt + 1 < TROUBLES or row.sends:
+                return await self._try_later(row)
+            end = End("", "", "dead", "internal_error", type(error).__name__)
+            death = _unplanned(row, error)._replace(reason="internal_error")
+            await self._finish(row, Progress(set(row.done), [end], [death]))
+            return None
+
+    async def _try_later(self, row: Waiting) -> Wait:
+        now = self.means.clock.now_ms()
+        until = now + TROUBLE_MS
+        await self.means.journal.postpone(
+            row.seq,
+            not_before_ms=until,
+            attempt=row.attempt + 1,
+            error="internal_error",
+            now_ms=now,
+        )
+        return Wait(until_ms=until)
 
     async def _event(self, row: Waiting) -> Wait | None:
         progress = Progress(set(row.done))
@@ -181,7 +214,7 @@ class Chain:
         """Nothing of the event is left to do."""
         for rule, operation in _left_of_replay(row, progress):
             progress.add(End(rule, operation, "skipped", "rule_gone"))
-        if not progress.done:
+        if not (progress.done or progress.ends):
             progress.add(End("", "", "skipped", "no_rule"))
         await self.means.journal.finish(
             row.seq,

@@ -58,6 +58,14 @@ class Pressure:
                 hint=f"free {MIN_FREE_BYTES // 1_000_000} MB beside {self._path}; what was accepted is kept",
             )
 
+    def reason(self, queued: Queued) -> str | None:
+        """Why events would be refused now; None when they would not."""
+        try:
+            self.check(queued)
+        except JournalUnavailableError as error:
+            return error.message
+        return None
+
     def _free_now(self) -> int:
         now = self._clock.monotonic()
         if now - self._looked >= _SECONDS_BETWEEN_LOOKS:

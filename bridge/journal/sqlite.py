@@ -93,6 +93,13 @@ class SqliteJournal:
         result: list[Appended] = await self._writer.submit(list(entries))
         return result
 
+    @property
+    def unready(self) -> str | None:
+        """Why events would not be kept now; None when they would."""
+        if self.broken.done():
+            return self.broken.result()
+        return self._pressure.reason(self._writer.waiting)
+
     async def _write(self, transaction: Transaction) -> Any:
         return await self._writer.submit(transaction)
 
@@ -109,7 +116,7 @@ class SqliteJournal:
             return await self._loop.run_in_executor(self._reading, query, self._reader)
         except sqlite3.Error as error:
             if (name := fatal_name(error)) is not None:
-                self._break(f"the database failed ({name})")
+                self._writer.fail(f"the database failed ({name})")
             raise
 
     # Accepting ------------------------------------------------------------------------------------

@@ -201,12 +201,15 @@ class Writer:
 
     def _is_fatal(self, error: BaseException) -> bool:
         name = fatal_name(error)
-        if name is None:
-            return False
-        # After a failed fsync nobody knows what is on disk: only a restart reads it back.
-        self._failed = f"the database failed ({name})"
-        self._broken(self._failed)
-        return True
+        if name is not None:
+            # After a failed fsync nobody knows what is on disk: only a restart reads it back.
+            self.fail(f"the database failed ({name})")
+        return name is not None
+
+    def fail(self, why: str) -> None:
+        """Write nothing more; what is asked for from now on is refused."""
+        self._failed = why
+        self._broken(why)
 
     def _refuse(self, group: _Group, error: BaseException) -> None:
         refusal = _refusal(error)

@@ -78,7 +78,7 @@ class Expression:
 
 
 def as_tag(value: JsonValue) -> str | Refused:
-    """A resolved value as the text of a tag; null is "", which deletes it (MAPPING.md, Values)."""
+    """A resolved value as the text of a tag; null is "", which deletes it (mappings/README.md, "Values")."""
     if value is None:
         return ""
     text = json_text(value)

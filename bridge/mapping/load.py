@@ -167,14 +167,25 @@ def _yaml_finding(source: Source, error: MarkedYAMLError) -> Finding:
         file=source.name,
         line=mark.line + 1 if mark else None,
         column=mark.column + 1 if mark else None,
-        hint=None if duplicate else 'a text with `: `, ` #`, `{` or a leading quote needs "quotes"',
+        hint=None if duplicate else _yaml_hint(str(error.problem)),
     )
+
+
+def _yaml_hint(problem: str) -> str:
+    if "\\t" in problem:
+        return "indent with spaces, not with tabs"
+    if "<block mapping start>" in problem:
+        return "this line begins at another column than its neighbours: line it up with them"
+    return 'a text with `: `, ` #`, `{` or a leading quote needs "quotes"'
 
 
 def _validate(source: Source, tree: Any, reading: _Reading) -> None:
     if tree is None or not isinstance(tree, dict):
         found = Problem((), "not-a-mapping", "a mapping file begins with `version: 1`")
         reading.report(source, tree, (), found)
+        return
+    if (unquoted := _unquoted_template(tree)) is not None:
+        reading.report(source, tree, unquoted, _UNQUOTED)
         return
     try:
         parsed = document.Document.model_validate(_plain(tree))
@@ -186,6 +197,27 @@ def _validate(source: Source, tree: Any, reading: _Reading) -> None:
         reading.findings.append(_odd_yaml(source, error))
         return
     reading.documents.append((source, tree, parsed))
+
+
+_UNQUOTED = Problem(
+    (),
+    "unquoted-template",
+    "`{{ … }}` without quotes is YAML's own syntax, not a template",
+    'write "{{ properties.product }}"',
+)
+
+
+def _unquoted_template(tree: Any, path: tuple[str | int, ...] = ()) -> tuple[str | int, ...] | None:
+    """Where a mapping is the key of a mapping, which is what `{{ a }}` without quotes is."""
+    children: Iterable[tuple[Any, Any]] = ()
+    if isinstance(tree, dict):
+        if any(not isinstance(key, str | int | float | bool | None) for key in tree):
+            return path
+        children = tree.items()
+    elif isinstance(tree, list):
+        children = enumerate(tree)
+    found = (_unquoted_template(child, (*path, key)) for key, child in children)
+    return next((one for one in found if one is not None), None)
 
 
 def _plain(tree: Any) -> Any:
@@ -234,6 +266,17 @@ def _kind(found: re.Match[str]) -> str:
     return "a list" if found[1] == "tuple" else "a mapping"
 
 
+_OTHER_WORDS = {
+    "title": "headings",
+    "body": "contents",
+    "message": "contents",
+    "text": "contents",
+    "push": "send_notification",
+    "send_push": "send_notification",
+    "notify": "send_notification",
+}
+
+
 def _nearest(path: tuple[Any, ...]) -> str | None:
     import difflib
 
@@ -243,7 +286,12 @@ def _nearest(path: tuple[Any, ...]) -> str | None:
         if isinstance(model, type) and issubclass(model, document._Declared)  # noqa: SLF001 — the declarations' own base
         for name in model.model_fields
     }
-    near = difflib.get_close_matches(str(path[-1]), sorted(names), n=1)
+    written = str(path[-1])
+    if written in names:
+        return f"`{written}` is a field, and not of this place; mappings/README.md says of which"
+    if written in _OTHER_WORDS:
+        return f"OneSignal calls it `{_OTHER_WORDS[written]}`"
+    near = difflib.get_close_matches(written, sorted(names), n=1)
     return f"did you mean `{near[0]}`?" if near else "mappings/README.md lists every field"
 
 

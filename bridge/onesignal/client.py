@@ -1,4 +1,4 @@
-"""The only module that talks to OneSignal, and the only one that opens connections.
+"""The only module that talks to OneSignal.
 
 It sends bytes and returns what came back; what that means is `verdict`'s to say. httpx is the API,
 aiohttp the pool below it (httpx's own reaches 600 requests a second here, aiohttp's 4,000).
@@ -73,8 +73,8 @@ class OneSignal:
 
     async def perform(self, method: str, path: str, body: bytes) -> Answer | NoAnswer:
         """Send one request; every way to fail is a value."""
-        request = self._http.build_request(method, path, content=body)
         try:
+            request = self._http.build_request(method, path, content=body)
             async with asyncio.timeout(self._deadline):
                 return await self._exchange(request)
         except TimeoutError:
@@ -86,6 +86,8 @@ class OneSignal:
             return NoAnswer(reason="bad_answer")
         except OSError:
             return NoAnswer(reason="connection_lost")
+        except httpx.InvalidURL:
+            return NoAnswer(reason="address_invalid", sent=False)
 
     async def _exchange(self, request: httpx.Request) -> Answer:
         response = await self._http.send(request, stream=True)

@@ -13,11 +13,15 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+EXTERNAL_ID_LENGTH = 512
+"""Longer ids are no ids: they do not fit into the address of a request."""
 NAMESPACE = uuid.UUID("5b1f4a52-6a53-5f0e-9d0a-3f4b8f1a7c20")
 """Of every idempotency key that we make; changing it would send everything again."""
 
 _BLOCKED_EXTERNAL_IDS = frozenset(
     {"1", "0", "-1", "na", "nan", "null", "none", "undefined"}
+    # No address of the API can name these: a dot in a path means the folder itself.
+    | {".", ".."}
     | {"00000000-0000-0000-0000-000000000000"}
 )
 

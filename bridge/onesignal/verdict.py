@@ -13,7 +13,8 @@
     429                                   Postponed     the whole endpoint class waits; costs no attempt
     409                                   Refused       an alias belongs to someone else
     408, 425, 5xx                         Failed        try again with the same bytes; it may have been done
-    2xx that is not JSON                  Failed        a proxy answered, not OneSignal
+    2xx that is not JSON, or of a send    Failed        a proxy answered, or OneSignal said neither yes nor
+    without any id                                  no: try again with the same bytes
     any other 4xx                         Refused       certainly not done, and never will be
     no answer                             Failed        it may or may not have been done
 
@@ -128,7 +129,10 @@ def _judge_success(answer: Answer, body: Any, *, is_send: bool) -> Verdict:
         body = {}
     id_ = body.get("id")
     if is_send and not id_:
-        return NoRecipients(detail=error_text(body))
+        if "id" in body:
+            return NoRecipients(detail=error_text(body))
+        # Nothing says that it was sent, and nothing that it was not; the key makes a repeat harmless.
+        return Failed(reason="no_id", status=answer.status, detail=error_text(body), certain=False)
     return Accepted(
         status=answer.status,
         id=id_ if isinstance(id_, str) else None,

@@ -13,6 +13,7 @@ from typing import Any
 from bridge.mapping.reading import runs
 from bridge.mapping.rules import Mapping, Rule
 from bridge.onesignal.operations import (
+    EXTERNAL_ID_LENGTH,
     Operation,
     Recipient,
     SendNotification,
@@ -51,6 +52,8 @@ def _unaddressable(external_id: str | None) -> str | None:
         return "no_external_id"
     if is_blocked_external_id(external_id):
         return "blocked_external_id"
+    if len(external_id) > EXTERNAL_ID_LENGTH:
+        return "external_id_too_long"
     # A page that sent its template instead of what it renders to.
     return "liquid_in_value" if runs(external_id) else None
 

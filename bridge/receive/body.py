@@ -13,7 +13,7 @@ from bridge.clock import Clock
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _STEP = 1 << 20
 BODY_SECONDS = 30.0
-"""For a body that comes in parts; Segment itself gives up after 5 to 10 seconds (segment.md 1, 2)."""
+"""For a body that comes in parts; Segment itself gives up after 5 to 10 seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -381,8 +381,48 @@ async def test_an_event_that_cannot_be_planned_is_dead_and_its_user_goes_on(
         assert (2, "profile", "update_user", "delivered", None) in await here.outcomes()
 
 
-def explode(*_: object) -> None:
+def explode(*_: object, **__: object) -> None:
     raise ZeroDivisionError
+
+
+async def test_an_event_that_breaks_us_again_and_again_is_dead_and_its_user_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rig(tmp_path, SHOP) as here:
+        with monkeypatch.context() as patch:
+            patch.setattr("bridge.deliver.attempts.patch_user", explode)
+            await here.post(identify("u1", "m1", tier="gold"))
+            await here.settle()
+        await here.post(identify("u1", "m2", tier="silver"))
+        await here.settle()
+
+        (dead,) = await here.bridge.journal.dead_letters()
+        assert (dead.reason, dead.answer, dead.attempt) == (
+            "internal_error",
+            "ZeroDivisionError",
+            2,
+        )
+        assert (2, "profile", "update_user", "delivered", None) in await here.outcomes()
+
+
+@pytest.mark.parametrize(
+    ("user", "reason"),
+    [
+        ("x" * 70_000, "external_id_too_long"),
+        ("..", "blocked_external_id"),
+        (".", "blocked_external_id"),
+    ],
+    ids=["very long", "two dots", "a dot"],
+)
+async def test_an_id_that_no_address_can_hold_is_skipped(
+    tmp_path: Path, user: str, reason: str
+) -> None:
+    async with rig(tmp_path, SHOP) as here:
+        await here.post(identify(user, "m1", tier="gold"))
+        await here.settle()
+
+        assert await here.outcomes() == [(1, "", "", "skipped", reason)]
+        assert not here.sandbox.calls
 
 
 async def test_a_slow_onesignal_reads_its_own_writes_late(tmp_path: Path) -> None:

@@ -244,10 +244,13 @@ async def unready(http: httpx.AsyncClient) -> bool | None:
 
 
 async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
-    async with sandbox(tmp_path) as http, serving(tmp_path, str(http.base_url)) as (running, url):
+    async with (
+        sandbox(tmp_path) as http,
+        serving(tmp_path, str(http.base_url)) as (running, url),
+        httpx.AsyncClient(base_url=url) as asking,
+    ):
         running.process.send_signal(signal.SIGTERM)
-        async with httpx.AsyncClient(base_url=url) as asking:
-            await eventually(lambda: unready(asking), within=1, every=0.02)
+        await eventually(lambda: unready(asking), within=1, every=0.02)
         running.process.send_signal(signal.SIGTERM)
         assert await running.ends(within=5) == 1
 

@@ -240,3 +240,20 @@ async def test_a_database_that_another_program_holds_is_tried_once_a_group(
     assert statements.count("BEGIN IMMEDIATE") <= 25
     assert not (await journal.append([entry("m1")]))[0].duplicate
     assert not journal.broken.done()
+
+
+async def test_after_a_reader_met_a_broken_database_nothing_is_kept_any_more(
+    journal: SqliteJournal,
+) -> None:
+    def corrupt(_: sqlite3.Connection) -> None:
+        error = sqlite3.DatabaseError("database disk image is malformed")
+        error.sqlite_errorname = "SQLITE_CORRUPT"
+        raise error
+
+    with pytest.raises(sqlite3.DatabaseError):
+        await journal._read(corrupt)
+
+    assert "SQLITE_CORRUPT" in await journal.broken
+    assert journal.unready is not None
+    with pytest.raises(JournalUnavailableError):
+        await journal.append([entry("m1")])

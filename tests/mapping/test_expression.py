@@ -1,4 +1,4 @@
-"""Values of a mapping: MAPPING.md, section "Values", sentence by sentence."""
+"""Values of a mapping: mappings/README.md, section "Values", sentence by sentence."""
 
 from __future__ import annotations
 

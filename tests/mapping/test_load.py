@@ -73,7 +73,7 @@ def indented(text: str) -> str:
         (UPDATES + indented("tags:\n  a:"), "field-invalid a.yaml:8:11"),
         (UPDATES + indented("tags:\n  a: .nan"), "field-invalid a.yaml:8:11"),
         (UPDATES + indented("tags:\n  1: a"), "field-invalid a.yaml:8:11"),
-        (UPDATES + indented("tags:\n  a: {{ traits.a }}"), "field-invalid a.yaml:8:11"),
+        (UPDATES + indented("tags:\n  a: {{ traits.a }}"), "unquoted-template a.yaml:8:11"),
         (UPDATES + indented("language: [de]"), "field-invalid a.yaml:7:9"),
         (PUSHES + indented("contents: 5"), "field-invalid a.yaml:8:9"),
         (PUSHES + indented("contents: {en: 5}"), "field-invalid a.yaml:8:20"),
@@ -354,3 +354,25 @@ def test_a_boolean_with_an_anchor_stays_one() -> None:
     assert rule.update is not None
     assert (rule.replays, rule.echo) == (True, True)
     assert rule.update.tags[0][1].resolve({}) is True
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "hint"),
+    [
+        ("version: 1\nrules:\n\t- name: a\n", "yaml-invalid", "indent with spaces"),
+        ("version: 1\nrules:\n  - name: a\n    when: x\n   do: {}\n", "yaml-invalid", "column"),
+        (
+            "version: 1\nrules:\n  - name: a\n    when: event\n    do: {update_user: {tags: {t: {{ a.b }}}}}\n",
+            "unquoted-template",
+            "write",
+        ),
+    ],
+    ids=["tab", "indentation", "unquoted template"],
+)
+def test_a_slip_of_yaml_is_told_with_what_to_do_about_it(text: str, code: str, hint: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        compile_mapping([Source(name="shop.yaml", text=text)], serves=("android",))
+
+    (finding,) = caught.value.findings
+    assert finding.code == code
+    assert hint in (finding.hint or "")

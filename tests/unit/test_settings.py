@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from bridge.errors import ConfigurationError, Finding
-from bridge.settings import PREFIX, SECRETS, Settings, load_settings, warnings
+from bridge.settings import PREFIX, SECRETS, Settings, admin_token, load_settings, warnings
 
 ENOUGH = {
     "BRIDGE_SEGMENT_SECRETS": "s3gment-secret",
@@ -85,7 +85,11 @@ def test_the_defaults_are_safe() -> None:
         ("MAPPINGS", "", None),
         ("SEGMENT_UNSIGNED", "allow", "allow"),
         ("SEGMENT_BATCHES", "refuse", "refuse"),
-        ("ONESIGNAL_APP_ID", "x", "x"),
+        (
+            "ONESIGNAL_APP_ID",
+            "00000000-0000-4000-8000-0000000000aa",
+            "00000000-0000-4000-8000-0000000000aa",
+        ),
         ("ONESIGNAL_URL", "http://127.0.0.1:9000", "http://127.0.0.1:9000"),
         ("ONESIGNAL_API", "user-model", "user-model"),
         ("ONESIGNAL_PLAN", "growth", "growth"),
@@ -363,3 +367,19 @@ def test_what_is_allowed_and_dangerous_is_a_warning(
     found = warnings(load(**more))
     assert [one.code for one in found] == expected
     assert not any(one.is_error for one in found)
+
+
+def test_an_app_id_that_is_no_uuid_is_told_before_a_push_dies_of_it() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(ENOUGH | {"BRIDGE_ONESIGNAL_APP_ID": "my-app"})
+
+    (finding,) = caught.value.findings
+    assert "BRIDGE_ONESIGNAL_APP_ID is not an app id" in finding.message
+
+
+def test_commands_find_the_admin_token_in_its_file(tmp_path: Path) -> None:
+    held = tmp_path / "token"
+    held.write_text("s3cret\n")
+
+    assert admin_token({"BRIDGE_ADMIN_TOKEN_FILE": str(held)}) == "s3cret"
+    assert admin_token({}) is None

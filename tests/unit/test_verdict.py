@@ -271,3 +271,11 @@ def test_every_answer_has_a_verdict(
     assert isinstance(found, Verdict)
     if isinstance(found, Accepted | NoRecipients):
         assert status < 300
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"success":false}', b'{"errors":["x"]}'])
+def test_a_send_that_is_answered_without_an_id_is_tried_again_and_not_given_up(body: bytes) -> None:
+    found = judge(Answer(status=200, headers={}, body=body), now_ms=NOW_MS, is_send=True)
+
+    assert isinstance(found, Failed)
+    assert (found.reason, found.certain) == ("no_id", False)

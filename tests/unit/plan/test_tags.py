@@ -1,4 +1,4 @@
-"""`update_user.tags`: what is written, what is deleted and what is left alone (MAPPING.md, Values)."""
+"""`update_user.tags`: what is written, what is deleted and what is left alone (mappings/README.md, "Values")."""
 
 from __future__ import annotations
 

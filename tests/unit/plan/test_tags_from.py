@@ -1,4 +1,4 @@
-"""`tags_from`: what is copied by name and by glob, and what never is (MAPPING.md, Values)."""
+"""`tags_from`: what is copied by name and by glob, and what never is (mappings/README.md, "Values")."""
 
 from __future__ import annotations
 
