@@ -75,6 +75,8 @@ async def _serve(settings: Settings) -> str | None:
         for finding in (*warnings(settings), *findings):
             log().warning(finding.code, message=finding.message, hint=finding.hint)
         counts = await bridge.journal.counts()
+        server = Server(bridge)
+        _settle_memory()
         log().info(
             "bridge.serving",
             address="{}:{}".format(*listening.getsockname()[:2]),
@@ -87,8 +89,7 @@ async def _serve(settings: Settings) -> str | None:
             plan=settings.onesignal_plan or "unknown (150 sends/s, 1,000 writes/s)",
             platforms=list(settings.onesignal_platforms),
         )
-        _settle_memory()
-        return await Server(bridge).until_stopped(listening)
+        return await server.until_stopped(listening)
 
 
 def _settle_memory() -> None:

@@ -90,14 +90,15 @@ class Server:
         self._bridge = bridge
         self._http = QuietServer(configuration(bridge.app))
         self._stop = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        # From here on, and so before anybody is told that it serves: a signal is not an accident.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._signalled)
 
     async def until_stopped(self, listening: socket.socket) -> str | None:
         """Serve; why it ended, when nobody asked for it."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._signalled)
-        serving = loop.create_task(self._http.serve(sockets=[listening]))
-        stop = loop.create_task(self._stop.wait())
+        serving = self._loop.create_task(self._http.serve(sockets=[listening]))
+        stop = self._loop.create_task(self._stop.wait())
         broken = self._bridge.journal.broken
         ended: set[asyncio.Future[Any]] = {serving, stop, broken}
         await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
@@ -115,7 +116,7 @@ class Server:
             # At once means at once: nothing is cleaned up, and nothing needs to be.
             os._exit(1)
         # A handler of signal.signal runs between two bytecodes, anywhere; the loop wakes up for it.
-        asyncio.get_running_loop().call_soon_threadsafe(self._stop.set)
+        self._loop.call_soon_threadsafe(self._stop.set)
 
     async def _drain(self) -> None:
         bridge = self._bridge
