@@ -56,6 +56,8 @@ class Chain:
     """Works through the pending events of one user."""
 
     means: Means
+    #: Events of which a send was written since they were loaded: only that row decides from then on.
+    written: set[int] = field(default_factory=set)
 
     async def run(self, rows: Iterable[Waiting]) -> Wait | None:
         """Take the events in order; None when all have ended, else when to come back."""
@@ -75,7 +77,7 @@ class Chain:
             raise
         except Exception as error:  # noqa: BLE001 — no known way to fail; whatever it is, it is bounded here
             log().error("event.troubled", message_id=row.message_id, error=type(error).__name__)
-            if row.attempt + 1 < TROUBLES or row.sends:
+            if row.attempt + 1 < TROUBLES or row.sends or row.seq in self.written:
                 return await self._try_later(row)
             end = End("", "", "dead", "internal_error", type(error).__name__)
             death = _unplanned(row, error)._replace(reason="internal_error")
@@ -158,6 +160,7 @@ class Chain:
             progress.add(End(push.rule, push.name, "skipped", "already_sent"))
             return None
         progress.done, progress.ends, progress.deaths = done, [], []
+        self.written.add(row.seq)
         return await self._send(row, _opened(new), progress, uncertain=False)
 
     def _write(self, row: Waiting, push: SendNotification, expires_ms: int | None) -> NewSend:

@@ -15,13 +15,16 @@ from bridge.journal.records import Dead, NewSend, Replayed, Send
 from bridge.onesignal.operations import Recipient
 from bridge.onesignal.user_model import NOTIFICATIONS_PATH
 
+OURS = frozenset({"plan_failed", "internal_error"})
+"""Deaths of a whole event by a fault of ours; other whole events that are dead never were events."""
+
 
 async def replay(journal: Journal, dead_id: int, *, now_ms: int) -> tuple[Replayed, Dead | None]:
     """Put one dead operation back to work; it is done once, however often it is asked for."""
     dead = await journal.dead_letter(dead_id)
     if dead is None:
         return "not-dead", None
-    if not dead.rule and dead.reason != "plan_failed":
+    if not dead.rule and dead.reason not in OURS:
         return "not-an-event", dead
     send = await journal.send(dead.send_key) if dead.send_key else None
     again = None if send is None else send_again(dead, send, now_ms=now_ms)

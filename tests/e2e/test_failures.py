@@ -10,6 +10,7 @@ import pytest
 from starlette.applications import Starlette
 
 from bridge.clock import ManualClock
+from bridge.deliver.replay import replay
 from bridge.sandbox import Behaviour, create_sandbox
 from bridge.sandbox.ledger import Call
 from tests.harness import APP_ID, Rig, ends, identify, rig, track
@@ -389,20 +390,38 @@ async def test_an_event_that_breaks_us_again_and_again_is_dead_and_its_user_goes
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with rig(tmp_path, SHOP) as here:
+        journal = here.bridge.journal
         with monkeypatch.context() as patch:
             patch.setattr("bridge.deliver.attempts.patch_user", explode)
             await here.post(identify("u1", "m1", tier="gold"))
             await here.settle()
         await here.post(identify("u1", "m2", tier="silver"))
         await here.settle()
-
-        (dead,) = await here.bridge.journal.dead_letters()
-        assert (dead.reason, dead.answer, dead.attempt) == (
-            "internal_error",
-            "ZeroDivisionError",
-            2,
-        )
+        (dead,) = await journal.dead_letters()
+        assert (dead.reason, dead.answer) == ("internal_error", "ZeroDivisionError")
         assert (2, "profile", "update_user", "delivered", None) in await here.outcomes()
+
+        done, _ = await replay(journal, dead.id, now_ms=here.clock.now_ms())
+        assert done == "replayed"
+        here.bridge.lanes.nudge(await journal.user_of(dead.seq) or 0)
+        await here.settle()
+        assert (1, "profile", "update_user", "delivered", None) in await here.outcomes()
+
+
+async def test_an_event_whose_push_was_written_never_dies_around_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rig(tmp_path, SHOP) as here:
+        with_phones(here)
+        with monkeypatch.context() as patch:
+            patch.setattr("bridge.deliver.chain.TROUBLES", 1)
+            patch.setattr("bridge.deliver.chain.Send", explode)
+            await here.post(shipped())
+            await here.still()
+        await here.settle()
+
+        assert not await here.bridge.journal.dead_letters()
+        assert len(here.sandbox.pushes) == 1
 
 
 @pytest.mark.parametrize(
