@@ -104,7 +104,7 @@ def _lines_of(event: Event, planned: Plan) -> list[dict[str, Any]]:
 def _request_line(event: Event, operation: Operation, planned: Plan) -> dict[str, Any]:
     import orjson
 
-    from bridge.onesignal.operations import UpdateUser, send_key
+    from bridge.onesignal.operations import SendNotification, UpdateUser, send_key
     from bridge.onesignal.user_model import notification_body, patch_user
 
     rules = operation.rules if isinstance(operation, UpdateUser) else (operation.rule,)
@@ -117,7 +117,7 @@ def _request_line(event: Event, operation: Operation, planned: Plan) -> dict[str
         request = patch_user(operation, app_id=APP_ID)
         shown = {"method": request.method, "path": request.path, "body": request.body}
         guards = []
-    else:
+    elif isinstance(operation, SendNotification):
         key = send_key(
             app="default",
             rule=operation.rule,
@@ -128,6 +128,8 @@ def _request_line(event: Event, operation: Operation, planned: Plan) -> dict[str
         body = notification_body(operation, app_id=APP_ID, key=key, recipients=[operation.to])
         shown = {"method": "POST", "path": "/notifications", "body": orjson.loads(body)}
         guards = ["max_age"]
+    else:
+        raise TypeError(f"no request is known for {operation.name}")
     return _line(
         event.message_id,
         ", ".join(rules),

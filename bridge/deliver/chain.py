@@ -12,21 +12,15 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
-from bridge.deliver.attempts import Ended, Send, Update, Wait
+from bridge.deliver.attempts import Ended, Wait
 from bridge.deliver.gate import StoppingError
-from bridge.deliver.keys import key_of
 from bridge.deliver.means import Means
+from bridge.deliver.progress import Progress, tell
+from bridge.deliver.sends import found_send, new_send
+from bridge.deliver.updates import Update
 from bridge.errors import BridgeError
-from bridge.journal.records import (
-    Death,
-    End,
-    NewSend,
-    OpenSend,
-    Waiting,
-    operation_name,
-)
+from bridge.journal.records import Death, End, Waiting, operation_name
 from bridge.onesignal.operations import Operation, SendNotification, UpdateUser
-from bridge.onesignal.user_model import NOTIFICATIONS_PATH, notification_body
 from bridge.plan import Plan, plan
 from bridge.segment.events import Event, Unusable, read_event
 from bridge.telemetry import log
@@ -34,21 +28,6 @@ from bridge.telemetry import log
 TROUBLES = 3
 """How often an event may break us before it is dead."""
 TROUBLE_MS = 5_000
-
-
-@dataclass(slots=True)
-class Progress:
-    """What of one event has ended: in the journal (`done`), and not yet (`ends`, `deaths`)."""
-
-    done: set[str]
-    ends: list[End] = field(default_factory=list)
-    deaths: list[Death] = field(default_factory=list)
-
-    def add(self, end: End, death: Death | None = None) -> None:
-        self.ends.append(end)
-        self.done.add(operation_name(end.rule, end.operation))
-        if death is not None:
-            self.deaths.append(death._replace(rule=end.rule, operation=end.operation))
 
 
 @dataclass(slots=True)
@@ -98,7 +77,7 @@ class Chain:
 
     async def _event(self, row: Waiting) -> Wait | None:
         progress = Progress(set(row.done))
-        waits = [await self._found_send(row, send, progress) for send in row.sends]
+        waits = [await found_send(self.means, row, send, progress) for send in row.sends]
         planned = self._plan(row, progress)
         for skip in planned.skips:
             progress.add(End(skip.rule, skip.operation, "skipped", skip.reason, skip.detail))
@@ -106,7 +85,7 @@ class Chain:
         if wait is not None:
             return wait
         pushes = [one for one in planned.operations if isinstance(one, SendNotification)]
-        waits += [await self._new_send(row, push, progress) for push in pushes]
+        waits += [await new_send(self.means, row, push, progress, self.written) for push in pushes]
         wait = min((one for one in waits if one), key=lambda one: one.until_ms, default=None)
         if wait is None:
             await self._finish(row, progress)
@@ -141,76 +120,6 @@ class Chain:
         for rule in update.rules:
             progress.add(ended.end(rule, UpdateUser.name), ended.death)
 
-    # Sends ----------------------------------------------------------------------------------------
-
-    async def _new_send(
-        self, row: Waiting, push: SendNotification, progress: Progress
-    ) -> Wait | None:
-        now = self.means.clock.now_ms()
-        expires = None if push.max_age_ms is None else row.event_ms + push.max_age_ms
-        if expires is not None and now > expires:
-            progress.add(End(push.rule, push.name, "skipped", "too_old"))
-            return None
-        new = self._write(row, push, expires)
-        done = progress.done | {operation_name(push.rule, push.name)}
-        is_new = await self.means.journal.write_send(
-            new, ends=progress.ends, deaths=progress.deaths, done=sorted(done)
-        )
-        if not is_new:
-            progress.add(End(push.rule, push.name, "skipped", "already_sent"))
-            return None
-        progress.done, progress.ends, progress.deaths = done, [], []
-        self.written.add(row.seq)
-        return await self._send(row, _opened(new), progress, uncertain=False)
-
-    def _write(self, row: Waiting, push: SendNotification, expires_ms: int | None) -> NewSend:
-        app = self.means.destination
-        key = key_of(
-            app=app.name,
-            rule=push.rule,
-            message_id=row.message_id,
-            seq=row.seq,
-            recipient=push.to,
-            generation=0,
-        )
-        return NewSend(
-            key=key,
-            seq=row.seq,
-            app=app.name,
-            rule=push.rule,
-            operation=push.name,
-            user_hash=row.user_hash,
-            label=push.to.label,
-            recipient=push.to.id,
-            generation=0,
-            revision=self.means.mapping().revision,
-            expires_ms=expires_ms,
-            method="POST",
-            path=NOTIFICATIONS_PATH,
-            body=notification_body(push, app_id=app.app_id, key=key, recipients=[push.to]),
-            created_ms=self.means.clock.now_ms(),
-        )
-
-    async def _found_send(self, row: Waiting, send: OpenSend, progress: Progress) -> Wait | None:
-        """A send of an earlier time: it may have been performed, unless we know better."""
-        uncertain = send.key not in self.means.unperformed
-        return await self._send(row, send, progress, uncertain=uncertain)
-
-    async def _send(
-        self, row: Waiting, send: OpenSend, progress: Progress, *, uncertain: bool
-    ) -> Wait | None:
-        ended = await Send(self.means, row, send, uncertain).run()
-        if isinstance(ended, Wait):
-            return ended
-        end = ended.end(send.rule, send.operation, send.call_key)
-        progress.add(end, ended.death)
-        await self.means.journal.end_send(
-            row.seq, send.key, end, death=ended.death, at_ms=self.means.clock.now_ms()
-        )
-        self._count(row, [end])
-        progress.ends, progress.deaths = [], []
-        return None
-
     # Ends -----------------------------------------------------------------------------------------
 
     async def _finish(self, row: Waiting, progress: Progress) -> None:
@@ -225,22 +134,9 @@ class Chain:
             deaths=progress.deaths,
             at_ms=self.means.clock.now_ms(),
         )
-        self._count(row, progress.ends)
+        tell(self.means, row, progress.ends)
         age_ms = self.means.clock.now_ms() - row.received_ms
         self.means.metrics.e2e_seconds.observe(max(0, age_ms) / 1000)
-
-    def _count(self, row: Waiting, ends: list[End]) -> None:
-        for end in ends:
-            self.means.metrics.operations.labels(end.rule, end.status, end.reason or "").inc()
-            if end.status == "dead":
-                self.means.metrics.dead.labels(end.reason or "").inc()
-                log().error(
-                    "operation.dead",
-                    message_id=row.message_id,
-                    rule=end.rule,
-                    operation=end.operation,
-                    reason=end.reason,
-                )
 
 
 def _read(row: Waiting) -> Event:
@@ -297,19 +193,3 @@ def _remaining(row: Waiting, planned: Plan) -> Plan:
             operations.append(one)
     skips = tuple(skip for skip in planned.skips if left(skip.rule, skip.operation))
     return Plan(operations=tuple(operations), skips=skips, notes=planned.notes)
-
-
-def _opened(new: NewSend) -> OpenSend:
-    return OpenSend(
-        key=new.key,
-        rule=new.rule,
-        operation=new.operation,
-        expires_ms=new.expires_ms,
-        call_key=new.key,
-        method=new.method,
-        path=new.path,
-        body=new.body,
-        not_before_ms=0,
-        attempt=0,
-        created_ms=new.created_ms,
-    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -35,6 +36,22 @@ def duration_ms(value: object) -> int:
     if ms > DURATION_MAX_MS:
         raise ValueError("a duration is ten years at most: 3650d")
     return ms
+
+
+def _moment_ms(value: object) -> int:
+    """An ISO 8601 time with its zone, in milliseconds since 1970."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError('a moment is a date, a time and a zone: "2026-11-27T08:00:00+01:00"')
+    return round(moment.timestamp() * 1000)
+
+
+def _off(value: object) -> object:
+    """`off` is what YAML 1.1 has for false; both are taken."""
+    return "off" if value is False else value
 
 
 def _ttl_ms(value: object) -> int:
@@ -113,6 +130,7 @@ TagValue = Annotated[str | bool | int | float, BeforeValidator(_tag_value)]
 Tree = Annotated[Any, AfterValidator(_json)]
 """Scalars in lists and objects."""
 DurationMs = Annotated[int, BeforeValidator(duration_ms)]
+Moment = Annotated[int, BeforeValidator(_moment_ms)]
 Platforms = Annotated[Policy, BeforeValidator(_policy)]
 Beginning = Annotated[str, Field(min_length=1)]
 Texts = Annotated[dict[str, str], BeforeValidator(_texts), Field(min_length=1)]
@@ -138,8 +156,31 @@ class Identity(_Declared):
     unknown: Literal["create", "skip"] = "create"
 
 
+class Rate(_Declared):
+    """So many in so long: `{max: 2000, per: 10m}`."""
+
+    max: Annotated[int, Field(ge=1)]
+    per: DurationMs
+
+
+class Cap(_Declared):
+    """Pushes to one person, over all rules."""
+
+    max: Annotated[int, Field(ge=1, le=7)] = 5
+    per: DurationMs = 900_000
+
+
+class OncePer(_Declared):
+    """A rule fires once in so long for a person, and for a key if there is one."""
+
+    time: DurationMs
+    key: str | None = None
+
+
 class PushDefaults(_Declared):
     """What holds for every push of this mapping."""
+
+    cap: Cap = Cap()
 
     platforms: Platforms | None = None
     #: Where links and pictures that come from an event may point: beginnings of addresses.
@@ -218,8 +259,25 @@ class Rule(_Declared):
     name: Annotated[str, AfterValidator(_rule_name)]
     when: str
     do: Do
+    #: When it begins to act; memberships are learnt before, too.
+    starts: Moment | None = None
+    #: When it ends to act.
+    ends: Moment | None = None
     #: Too old to push after this; Segment itself retries for 4 hours.
     max_age: DurationMs = 14_400_000
+    once_per: OncePer | None = None
+    #: More than so many pushes of this rule in so long are held for a person to release.
+    limit: Annotated[Rate | Literal["off"] | None, BeforeValidator(_off)] = None
+    #: `off`: a rule for conversations, not subject to `push.cap`.
+    cap: Annotated[Literal["off"] | None, BeforeValidator(_off)] = None
+    #: Sends with equal bodies wait so long for each other, and leave in one call.
+    group: Annotated[DurationMs | Literal["off"], BeforeValidator(_off)] = "off"
+    #: Updates wait so long for further ones of the same user.
+    fold: DurationMs = 0
+    #: `send`: values that OneSignal has already are written again, because others write them too.
+    unchanged: Literal["skip", "send"] = "skip"
+    #: About something that the person did or ordered: not subject to limits meant for campaigns.
+    transactional: bool = False
     #: Whether events that Segment replays may push.
     replays: bool = False
     #: Whether events that come from OneSignal itself count.

@@ -104,6 +104,10 @@ def compile_mapping(
         tag_cap=tag_cap,
         files=tuple(source.name for source in sources),
         event_names=frozenset(name for rule in rules for name in rule.condition.event_names),
+        learns_memberships=any(
+            rule.sends and any(path[0] == "audience" for path in rule.condition.paths)
+            for rule in rules
+        ),
     )
     return mapping, reading.findings
 

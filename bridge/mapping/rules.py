@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from bridge.mapping import document
 from bridge.mapping.expression import Expression, ExpressionError, compile_expression
 from bridge.mapping.fql import Condition, ConditionError, compile_condition
+from bridge.mapping.terms import LIMIT_MAX, LIMIT_PER_MS, Rate, Terms, Unchanged
 from bridge.onesignal.platforms import Policy, allowed, flags
 from bridge.segment.ids import id_text
 
@@ -95,6 +96,20 @@ class Rule:
     max_age_ms: int
     replays: bool
     echo: bool
+    #: What is the same for every event; `once` and `stay` depend on the event.
+    terms: Terms = field(default_factory=Terms)
+    once_ms: int | None = None
+    once_key: Expression | None = None
+    #: Milliseconds since 1970; outside of them the rule does not act.
+    starts_ms: int | None = None
+    ends_ms: int | None = None
+    fold_ms: int = 0
+    unchanged: Unchanged = "skip"
+
+    @property
+    def sends(self) -> bool:
+        """Whether it does anything that cannot be taken back."""
+        return self.push is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +123,8 @@ class Mapping:
     tag_cap: int | None = None
     files: tuple[str, ...] = ()
     event_names: frozenset[str] = field(default_factory=frozenset)
+    #: Whether a rule that sends asks about audiences: then leaving one matters, too.
+    learns_memberships: bool = False
 
     def external_id(self, fields: dict[str, Any]) -> str | None:
         """Whom an event is about: the first identity path that is present."""
@@ -142,6 +159,9 @@ def compile_rule(rule: document.Rule, around: Surroundings) -> tuple[Rule | None
     condition = _condition(rule.when, report)
     update = _update(rule.do.update_user, report) if rule.do.update_user else None
     push = _push(rule, rule.do.send_notification, around, report)
+    once_key = None
+    if rule.once_per is not None and rule.once_per.key is not None:
+        once_key = _value(rule.once_per.key, ("once_per", "key"), report)
     if rule.do == document.Do():
         report(
             Problem(("do",), "nothing-to-do", f"rule {rule.name} does nothing", "name an operation")
@@ -156,8 +176,29 @@ def compile_rule(rule: document.Rule, around: Surroundings) -> tuple[Rule | None
         max_age_ms=rule.max_age,
         replays=rule.replays,
         echo=rule.echo,
+        terms=_terms(rule, around.defaults.cap),
+        once_ms=rule.once_per.time if rule.once_per else None,
+        once_key=once_key,
+        starts_ms=rule.starts,
+        ends_ms=rule.ends,
+        fold_ms=rule.fold,
+        unchanged=rule.unchanged,
     )
     return compiled, problems
+
+
+def _terms(rule: document.Rule, cap: document.Cap) -> Terms:
+    limit: Rate | None = None
+    if isinstance(rule.limit, document.Rate):
+        limit = Rate(rule.limit.max, rule.limit.per)
+    elif rule.limit is None and not rule.transactional:
+        limit = Rate(LIMIT_MAX, LIMIT_PER_MS)
+    return Terms(
+        max_age_ms=rule.max_age,
+        limit=limit,
+        cap=None if rule.cap == "off" else Rate(cap.max, cap.per),
+        group_ms=None if rule.group == "off" else rule.group,
+    )
 
 
 def _condition(text: str, report: Report) -> Condition | None:

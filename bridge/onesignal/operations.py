@@ -53,6 +53,10 @@ class UpdateUser:
     to: Recipient
     tags: dict[str, str] = field(default_factory=dict)
     properties: dict[str, JsonValue] = field(default_factory=dict)
+    #: What to write even when OneSignal has it already: `language`, `tags.plan`.
+    always: frozenset[str] = frozenset()
+    #: It may wait so long for further updates of the same user.
+    fold_ms: int = 0
 
     name = "update_user"
 
@@ -79,7 +83,89 @@ class SendNotification:
     name = "send_notification"
 
 
-Operation = UpdateUser | SendNotification
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackCustomEvent:
+    """One custom event of one user: what journeys begin, wait for and end by."""
+
+    rule: str
+    to: Recipient
+    event: str
+    properties: dict[str, JsonValue]
+    #: When it happened, milliseconds since 1970.
+    at_ms: int
+    max_age_ms: int | None
+
+    name = "track_custom_event"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateAlias:
+    """One more id for a user, under a label of the customer's."""
+
+    rule: str
+    to: Recipient
+    label: str
+    id: str
+
+    name = "create_alias"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddSubscription:
+    """A device, an e-mail address or a phone number of a user; never refreshed once it is there."""
+
+    rule: str
+    to: Recipient
+    type: str
+    token: str
+
+    name = "add_subscription"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveSubscription:
+    """Take a device, an e-mail address or a phone number from whoever has it."""
+
+    rule: str
+    to: Recipient
+    type: str
+    token: str
+
+    name = "remove_subscription"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetContact:
+    """What an event says of a user's e-mail address or phone number, and of leave to write there.
+
+    `address` None: the event says that there is none (any more). `opted_in` None: it does not say.
+    What is to be done depends on what we wrote before; part of the rule's `update_user`.
+    """
+
+    rule: str
+    to: Recipient
+    type: Literal["Email", "SMS"]
+    address: str | None
+    opted_in: bool | None
+
+    name = "update_user"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteUser:
+    """The user and everything of it at OneSignal."""
+
+    rule: str
+    to: Recipient
+
+    name = "delete_user"
+
+
+Update = UpdateUser | CreateAlias | AddSubscription | RemoveSubscription | SetContact | DeleteUser
+"""May run again without harm."""
+Send = SendNotification | TrackCustomEvent
+"""May not: written before the first attempt, with a key."""
+Operation = Update | Send
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 EndpointClass = Literal["write", "send", "view", "event"]

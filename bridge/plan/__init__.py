@@ -8,14 +8,17 @@ Segment gets its answer: an event that nothing can use is ended there and then.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from bridge.mapping.reading import runs
 from bridge.mapping.rules import Mapping, Rule
+from bridge.mapping.terms import Once, Stay, Terms
 from bridge.onesignal.operations import (
     EXTERNAL_ID_LENGTH,
     Operation,
     Recipient,
+    Send,
     SendNotification,
     UpdateUser,
     is_blocked_external_id,
@@ -23,7 +26,7 @@ from bridge.onesignal.operations import (
 from bridge.onesignal.user_model import PROPERTIES_PER_REQUEST
 from bridge.plan.sends import plan_send
 from bridge.plan.updates import plan_update
-from bridge.plan.values import Draft, Note, Plan, Skip, Triage
+from bridge.plan.values import Draft, Note, Plan, Skip, Triage, as_text, why
 from bridge.segment.events import Event, is_onesignal_echo, routed_away
 
 __all__ = ["Note", "Plan", "Skip", "Triage", "plan", "triage"]
@@ -35,7 +38,7 @@ def triage(event: Event, mapping: Mapping) -> Triage:
     if routed_away(event):
         return Triage(external_id=external_id, skip=Skip(reason="integration_disabled"))
     rules = tuple(rule for rule in mapping.rules if rule.condition(event.fields))
-    if not rules:
+    if not rules and not (mapping.learns_memberships and stay_of(event) is not None):
         return Triage(external_id=external_id, skip=Skip(reason="no_rule"))
     if is_onesignal_echo(event):
         rules = tuple(rule for rule in rules if rule.echo)
@@ -73,13 +76,15 @@ def plan(event: Event, mapping: Mapping) -> Plan:
                 tags |= one.tags
         found += planned
     updates = [one for one in found if isinstance(one, UpdateUser)]
+    sends = [one for one in found if isinstance(one, Send)]
+    stay = stay_of(event)
+    terms = {rule.name: _terms(rule, event, stay) for rule in triaged.rules if rule.sends}
     return Plan(
-        operations=(
-            *_fold(updates),
-            *(one for one in found if isinstance(one, SendNotification)),
-        ),
+        operations=(*_fold(updates), *sends),
         skips=tuple(one for one in found if isinstance(one, Skip)),
         notes=tuple(one for one in found if isinstance(one, Note)),
+        terms={name: one for name, one in terms.items() if isinstance(one, Terms)},
+        stay=stay,
     )
 
 
@@ -89,13 +94,45 @@ def _plan_rule(
     found: list[Operation | Skip | Note] = []
     if rule.update is not None:
         draft = Draft(rule.name, UpdateUser.name, event.fields)
-        found.append(plan_update(rule.update, draft, to, cap=cap, earlier=earlier))
+        update = plan_update(rule.update, draft, to, cap=cap, earlier=earlier)
+        found.append(_on_terms(rule, update) if isinstance(update, UpdateUser) else update)
         found += draft.notes
     if rule.push is not None:
         draft = Draft(rule.name, SendNotification.name, event.fields)
+        unkeyed = _terms(rule, event, None)
+        if isinstance(unkeyed, Skip):
+            found.append(replace(unkeyed, operation=draft.operation))
+            return found
         found.append(plan_send(rule, rule.push, draft, event, to))
         found += draft.notes
     return found
+
+
+def _on_terms(rule: Rule, update: UpdateUser) -> UpdateUser:
+    always: frozenset[str] = frozenset()
+    if rule.unchanged == "send":
+        always = frozenset({*update.properties, *(f"tags.{name}" for name in update.tags)})
+    return replace(update, always=always, fold_ms=rule.fold_ms)
+
+
+def _terms(rule: Rule, event: Event, stay: Stay | None) -> Terms | Skip:
+    """The rule's terms for this event; a skip when the key of `once_per` cannot be had."""
+    once: Once | None = None
+    if rule.once_ms is not None:
+        key = as_text("" if rule.once_key is None else rule.once_key.resolve(event.fields))
+        if not isinstance(key, str):
+            reason, detail = why(key)
+            return Skip(rule=rule.name, reason=reason, detail=detail)
+        once = Once(rule.once_ms, key)
+    return rule.terms._replace(once=once, stay=stay)
+
+
+def stay_of(event: Event) -> Stay | None:
+    """What the event says of a membership; journey steps are occurrences, and say nothing of one."""
+    audience = event.audience
+    if audience.class_ != "audience" or audience.key is None or audience.entered is None:
+        return None
+    return Stay(audience.key, audience.entered, event.event_ms)
 
 
 def _fold(updates: list[UpdateUser]) -> Iterator[UpdateUser]:
@@ -106,9 +143,18 @@ def _fold(updates: list[UpdateUser]) -> Iterator[UpdateUser]:
         tags |= update.tags
         properties |= update.properties
     rules = tuple(update.rules[0] for update in updates)
+    always = frozenset(name for update in updates for name in update.always)
+    fold_ms = min((update.fold_ms for update in updates), default=0)
     pairs = list(tags.items())
     room = PROPERTIES_PER_REQUEST - len(properties)
     while pairs or properties:
         now, pairs = pairs[:room], pairs[room:]
-        yield UpdateUser(rules=rules, to=updates[0].to, tags=dict(now), properties=properties)
+        yield UpdateUser(
+            rules=rules,
+            to=updates[0].to,
+            tags=dict(now),
+            properties=properties,
+            always=always,
+            fold_ms=fold_ms,
+        )
         properties, room = {}, PROPERTIES_PER_REQUEST

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.mapping.expression import Missing, Refused, as_tag
 from bridge.mapping.rules import Rule
+from bridge.mapping.terms import Stay, Terms
 from bridge.onesignal.operations import Operation
 
 
@@ -51,6 +53,10 @@ class Plan:
     operations: tuple[Operation, ...] = ()
     skips: tuple[Skip, ...] = ()
     notes: tuple[Note, ...] = ()
+    #: Of every rule that sends, by its name.
+    terms: Mapping[str, Terms] = field(default_factory=dict)
+    #: What the event says of a membership, to be learnt whether or not a rule acts on it.
+    stay: Stay | None = None
 
 
 @dataclass(slots=True)

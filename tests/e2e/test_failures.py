@@ -392,7 +392,7 @@ async def test_an_event_that_breaks_us_again_and_again_is_dead_and_its_user_goes
     async with rig(tmp_path, SHOP) as here:
         journal = here.bridge.journal
         with monkeypatch.context() as patch:
-            patch.setattr("bridge.deliver.attempts.patch_user", explode)
+            patch.setattr("bridge.deliver.updates.patch_user", explode)
             await here.post(identify("u1", "m1", tier="gold"))
             await here.settle()
         await here.post(identify("u1", "m2", tier="silver"))
@@ -415,7 +415,7 @@ async def test_an_event_whose_push_was_written_never_dies_around_it(
         with_phones(here)
         with monkeypatch.context() as patch:
             patch.setattr("bridge.deliver.chain.TROUBLES", 1)
-            patch.setattr("bridge.deliver.chain.Send", explode)
+            patch.setattr("bridge.deliver.sends.Send", explode)
             await here.post(shipped())
             await here.still()
         await here.settle()

@@ -119,7 +119,7 @@ def indented(text: str) -> str:
         (UPDATES.replace('"true"', '"type ="') + indented("tags: {a: 1}"), "condition-invalid a.yaml:4:5"),
         (UPDATES.replace('"true"', "true") + indented("tags: {a: 1}"), "field-invalid a.yaml:4:5"),
         (UPDATES.replace("    do:", "    max_age: 3651d\n    do:") + indented("tags: {a: 1}"), "field-invalid a.yaml:5:5"),
-        (UPDATES.replace("    do:", "    once_per: {time: 7d}\n    do:") + indented("tags: {a: 1}"), "unknown-field a.yaml:5:5"),
+        (UPDATES.replace("    do:", "    once_in: {time: 7d}\n    do:") + indented("tags: {a: 1}"), "unknown-field a.yaml:5:5"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_and_where(text: str, expected: str) -> None:

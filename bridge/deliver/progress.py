@@ -1,0 +1,44 @@
+"""How far one event has come, and how its ends are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from bridge.deliver.means import Means
+from bridge.journal.records import Death, End, Waiting, operation_name
+from bridge.telemetry import log
+
+
+@dataclass(slots=True)
+class Progress:
+    """What of one event has ended: in the journal (`done`), and not yet (`ends`, `deaths`)."""
+
+    done: set[str]
+    ends: list[End] = field(default_factory=list)
+    deaths: list[Death] = field(default_factory=list)
+
+    def add(self, end: End, death: Death | None = None) -> None:
+        self.ends.append(end)
+        self.done.add(operation_name(end.rule, end.operation))
+        if death is not None:
+            self.deaths.append(death._replace(rule=end.rule, operation=end.operation))
+
+    def written(self) -> None:
+        """What there was is in the journal now."""
+        self.ends, self.deaths = [], []
+
+
+def tell(means: Means, row: Waiting, ends: Iterable[End]) -> None:
+    """Count ends, and log those that a person has to look at."""
+    for end in ends:
+        means.metrics.operations.labels(end.rule, end.status, end.reason or "").inc()
+        if end.status == "dead":
+            means.metrics.dead.labels(end.reason or "").inc()
+            log().error(
+                "operation.dead",
+                message_id=row.message_id,
+                rule=end.rule,
+                operation=end.operation,
+                reason=end.reason,
+            )
