@@ -102,10 +102,7 @@ def _lines_of(event: Event, planned: Plan) -> list[dict[str, Any]]:
 
 
 def _request_line(event: Event, operation: Operation, planned: Plan) -> dict[str, Any]:
-    import orjson
-
-    from bridge.onesignal.operations import SendNotification, UpdateUser, send_key
-    from bridge.onesignal.user_model import notification_body, patch_user
+    from bridge.onesignal.operations import UpdateUser
 
     rules = operation.rules if isinstance(operation, UpdateUser) else (operation.rule,)
     notes = [
@@ -113,31 +110,38 @@ def _request_line(event: Event, operation: Operation, planned: Plan) -> dict[str
         for note in planned.notes
         if note.operation == operation.name and note.rule in rules
     ]
-    if isinstance(operation, UpdateUser):
-        request = patch_user(operation, app_id=APP_ID)
-        shown = {"method": request.method, "path": request.path, "body": request.body}
-        guards = []
-    elif isinstance(operation, SendNotification):
-        key = send_key(
-            app="default",
-            rule=operation.rule,
-            message_id=event.message_id,
-            recipient=operation.to,
-            generation=0,
-        )
-        body = notification_body(operation, app_id=APP_ID, key=key, recipients=[operation.to])
-        shown = {"method": "POST", "path": "/notifications", "body": orjson.loads(body)}
-        guards = ["max_age"]
-    else:
-        raise TypeError(f"no request is known for {operation.name}")
+    request, guards = _request(event, operation)
     return _line(
         event.message_id,
         ", ".join(rules),
         operation.name,
-        request=shown,
+        request=request,
         guards=guards,
         notes=notes,
     )
+
+
+def _request(event: Event, operation: Operation) -> tuple[dict[str, Any] | None, list[str]]:
+    """The request that an operation makes, None when that is for our record to say; what may stop it."""
+    import orjson
+
+    from bridge.onesignal.operations import Send, send_key
+    from bridge.onesignal.user_model import send_body, send_path, update_requests
+
+    if not isinstance(operation, Send):
+        requests = update_requests(operation, app_id=APP_ID)
+        shown = [{"method": one.method, "path": one.path, "body": one.body} for one in requests]
+        return next(iter(shown), None), []
+    key = send_key(
+        app="default",
+        rule=operation.rule,
+        message_id=event.message_id,
+        recipient=operation.to,
+        generation=0,
+    )
+    body = orjson.loads(send_body(operation, app_id=APP_ID, key=key))
+    path = send_path(operation, app_id=APP_ID)
+    return {"method": "POST", "path": path, "body": body}, ["max_age"]
 
 
 def _line(message_id: str, rule: str, operation: str, **more: Any) -> dict[str, Any]:
@@ -151,19 +155,25 @@ def _print_json(lines: list[dict[str, Any]]) -> None:
         typer.echo(orjson.dumps(line).decode())
 
 
-def _print_table(lines: list[dict[str, Any]]) -> None:
+def _print_request(rule: str, request: dict[str, Any] | None) -> None:
     import orjson
 
+    if request is None:
+        typer.echo(f"{rule:<20} disables the address that was written before, if there is one")
+        return
+    typer.echo(f"{rule:<20} {request['method']} {request['path']}")
+    body = orjson.dumps(request["body"], option=orjson.OPT_INDENT_2).decode()
+    typer.echo("".join(f"    {text}\n" for text in body.splitlines()), nl=False)
+
+
+def _print_table(lines: list[dict[str, Any]]) -> None:
     for line in lines:
         rule = line["rule"] or "(event)"
         if skip := line.get("skip"):
             detail = f": {skip['detail']}" if skip["detail"] else ""
             typer.echo(f"{rule:<20} skipped  {skip['reason']}{detail}")
             continue
-        request = line["request"]
-        typer.echo(f"{rule:<20} {request['method']} {request['path']}")
-        body = orjson.dumps(request["body"], option=orjson.OPT_INDENT_2).decode()
-        typer.echo("".join(f"    {text}\n" for text in body.splitlines()), nl=False)
+        _print_request(rule, line["request"])
         for note in line["notes"]:
             typer.echo(f"    left out  {note}")
     requests = sum(1 for line in lines if "request" in line)

@@ -1,42 +1,143 @@
 """Operations as requests of OneSignal's user model (`ONESIGNAL_API=user-model`).
 
-Paths and bodies: documentation.onesignal.com/reference/update-user, /create-user, /create-message.
+Paths and bodies: documentation.onesignal.com/reference/update-user, /create-user, /create-alias,
+/create-subscription, /update-subscription-by-token, /delete-user, /create-message and
+/create-custom-events.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Literal, assert_never
 from urllib.parse import quote
 
 import orjson
 from pydantic import JsonValue
 
-from bridge.onesignal.operations import Recipient, Request, SendNotification, UpdateUser
+from bridge.onesignal.operations import (
+    AddSubscription,
+    CreateAlias,
+    DeleteUser,
+    Method,
+    Recipient,
+    RemoveSubscription,
+    Request,
+    Send,
+    SendNotification,
+    SetContact,
+    TrackCustomEvent,
+    Update,
+    UpdateUser,
+)
 
 NOTIFICATIONS_PATH = "/notifications"
 PROPERTIES_PER_REQUEST = 100
 """Property updates in one request (documentation.onesignal.com/reference/rate-limits)."""
+EVENT_BYTES = 2_024
+"""Of one custom event, all of it; a call of many has 1 MB (reference/create-custom-events)."""
+SUBSCRIPTION_ID = "subscription_id"
+"""The label of a recipient that is one device, address or number, and not a person."""
+UNSUBSCRIBED_BY_API = -31
+"""What `notification_types` of a subscription says that the API switched off (docs/subscriptions)."""
+
+EventKey = Literal["properties", "payload"]
+"""What OneSignal calls the properties of a custom event: its documentation and its SDKs differ."""
+
+
+# Updates
+
+
+def update_requests(update: Update, *, app_id: str) -> tuple[Request, ...]:
+    """What an update asks for when nothing is known of what was written before.
+
+    A contact without an address asks for nothing then: what it disables is in our record alone.
+    """
+    request: Request | None
+    match update:
+        case UpdateUser():
+            request = patch_user(update, app_id=app_id)
+        case CreateAlias():
+            request = create_alias(update, app_id=app_id)
+        case AddSubscription():
+            request = add_subscription(update, app_id=app_id)
+        case RemoveSubscription():
+            request = set_enabled(update.type, update.token, app_id=app_id, enabled=False)
+        case SetContact():
+            request = None if update.address is None else _set_contact(update, app_id=app_id)
+        case DeleteUser():
+            request = delete_user(update.to, app_id=app_id)
+        case _:
+            assert_never(update)
+    return () if request is None else (request,)
 
 
 def patch_user(update: UpdateUser, *, app_id: str) -> Request:
     """Update an existing user; 404 when there is none."""
-    label, id_ = quote(update.to.label, safe=""), quote(update.to.id, safe="")
-    return Request(
-        method="PATCH",
-        path=f"/apps/{app_id}/users/by/{label}/{id_}",
-        body={"properties": _properties(update)},
-        endpoint_class="write",
-    )
+    return _write("PATCH", _user_path(update.to, app_id), {"properties": _properties(update)})
 
 
 def create_user(update: UpdateUser, *, app_id: str) -> Request:
     """Create the user, or modify the one that already has this id."""
-    return Request(
-        method="POST",
-        path=f"/apps/{app_id}/users",
-        body={"identity": {update.to.label: update.to.id}, "properties": _properties(update)},
-        endpoint_class="write",
-    )
+    body: dict[str, JsonValue] = {
+        "identity": {update.to.label: update.to.id},
+        "properties": _properties(update),
+    }
+    return _write("POST", f"/apps/{app_id}/users", body)
+
+
+def create_alias(alias: CreateAlias, *, app_id: str) -> Request:
+    """Add an alias, or change it; 409 when it is another user's."""
+    path = f"{_user_path(alias.to, app_id)}/identity"
+    return _write("PATCH", path, {"identity": {alias.label: alias.id}})
+
+
+def add_subscription(
+    added: AddSubscription | SetContact, *, app_id: str, enabled: bool | None = None
+) -> Request:
+    """Give a user a device, an address or a number; one that exists already moves to this user.
+
+    `enabled` None says nothing of it, which OneSignal takes for true.
+    """
+    token = added.token if isinstance(added, AddSubscription) else added.address
+    subscription: dict[str, JsonValue] = {"type": added.type, "token": token}
+    if enabled is not None:
+        subscription |= _enabled(enabled)
+    path = f"{_user_path(added.to, app_id)}/subscriptions"
+    return _write("POST", path, {"subscription": subscription})
+
+
+def delete_user(to: Recipient, *, app_id: str) -> Request:
+    """The user with its properties, subscriptions and aliases."""
+    return _write("DELETE", _user_path(to, app_id), {})
+
+
+def set_enabled(kind: str, token: str, *, app_id: str, enabled: bool) -> Request:
+    """Switch a subscription on or off, whoever has it; 404 when there is none."""
+    path = f"/apps/{app_id}/subscriptions_by_token/{quote(kind, safe='')}/{quote(token, safe='')}"
+    body: dict[str, JsonValue] = {"type": kind, "token": token, **_enabled(enabled)}
+    return _write("PATCH", path, {"subscription": body})
+
+
+def _set_contact(contact: SetContact, *, app_id: str) -> Request:
+    # Only a "no" is said aloud: `enabled: true` would undo what the customer did at OneSignal.
+    enabled = False if contact.opted_in is False else None
+    return add_subscription(contact, app_id=app_id, enabled=enabled)
+
+
+def _enabled(enabled: bool) -> dict[str, JsonValue]:  # noqa: FBT001 — it is the value itself
+    return {"enabled": enabled, "notification_types": 1 if enabled else UNSUBSCRIBED_BY_API}
+
+
+def _user_path(to: Recipient, app_id: str) -> str:
+    id_ = quote(to.id, safe="")
+    if to.label == SUBSCRIPTION_ID:
+        return f"/apps/{app_id}/subscriptions/{id_}/user"
+    return f"/apps/{app_id}/users/by/{quote(to.label, safe='')}/{id_}"
+
+
+def _write(method: Method, path: str, body: dict[str, JsonValue]) -> Request:
+    return Request(method=method, path=path, body=body, endpoint_class="write")
 
 
 def _properties(update: UpdateUser) -> dict[str, JsonValue]:
@@ -46,6 +147,21 @@ def _properties(update: UpdateUser) -> dict[str, JsonValue]:
     return properties
 
 
+# Sends
+
+
+def send_path(send: Send, *, app_id: str) -> str:
+    """Where a send is posted to."""
+    return custom_events_path(app_id) if isinstance(send, TrackCustomEvent) else NOTIFICATIONS_PATH
+
+
+def send_body(send: Send, *, app_id: str, key: str, event_key: EventKey = "properties") -> bytes:
+    """The exact bytes of the call that makes one send alone."""
+    if isinstance(send, TrackCustomEvent):
+        return custom_events_body([custom_event(send, key=key, event_key=event_key)])
+    return notification_body(send, app_id=app_id, key=key, recipients=[send.to])
+
+
 def notification_body(
     send: SendNotification, *, app_id: str, key: str, recipients: list[Recipient]
 ) -> bytes:
@@ -53,15 +169,39 @@ def notification_body(
     body: dict[str, Any] = {
         "app_id": app_id,
         **send.body,
-        **send.flags,
-        **_target(recipients),
+        **_target(recipients, send.flags),
         "idempotency_key": key,
     }
     return orjson.dumps(body)
 
 
-def _target(recipients: list[Recipient]) -> dict[str, Any]:
-    """One targeting method a request: aliases of one label, on the push channel."""
+def _target(recipients: list[Recipient], flags: dict[str, bool]) -> dict[str, Any]:
+    """One targeting method a request: aliases of one label on the push channel, or subscriptions."""
     label = recipients[0].label
     ids = [recipient.id for recipient in recipients]
-    return {"include_aliases": {label: ids}, "target_channel": "push"}
+    if label == SUBSCRIPTION_ID:
+        # OneSignal ignores platform flags here; a flag that does nothing must not look as if it did.
+        return {"include_subscription_ids": ids}
+    return {**flags, "include_aliases": {label: ids}, "target_channel": "push"}
+
+
+def custom_events_path(app_id: str) -> str:
+    return f"/apps/{app_id}/custom_events"
+
+
+def custom_event(event: TrackCustomEvent, *, key: str, event_key: EventKey = "properties") -> bytes:
+    """One custom event as JSON: the same whatever other events share its call."""
+    at = datetime.fromtimestamp(event.at_ms / 1000, UTC)
+    found: dict[str, Any] = {
+        "name": event.event,
+        event.to.label: event.to.id,
+        "timestamp": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "idempotency_key": key,
+        event_key: event.properties,
+    }
+    return orjson.dumps(found)
+
+
+def custom_events_body(events: Iterable[bytes]) -> bytes:
+    """The bytes of a call that tracks these events, each as `custom_event` wrote it."""
+    return b'{"events":[%b]}' % b",".join(events)

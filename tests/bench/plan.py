@@ -16,8 +16,8 @@ from bridge.clock import SystemClock
 from bridge.mapping.fql import compile_condition
 from bridge.mapping.load import load_mapping
 from bridge.mapping.rules import Mapping
-from bridge.onesignal.operations import Operation, SendNotification, send_key
-from bridge.onesignal.user_model import notification_body, patch_user
+from bridge.onesignal.operations import Operation, Send, send_key
+from bridge.onesignal.user_model import send_body, update_requests
 from bridge.plan import plan as decide
 from bridge.segment.events import Event, Unusable, read_event
 from tests.bench.events import (
@@ -86,12 +86,13 @@ def _bodies(text: bytes, mapping: Mapping, received_ms: int) -> int:
     """Make the request bodies of one event; how many there are."""
     event = _read(text, received_ms)
     operations = decide(event, mapping).operations
-    return sum(1 for one in operations if _body(one, event))
+    return sum(len(_written(one, event)) for one in operations)
 
 
-def _body(operation: Operation, event: Event) -> bytes:
-    if not isinstance(operation, SendNotification):
-        return orjson.dumps(patch_user(operation, app_id=APP_ID).body)
+def _written(operation: Operation, event: Event) -> list[bytes]:
+    if not isinstance(operation, Send):
+        requests = update_requests(operation, app_id=APP_ID)
+        return [orjson.dumps(request.body) for request in requests]
     key = send_key(
         app="default",
         rule=operation.rule,
@@ -99,7 +100,7 @@ def _body(operation: Operation, event: Event) -> bytes:
         recipient=operation.to,
         generation=0,
     )
-    return notification_body(operation, app_id=APP_ID, key=key, recipients=[operation.to])
+    return [send_body(operation, app_id=APP_ID, key=key)]
 
 
 def _us(name: str, mapping: Mapping, received_ms: int, seconds: float) -> float:

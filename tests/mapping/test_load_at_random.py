@@ -10,8 +10,8 @@ from hypothesis import given, settings, strategies as st
 from bridge.errors import ConfigurationError
 from bridge.mapping.load import Source, compile_mapping, place
 from bridge.mapping.rules import Mapping
-from bridge.onesignal.operations import SendNotification
-from bridge.onesignal.user_model import notification_body, patch_user
+from bridge.onesignal.operations import Send, SendNotification
+from bridge.onesignal.user_model import send_body, update_requests
 from bridge.plan import plan
 from bridge.segment.events import Event, read_event
 
@@ -122,9 +122,10 @@ def use(mapping: Mapping) -> int:
         for one in plan(event, mapping).operations:
             if isinstance(one, SendNotification):
                 assert True in one.flags.values()
-                assert notification_body(one, app_id="a", key="k", recipients=[one.to])
+            if isinstance(one, Send):
+                assert send_body(one, app_id="a", key="k")
             else:
-                assert orjson.dumps(patch_user(one, app_id="a").body)
+                assert all(orjson.dumps(r.body) for r in update_requests(one, app_id="a"))
             written += 1
     return written
 

@@ -79,6 +79,7 @@ def test_the_tags_and_pushes_of_an_example_are_what_its_rules_plan(
                 (rule,) = operation.rules
                 tags.setdefault(rule, {}).update(operation.tags)
             else:
+                assert isinstance(operation, SendNotification)
                 links[operation.rule] = operation.body["app_url"]
 
     gives = example["gives"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,40 @@ from onesignal.model_utils import (  # type: ignore[import-untyped]  # as above
     validate_and_convert_types,
 )
 from onesignal.models import (  # type: ignore[import-untyped]  # as above
+    CustomEventsRequest,
     IdentityObject,
     IncludeAliases,
     LanguageStringMap,
     Notification,
+    SubscriptionBody,
     UpdateUserRequest,
     User,
+    UserIdentityBody,
 )
 
 import bridge.cli
 from bridge.mapping.document import SendNotification as Declared
 from bridge.mapping.load import load_mapping, preset, starter
 from bridge.mapping.rules import Mapping
-from bridge.onesignal.operations import Operation, SendNotification
+from bridge.onesignal.operations import (
+    AddSubscription,
+    CreateAlias,
+    DeleteUser,
+    Operation,
+    Recipient,
+    RemoveSubscription,
+    SendNotification,
+    SetContact,
+    TrackCustomEvent,
+    UpdateUser,
+)
 from bridge.onesignal.platforms import PLATFORMS
-from bridge.onesignal.user_model import create_user, notification_body, patch_user
+from bridge.onesignal.user_model import (
+    create_user,
+    notification_body,
+    send_body,
+    update_requests,
+)
 from bridge.plan import plan
 from tests.unit.plan.planning import event_of, mapping_of, rule
 
@@ -43,6 +63,13 @@ FREE = (IdentityObject, IncludeAliases)
 """Objects whose names are the customer's own: alias labels."""
 TEXTS = ("contents", "headings", "subtitle")
 Body = tuple[Any, dict[str, Any]]
+MODELS: dict[type[Operation], Any] = {
+    UpdateUser: UpdateUserRequest,
+    CreateAlias: UserIdentityBody,
+    AddSubscription: SubscriptionBody,
+    RemoveSubscription: SubscriptionBody,
+    SetContact: SubscriptionBody,
+}
 
 
 class UnknownFieldError(Exception):
@@ -84,9 +111,23 @@ def bodies(operation: Operation) -> Iterator[Body]:
     if isinstance(operation, SendNotification):
         raw = notification_body(operation, app_id=APP, key=KEY, recipients=[operation.to] * 2)
         yield Notification, orjson.loads(raw)
+    elif isinstance(operation, TrackCustomEvent):
+        raw = send_body(operation, app_id=APP, key=KEY, event_key="payload")
+        yield CustomEventsRequest, _without_keys(orjson.loads(raw))
     else:
-        yield UpdateUserRequest, patch_user(operation, app_id=APP).body
-        yield User, create_user(operation, app_id=APP).body
+        for request in update_requests(operation, app_id=APP):
+            yield MODELS[type(operation)], request.body
+        if isinstance(operation, UpdateUser):
+            yield User, create_user(operation, app_id=APP).body
+
+
+def _without_keys(body: dict[str, Any]) -> dict[str, Any]:
+    """The SDK has no idempotency keys of custom events; the documentation has."""
+    for event in body["events"]:
+        assert event.pop("idempotency_key") == KEY
+        # On the wire a text, in the SDK's model a moment.
+        event["timestamp"] = datetime.fromisoformat(event["timestamp"])
+    return body
 
 
 def bodies_of(mapping: Mapping, *events: dict[str, Any]) -> list[Body]:
@@ -253,3 +294,71 @@ def test_the_check_bites_on_a_wrong_update(
         strictly(model, right)
         with pytest.raises(error):
             strictly(model, right | {"properties": properties})
+
+
+ADA = Recipient(label="external_id", id="ada/1")
+
+
+@pytest.mark.parametrize(
+    ("operation", "lines"),
+    [
+        (
+            CreateAlias(rule="r", to=ADA, label="crm", id="7"),
+            ["PATCH /apps/{app}/users/by/external_id/ada%2F1/identity"],
+        ),
+        (
+            AddSubscription(rule="r", to=ADA, type="AndroidPush", token="t:1"),
+            ["POST /apps/{app}/users/by/external_id/ada%2F1/subscriptions"],
+        ),
+        (
+            RemoveSubscription(rule="r", to=ADA, type="SMS", token="+4312345678"),
+            ["PATCH /apps/{app}/subscriptions_by_token/SMS/%2B4312345678"],
+        ),
+        (
+            SetContact(rule="r", to=ADA, type="Email", address="a@shop.example", opted_in=False),
+            ["POST /apps/{app}/users/by/external_id/ada%2F1/subscriptions"],
+        ),
+        (SetContact(rule="r", to=ADA, type="Email", address=None, opted_in=None), []),
+        (DeleteUser(rule="r", to=ADA), ["DELETE /apps/{app}/users/by/external_id/ada%2F1"]),
+    ],
+    ids=lambda one: one.name if isinstance(one, CreateAlias) else None,
+)
+def test_an_update_is_one_request_at_most_and_the_sdk_accepts_its_body(
+    operation: Any, lines: list[str]
+) -> None:
+    requests = update_requests(operation, app_id=APP)
+
+    assert [f"{one.method} {one.path}" for one in requests] == [
+        line.format(app=APP) for line in lines
+    ]
+    for request in requests if not isinstance(operation, DeleteUser) else ():
+        strictly(MODELS[type(operation)], request.body)
+
+
+@pytest.mark.parametrize(("opted_in", "enabled"), [(True, None), (None, None), (False, False)])
+def test_only_a_refusal_is_said_of_a_new_address(opted_in: Any, enabled: Any) -> None:
+    contact = SetContact(rule="r", to=ADA, type="Email", address="a@x.example", opted_in=opted_in)
+
+    (request,) = update_requests(contact, app_id=APP)
+
+    subscription: Any = request.body["subscription"]
+    assert subscription.get("enabled") is enabled
+
+
+def test_the_sdk_accepts_a_custom_event_under_the_name_that_it_has_for_properties() -> None:
+    event = TrackCustomEvent(
+        rule="r", to=ADA, event="cart", properties={"n": [1, None]}, at_ms=1_760_000_000_123,
+        max_age_ms=None,
+    )  # fmt: skip
+
+    ((model, body),) = bodies(event)
+
+    strictly(model, body)
+    assert body["events"] == [
+        {
+            "name": "cart",
+            "external_id": "ada/1",
+            "timestamp": datetime(2025, 10, 9, 8, 53, 20, 123_000, UTC),
+            "payload": {"n": [1, None]},
+        }
+    ]
