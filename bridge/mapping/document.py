@@ -11,7 +11,14 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from bridge.onesignal.platforms import PLATFORMS, Policy
 
@@ -284,6 +291,76 @@ class Rule(_Declared):
     echo: bool = False
 
 
+def _operation(name: str) -> str:
+    if name not in Do.model_fields:
+        raise ValueError(f"an operation is one of {', '.join(Do.model_fields)}")
+    return name
+
+
+def _happened(value: object) -> object:
+    """What an operation of an example is to be: fields; several, one after another; or just done."""
+    if value is None:
+        return {}
+    if isinstance(value, dict) or (
+        isinstance(value, list) and value and all(isinstance(one, dict) for one in value)
+    ):
+        return _json(value)
+    raise ValueError(
+        "write the fields that matter, `{}` for any, or a list with those of each time"
+    )
+
+
+def _reasons(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Happened = Annotated[Any, BeforeValidator(_happened)]
+Given = dict[Annotated[str, AfterValidator(_operation)], Happened]
+"""What a rule does, by operation."""
+
+
+class Moved(_Declared):
+    """One event of a sequence, so long after the first."""
+
+    at: DurationMs = 0
+    event: dict[str, Tree]
+
+
+class Example(_Declared):
+    """An event, or several, and everything that they give; `segment-bridge test` plays them."""
+
+    name: Annotated[str, Field(min_length=1)]
+    event: dict[str, Tree] | None = None
+    events: Annotated[tuple[Moved, ...], Field(strict=False)] = ()
+    #: The source that sends it.
+    source: Annotated[str, Field(min_length=1)] = "default"
+    #: When the (first) event comes in; without it, when it happens.
+    now: Moment | None = None
+    #: By rule, everything that happens: what fires and is not here fails the example.
+    gives: dict[str, Given] = {}
+    #: By rule, why something does not happen; a reason, or several.
+    skips: dict[
+        str, Annotated[tuple[str, ...], BeforeValidator(_reasons), Field(strict=False)]
+    ] = {}
+    #: Texts and numbers that appear in no request at all.
+    never: Annotated[
+        tuple[Annotated[str | int | float, BeforeValidator(_scalar)], ...], Field(strict=False)
+    ] = ()
+
+    @model_validator(mode="after")
+    def _has_events(self) -> Example:
+        if (self.event is None) == (not self.events):
+            raise ValueError("an example has either `event`, or `events` with one or more")
+        return self
+
+    @property
+    def sequence(self) -> tuple[Moved, ...]:
+        """Its events, in the order in which they come in."""
+        if self.event is not None:
+            return (Moved(event=self.event),)
+        return tuple(sorted(self.events, key=lambda moved: moved.at))
+
+
 class Document(_Declared):
     """One mapping file."""
 
@@ -291,4 +368,4 @@ class Document(_Declared):
     identity: Identity | None = None
     push: PushDefaults | None = None
     rules: Annotated[tuple[Rule, ...], Field(strict=False)] = ()
-    examples: list[dict[str, Any]] = []
+    examples: Annotated[tuple[Example, ...], Field(strict=False)] = ()

@@ -21,6 +21,7 @@ from ruamel.yaml.scalarbool import ScalarBoolean
 
 from bridge.errors import ConfigurationError, Finding
 from bridge.mapping import document
+from bridge.mapping.examples import Example, mismatches
 from bridge.mapping.rules import Mapping, Problem, Rule, Surroundings, compile_rule
 
 _IDENTITY = re.compile(r"\{\{\s*([A-Za-z_][\w-]*(?:\.[\w-]+)*)\s*\}\}")
@@ -92,6 +93,7 @@ def compile_mapping(
     for source in sources:
         _read(source, reading)
     rules = _compile(reading, serves)
+    examples = _examples(reading)
     identity = _identity(reading)
     if any(finding.is_error for finding in reading.findings):
         raise ConfigurationError(reading.findings)
@@ -103,6 +105,7 @@ def compile_mapping(
         unknown_user=identity.unknown,
         tag_cap=tag_cap,
         files=tuple(source.name for source in sources),
+        examples=tuple(examples),
         event_names=frozenset(name for rule in rules for name in rule.condition.event_names),
         learns_memberships=any(
             rule.sends and any(path[0] == "audience" for path in rule.condition.paths)
@@ -332,6 +335,18 @@ def _compile(reading: _Reading, serves: Collection[str]) -> list[Rule]:
             if compiled is not None:
                 rules.append(compiled)
     return rules
+
+
+def _examples(reading: _Reading) -> list[Example]:
+    rules = {rule.name: rule for _, _, parsed in reading.documents for rule in parsed.rules}
+    found: list[Example] = []
+    for source, tree, parsed in reading.documents:
+        for number, declared in enumerate(parsed.examples):
+            at = ("examples", number)
+            for path, code, message, hint in mismatches(declared, rules):
+                reading.report(source, tree, at, Problem(path, code, message, hint))
+            found.append(Example(declared, source.name, place(tree, at)[0]))
+    return found
 
 
 def _warn_of_open_hosts(reading: _Reading) -> None:

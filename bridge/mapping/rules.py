@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from bridge.mapping import document
+from bridge.mapping.examples import Example
 from bridge.mapping.expression import Expression, ExpressionError, compile_expression
 from bridge.mapping.fql import Condition, ConditionError, compile_condition
 from bridge.mapping.terms import LIMIT_MAX, LIMIT_PER_MS, Rate, Terms, Unchanged
@@ -122,6 +123,7 @@ class Mapping:
     unknown_user: Literal["create", "skip"] = "create"
     tag_cap: int | None = None
     files: tuple[str, ...] = ()
+    examples: tuple[Example, ...] = ()
     event_names: frozenset[str] = field(default_factory=frozenset)
     #: Whether a rule that sends asks about audiences: then leaving one matters, too.
     learns_memberships: bool = False
