@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,12 +15,13 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge.clock import Clock
+from bridge.config import App, Config, Source
 from bridge.console.api import Api
 from bridge.deliver.gate import Gate
-from bridge.deliver.lanes import Lanes
+from bridge.deliver.lanes import CREDIT, Lanes
 from bridge.deliver.means import SPACING_SECONDS, Destination, Means, Spacing
 from bridge.deliver.replay import replay
-from bridge.errors import Finding
+from bridge.errors import ConfigurationError, Finding
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from bridge.mapping.load import load_mapping, starter
 from bridge.mapping.rules import Mapping
@@ -33,9 +34,10 @@ from bridge.receive.webhook import METHODS, Intake, Webhook
 from bridge.settings import Settings
 from bridge.telemetry import Metrics, log
 
-SOURCE = APP = "default"
 WRITES_PER_SECOND = 1000
 """Users and subscriptions, for each app (reference/rate-limits)."""
+LEAST_CREDIT = 500
+"""Events in memory for each app, however many there are."""
 BODIES_IN_MEMORY = 64_000_000
 WEBHOOK_PATHS = ("", "/", "/{source}", "/{source}/", "/{source}/{token}", "/{source}/{token}/")
 
@@ -44,124 +46,148 @@ WEBHOOK_PATHS = ("", "/", "/{source}", "/{source}/", "/{source}/{token}", "/{sou
 class Bridge:
     """A running bridge; `app` is what an HTTP server serves."""
 
-    settings: Settings
+    config: Config
     clock: Clock
-    mapping: Mapping
+    #: The mapping in force, by source.
+    mappings: dict[str, Mapping]
     journal: SqliteJournal
-    lanes: Lanes
-    means: Means
+    #: What each app has to itself, by its name.
+    lanes: dict[str, Lanes]
+    means: dict[str, Means]
     metrics: Metrics
     app: ASGIApp
     draining: bool = False
-    _work: asyncio.Task[None] | None = field(default=None)
+    _work: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return f"<Bridge {self.journal!r} {self.lanes!r}>"
+
+    @property
+    def settings(self) -> Settings:
+        return self.config.settings
 
     def drain(self) -> None:
         """Say that it is time to send new events elsewhere; what comes is still taken."""
         self.draining = True
 
     def start(self) -> None:
-        self._work = asyncio.get_running_loop().create_task(self.lanes.run())
+        loop = asyncio.get_running_loop()
+        self._work = [loop.create_task(lanes.run()) for lanes in self.lanes.values()]
 
     async def stop(self, seconds: float) -> None:
         """Finish the calls that are out, for so long; the rest stays pending."""
-        await self.lanes.stop(seconds)
-        if self._work is not None:
-            self._work.cancel()
-            await asyncio.gather(self._work, return_exceptions=True)
+        await asyncio.gather(*(lanes.stop(seconds) for lanes in self.lanes.values()))
+        for work in self._work:
+            work.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
 
 
-def load(settings: Settings) -> tuple[Mapping, list[Finding]]:
-    """The mapping that the settings name, and warnings about it.
+def load(config: Config) -> tuple[dict[str, Mapping], list[Finding]]:
+    """The mapping of every source, and warnings about them.
 
     Raises:
-        ConfigurationError: with everything that is wrong with it.
+        ConfigurationError: with everything that is wrong with them.
     """
-    return load_mapping(
-        settings.mappings or starter(),
-        serves=settings.onesignal_platforms,
-        tag_cap=settings.tag_cap,
-    )
+    mappings: dict[str, Mapping] = {}
+    findings: list[Finding] = []
+    wrong = False
+    for source in config.sources.values():
+        try:
+            mappings[source.name], found = _load(source, config.apps[source.app])
+        except ConfigurationError as error:
+            wrong, found = True, list(error.findings)
+        # Sources may share a mapping, and what is wrong with it is said once.
+        findings += [one for one in found if one not in findings]
+    if wrong:
+        raise ConfigurationError(findings)
+    return mappings, findings
+
+
+def _load(source: Source, app: App) -> tuple[Mapping, list[Finding]]:
+    return load_mapping(source.mappings or starter(), serves=app.platforms, tag_cap=app.tag_cap)
 
 
 @asynccontextmanager
 async def running(
-    settings: Settings,
-    mapping: Mapping,
+    config: Config,
+    mappings: dict[str, Mapping],
     *,
     clock: Clock,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[Bridge]:
-    """A bridge that accepts and delivers, until the end of the block.
+    """A bridge that accepts and delivers, until the end of the block; `mappings` by source.
 
     Raises:
         JournalError: the database cannot be used as it is.
     """
-    journal = open_sqlite(settings.database_path)
+    journal = open_sqlite(config.settings.database_path)
     try:
-        api_key = settings.onesignal_api_key[0].get_secret_value()
-        async with OneSignal(
-            url=settings.onesignal_url, api_key=api_key, transport=transport
-        ) as client:
-            bridge = _compose(settings, mapping, journal, client, clock)
+        async with AsyncExitStack() as stack:
+            clients = {
+                app.name: await stack.enter_async_context(_client(app, transport))
+                for app in config.apps.values()
+            }
+            bridge = _compose(config, mappings, journal, clients, clock)
             bridge.start()
             try:
                 yield bridge
             finally:
-                await bridge.stop(settings.drain)
+                await bridge.stop(config.settings.drain)
     finally:
         await journal.close()
         log().info("bridge.stopped")
 
 
+def _client(app: App, transport: httpx.AsyncBaseTransport | None) -> OneSignal:
+    """A pool of connections to one app: another's slow answers hold none of them."""
+    return OneSignal(url=app.url, api_key=app.api_keys[0].get_secret_value(), transport=transport)
+
+
 def _compose(
-    settings: Settings, mapping: Mapping, journal: SqliteJournal, client: OneSignal, clock: Clock
+    config: Config,
+    mappings: dict[str, Mapping],
+    journal: SqliteJournal,
+    clients: dict[str, OneSignal],
+    clock: Clock,
 ) -> Bridge:
-    metrics = Metrics()
-    means = _means(settings, mapping, journal, client, clock, metrics)
-    lanes = Lanes(means)
     bridge = Bridge(
-        settings=settings,
+        config=config,
         clock=clock,
-        mapping=mapping,
+        mappings=mappings,
         journal=journal,
-        lanes=lanes,
-        means=means,
-        metrics=metrics,
+        lanes={},
+        means={},
+        metrics=Metrics(),
         app=Starlette(),
     )
-    webhook = Webhook({SOURCE: _intake(bridge)})
-    bridge.app = Front(webhook, Starlette(routes=_routes(bridge, webhook)))
+    for app in config.apps.values():
+        bridge.means[app.name] = _means(bridge, app, clients[app.name])
+        bridge.lanes[app.name] = Lanes(
+            bridge.means[app.name], credit=max(LEAST_CREDIT, CREDIT // len(config.apps))
+        )
+    webhook = Webhook(_intakes(bridge))
+    bridge.app = Front(webhook, Starlette(routes=_routes(bridge, webhook)), list(config.sources))
     return bridge
 
 
-def _means(
-    settings: Settings,
-    mapping: Mapping,
-    journal: SqliteJournal,
-    client: OneSignal,
-    clock: Clock,
-    metrics: Metrics,
-) -> Means:
-    destination = Destination(
-        name=APP,
-        app_id=settings.onesignal_app_id,
-        client=client,
-        writes=Gate("write", per_second=WRITES_PER_SECOND, clock=clock),
-        sends=Gate("send", per_second=settings.sends_per_second, clock=clock),
-        post_first=settings.onesignal_upsert == "post-first",
-    )
+def _means(bridge: Bridge, app: App, client: OneSignal) -> Means:
+    clock = bridge.clock
     # What a process before this one wrote in its last second is not known.
-    first_write = 0.0 if journal.is_new else clock.monotonic() + SPACING_SECONDS
+    first_write = 0.0 if bridge.journal.is_new else clock.monotonic() + SPACING_SECONDS
     return Means(
-        journal=journal,
-        destination=destination,
-        mapping=lambda: mapping,
+        journal=bridge.journal,
+        destination=Destination(
+            name=app.name,
+            app_id=app.app_id,
+            client=client,
+            writes=Gate("write", per_second=WRITES_PER_SECOND, clock=clock),
+            sends=Gate("send", per_second=app.sends_per_second, clock=clock),
+            post_first=app.upsert == "post-first",
+        ),
+        mapping=lambda source: bridge.mappings[source],
         clock=clock,
         spacing=Spacing(clock=clock, not_before=first_write),
-        metrics=metrics,
+        metrics=bridge.metrics,
         roll=random.random,
     )
 
@@ -172,10 +198,12 @@ class Front:
     Routing and its middleware cost a sixth of what accepting an event does.
     """
 
-    def __init__(self, webhook: Webhook, rest: Starlette) -> None:
+    def __init__(self, webhook: Webhook, rest: Starlette, sources: list[str]) -> None:
         self._webhook = webhook
         self._rest = rest
-        self._doors = {"/v1/segment": {}, f"/v1/segment/{SOURCE}": {"source": SOURCE}}
+        self._doors = {f"/v1/segment/{source}": {"source": source} for source in sources}
+        if len(sources) == 1:
+            self._doors["/v1/segment"] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] in METHODS:
@@ -197,23 +225,38 @@ def _routes(bridge: Bridge, webhook: Webhook) -> list[BaseRoute]:
     ]
 
 
-def _intake(bridge: Bridge) -> Intake:
+def _intakes(bridge: Bridge) -> dict[str, Intake]:
+    budget = Budget(max(BODIES_IN_MEMORY, bridge.settings.max_body))
+    return {
+        source.name: _intake(bridge, source, budget) for source in bridge.config.sources.values()
+    }
+
+
+def _intake(bridge: Bridge, source: Source, budget: Budget) -> Intake:
     settings = bridge.settings
-    token = settings.segment_token
     return Intake(
-        source=SourceRoute(name=SOURCE, app=APP, keep_unmatched=settings.keep_unmatched > 0),
-        proof=Proof(
-            secrets=tuple(s.get_secret_value().encode() for s in settings.segment_secrets),
-            token=token.get_secret_value().encode() if token else None,
-            batches=settings.segment_batches == "accept",
+        source=SourceRoute(
+            name=source.name,
+            app=source.app,
+            bulk=source.bulk,
+            keep_unmatched=settings.keep_unmatched > 0,
         ),
+        proof=_proof(source),
         journal=bridge.journal,
-        mapping=lambda: bridge.mapping,
+        mapping=lambda: bridge.mappings[source.name],
         clock=bridge.clock,
         metrics=bridge.metrics,
-        budget=Budget(max(BODIES_IN_MEMORY, settings.max_body)),
+        budget=budget,
         max_body=settings.max_body,
-        appended=bridge.lanes.dirty,
+        appended=bridge.lanes[source.app].dirty,
+    )
+
+
+def _proof(source: Source) -> Proof:
+    return Proof(
+        secrets=tuple(s.get_secret_value().encode() for s in source.secrets),
+        token=source.token.get_secret_value().encode() if source.token else None,
+        batches=source.batches,
     )
 
 
@@ -224,9 +267,12 @@ def _health(bridge: Bridge) -> Health:
     def unready() -> str | None:
         return "draining" if bridge.draining else bridge.journal.unready
 
-    def gates() -> dict[str, float]:
-        destination = bridge.means.destination
-        return {gate.name: gate.held_seconds for gate in (destination.writes, destination.sends)}
+    def gates() -> dict[tuple[str, str], float]:
+        return {
+            (app, gate.name): gate.held_seconds
+            for app, means in bridge.means.items()
+            for gate in (means.destination.writes, means.destination.sends)
+        }
 
     return Health(
         journal=bridge.journal,
@@ -245,5 +291,5 @@ def _api(bridge: Bridge) -> Api:
         journal=bridge.journal,
         replay=lambda dead_id: replay(bridge.journal, dead_id, now_ms=bridge.clock.now_ms()),
         token=token.get_secret_value().encode() if token else None,
-        revived=bridge.lanes.nudge,
+        revived=lambda app, user: bridge.lanes[app].nudge(user),
     )

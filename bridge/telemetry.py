@@ -64,7 +64,9 @@ class Metrics:
         )
         self.e2e_seconds = histogram("e2e_seconds", "From receiving an event to its end", _SLOW)
         self.dead = counter("dead", "Operations that died", "reason")
-        self.gate_blocked = self._gauge("gate_blocked_seconds", "Until a gate opens", "class")
+        self.gate_blocked = self._gauge(
+            "gate_blocked_seconds", "Until a gate opens", "app", "class"
+        )
         self.pending = self._gauge("pending", "Events with something left to do")
         self.oldest_pending = self._gauge("oldest_pending_seconds", "Age of the oldest of them")
         self.disk_free = self._gauge("disk_free_bytes", "Left beside the database")

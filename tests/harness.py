@@ -10,6 +10,7 @@ import asyncio
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,13 +20,14 @@ import orjson
 from pydantic import SecretStr
 from starlette.applications import Starlette
 
-from bridge.app import APP, Bridge, running
+from bridge.app import Bridge, running
 from bridge.clock import ManualClock, SystemClock
+from bridge.config import DEFAULT as APP, Config, of_settings
+from bridge.deliver.lanes import Lanes
+from bridge.deliver.means import Means
 from bridge.mapping.load import Source, compile_mapping
 from bridge.mapping.rules import Mapping
-from bridge.receive.accept import SourceRoute, accept
 from bridge.sandbox import Limits, Sandbox, create_sandbox
-from bridge.segment.body import Element
 from bridge.settings import Settings
 
 T = TypeVar("T")
@@ -48,6 +50,12 @@ def settings_of(database: Path, **more: Any) -> Settings:
         "onesignal_url": "http://onesignal.test",
     }
     return Settings(**(values | more))
+
+
+def with_sources(config: Config, names: Iterable[str]) -> Config:
+    """As many sources as names, each like the only one of `config`."""
+    (only,) = config.sources.values()
+    return replace(config, sources={name: replace(only, name=name) for name in names})
 
 
 def signature(raw: bytes, secret: str = SECRET) -> str:
@@ -80,19 +88,15 @@ class Rig:
         result: dict[str, Any] = answer.json()
         return result
 
-    async def append(self, event: dict[str, Any], *, source: str) -> int:
-        """Keep an event of another source to the same app, as a second door would; its seq."""
-        bridge = self.bridge
-        route = SourceRoute(name=source, app=APP)
-        element = Element(event, orjson.dumps(event))
-        accepted = accept(
-            [element], route, bridge.mapping, bridge.journal, now_ms=self.clock.now_ms()
-        )
-        (kept,) = await bridge.journal.append(accepted.entries)
-        rank = accepted.entries[0].rank
-        assert rank is not None
-        bridge.lanes.dirty(accepted.entries[0].user_hash, rank)
-        return kept.seq
+    @property
+    def means(self) -> Means:
+        """The means of the app that the environment alone makes."""
+        return self.bridge.means[APP]
+
+    @property
+    def lanes(self) -> Lanes:
+        """Its lanes."""
+        return self.bridge.lanes[APP]
 
     async def still(self) -> None:
         """Let everything happen that happens without time passing."""
@@ -151,18 +155,21 @@ async def rig(
     onesignal: Starlette | None = None,
     limits: Limits | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
+    sources: Iterable[str] = (APP,),
     **settings: Any,
 ) -> AsyncIterator[Rig]:
     """A bridge on `folder`/bridge.db with this mapping, before an app of `create_sandbox`'s (a new one, or yours).
 
-    `transport` stands between the two instead of a plain one.
+    `transport` stands between the two instead of a plain one; all `sources` share the mapping and the app.
     """
     clock = clock or ManualClock()
     app = onesignal or create_sandbox(clock=clock, limits=limits or Limits())
     configured = settings_of(folder / "bridge.db", **settings)
     compiled = mapping_of(mapping, configured.onesignal_platforms)
     way = transport or httpx.ASGITransport(app)
-    async with running(configured, compiled, clock=clock, transport=way) as bridge:
+    config = with_sources(of_settings(configured), sources)
+    mappings = dict.fromkeys(config.sources, compiled)
+    async with running(config, mappings, clock=clock, transport=way) as bridge:
         made = Rig(bridge, app.state.sandbox, clock)
         yield made
         await made.http.aclose()

@@ -39,6 +39,7 @@ def check(
 
 def _everything() -> list[Finding]:
     from bridge.app import load
+    from bridge.config import of_settings
     from bridge.errors import ConfigurationError
     from bridge.settings import load_settings, warnings
 
@@ -48,7 +49,7 @@ def _everything() -> list[Finding]:
         named = os.environ.get("BRIDGE_MAPPINGS")
         return [*error.findings, *(_mapping(Path(named)) if named else [])]
     try:
-        _, findings = load(settings)
+        _, findings = load(of_settings(settings))
     except ConfigurationError as error:
         findings = list(error.findings)
     return [*warnings(settings), *findings]

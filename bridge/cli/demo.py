@@ -53,15 +53,16 @@ async def _demo(database: Any, *, keep: bool) -> bool:
     from bridge.app import load, running
     from bridge.cli.server import QuietServer, configuration, listen
     from bridge.clock import SystemClock
+    from bridge.config import of_settings
     from bridge.sandbox import create_sandbox
 
     clock = SystemClock()
     onesignal = create_sandbox(clock=clock)
     async with AsyncExitStack() as stack:
         there = await _serving(stack, QuietServer(configuration(onesignal)), listen("127.0.0.1", 0))
-        settings = _settings(database, there)
-        mapping, _ = load(settings)
-        bridge = await stack.enter_async_context(running(settings, mapping, clock=clock))
+        config = of_settings(_settings(database, there))
+        mappings, _ = load(config)
+        bridge = await stack.enter_async_context(running(config, mappings, clock=clock))
         here = await _serving(stack, QuietServer(configuration(bridge.app)), listen("127.0.0.1", 0))
         http = await stack.enter_async_context(httpx.AsyncClient(base_url=here, trust_env=False))
         well = await _tell(http, bridge, onesignal.state.sandbox)

@@ -66,12 +66,14 @@ async def _serve(settings: Settings) -> str | None:
     from bridge.app import load, running
     from bridge.cli.server import Server, listen
     from bridge.clock import SystemClock
+    from bridge.config import of_settings
     from bridge.settings import warnings
     from bridge.telemetry import log
 
-    mapping, findings = load(settings)
+    config = of_settings(settings)
+    mappings, findings = load(config)
     listening = listen(settings.host, settings.port)
-    async with running(settings, mapping, clock=SystemClock()) as bridge:
+    async with running(config, mappings, clock=SystemClock()) as bridge:
         for finding in (*warnings(settings), *findings):
             log().warning(finding.code, message=finding.message, hint=finding.hint)
         counts = await bridge.journal.counts()
@@ -81,9 +83,9 @@ async def _serve(settings: Settings) -> str | None:
             "bridge.serving",
             address="{}:{}".format(*listening.getsockname()[:2]),
             journal=str(settings.database_path),
-            mapping=list(mapping.files),
-            revision=mapping.revision,
-            rules=len(mapping.rules),
+            mapping=sorted({file for one in mappings.values() for file in one.files}),
+            revision={source: one.revision for source, one in mappings.items()},
+            rules=sum(len(one.rules) for one in mappings.values()),
             pending=counts.pending,
             dead=counts.dead,
             plan=settings.onesignal_plan or "unknown (150 sends/s, 1,000 writes/s)",

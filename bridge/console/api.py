@@ -31,8 +31,8 @@ class Api:
     replay: Callable[[int], Awaitable[tuple[Replayed, Dead | None]]]
     #: None: no admin token is configured, and the API answers nobody.
     token: bytes | None
-    #: Told of every user whose operation was put back to work.
-    revived: Callable[[int], None]
+    #: Told of every user whose operation was put back to work: the app, and the hash.
+    revived: Callable[[str, int], None]
 
     def routes(self) -> list[Route]:
         return [
@@ -94,9 +94,9 @@ class Api:
                 )
 
     async def _wake(self, dead: Dead) -> None:
-        user_hash = await self.journal.user_of(dead.seq)
-        if user_hash is not None:
-            self.revived(user_hash)
+        user = await self.journal.user_of(dead.seq)
+        if user is not None:
+            self.revived(*user)
 
 
 def _number(text: str) -> int | None:

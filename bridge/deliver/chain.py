@@ -20,6 +20,7 @@ from bridge.deliver.sends import found_send, new_send
 from bridge.deliver.updates import Update
 from bridge.errors import BridgeError
 from bridge.journal.records import Death, End, Waiting, operation_name
+from bridge.mapping.rules import Mapping
 from bridge.onesignal.operations import Operation, SendNotification, UpdateUser
 from bridge.plan import Plan, plan
 from bridge.segment.events import Event, Unusable, read_event
@@ -78,23 +79,27 @@ class Chain:
     async def _event(self, row: Waiting) -> Wait | None:
         progress = Progress(set(row.done))
         waits = [await found_send(self.means, row, send, progress) for send in row.sends]
-        planned = self._plan(row, progress)
+        mapping = self.means.mapping(row.source)
+        planned = self._plan(row, mapping, progress)
         for skip in planned.skips:
             progress.add(End(skip.rule, skip.operation, "skipped", skip.reason, skip.detail))
-        wait = await self._updates(row, planned, progress)
+        wait = await self._updates(row, mapping, planned, progress)
         if wait is not None:
             return wait
         pushes = [one for one in planned.operations if isinstance(one, SendNotification)]
-        waits += [await new_send(self.means, row, push, progress, self.written) for push in pushes]
+        waits += [
+            await new_send(self.means, row, mapping.revision, push, progress, self.written)
+            for push in pushes
+        ]
         wait = min((one for one in waits if one), key=lambda one: one.until_ms, default=None)
         if wait is None:
             await self._finish(row, progress)
         return wait
 
-    def _plan(self, row: Waiting, progress: Progress) -> Plan:
+    def _plan(self, row: Waiting, mapping: Mapping, progress: Progress) -> Plan:
         """What is left to do of the event; one that cannot be planned dies instead of coming back."""
         try:
-            return _remaining(row, plan(_read(row), self.means.mapping()))
+            return _remaining(row, plan(_read(row), mapping))
         except Exception as error:  # noqa: BLE001 — whatever a payload does to us, it must not stop its user
             log().error("plan.failed", message_id=row.message_id, error=type(error).__name__)
             for rule, operation in _left_of_replay(row, progress) or [("", "")]:
@@ -104,10 +109,12 @@ class Chain:
 
     # Updates --------------------------------------------------------------------------------------
 
-    async def _updates(self, row: Waiting, planned: Plan, progress: Progress) -> Wait | None:
+    async def _updates(
+        self, row: Waiting, mapping: Mapping, planned: Plan, progress: Progress
+    ) -> Wait | None:
         updates = [one for one in planned.operations if isinstance(one, UpdateUser)]
         for number, update in enumerate(updates):
-            ended = await Update(self.means, row, update).run()
+            ended = await Update(self.means, row, mapping, update).run()
             if isinstance(ended, Wait):
                 return ended
             last = number == len(updates) - 1

@@ -6,7 +6,8 @@
                                          ^            │
                                          └── parked <─┘  has to wait
 
-A lane is one in 256 of all users. For each lane and rank a cursor says how far its pending events
+A lane is one in 256 of all users of an app; each app has lanes, credit and gates of its own, so that
+one whose key is refused takes nothing from another. For each lane and rank a cursor says how far its pending events
 have been seen; a lane is *dirty* when there may be more. Users that were seen are *due* and get a
 chain, live ones first, as far as the credit for events in memory goes; the rest stays on disk. A
 user whose chain has to wait is *parked* until then. What is heard of a user while its chain is at
@@ -38,7 +39,7 @@ _TROUBLE_SECONDS = 5.0
 
 
 class Lanes:
-    """All 256 lanes, owned by this process."""
+    """All 256 lanes of one app, owned by this process."""
 
     def __init__(self, means: Means, *, credit: int = CREDIT) -> None:
         self._means = means
@@ -98,8 +99,7 @@ class Lanes:
         """Begin nothing more; give what is out so many seconds, then let it go, still pending."""
         self._stopping = True
         self._wake.set()
-        self._means.destination.writes.stop()
-        self._means.destination.sends.stop()
+        self._means.destination.stop()
         if not self._chains:
             return
         _, late = await asyncio.wait(self._chains.values(), timeout=seconds)
@@ -140,7 +140,9 @@ class Lanes:
         after = [self._cursors[rank][lane] for lane in lanes]
         dirty.difference_update(lanes)
         try:
-            found = await self._means.journal.heads(lanes, rank=rank, after=after, limit=limit)
+            found = await self._means.journal.heads(
+                lanes, app=self._means.destination.name, rank=rank, after=after, limit=limit
+            )
         except BaseException:
             dirty.update(lanes)
             raise

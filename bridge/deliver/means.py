@@ -1,4 +1,4 @@
-"""What a chain works with: the journal, one app at OneSignal, the mapping in force, the time."""
+"""What the chains of one app work with: the journal, the app at OneSignal, the mappings, the time."""
 
 from __future__ import annotations
 
@@ -53,12 +53,20 @@ class Destination:
     sends: Gate
     post_first: bool = False
 
+    def stop(self) -> None:
+        """Let nobody through any more."""
+        self.writes.stop()
+        self.sends.stop()
+
 
 @dataclass(slots=True, kw_only=True)
 class Means:
+    """One app's; several sources may send to it, each with a mapping of its own."""
+
     journal: Journal
     destination: Destination
-    mapping: Callable[[], Mapping]
+    #: The mapping in force for a source. An event asks once, and keeps to what it was told.
+    mapping: Callable[[str], Mapping]
     clock: Clock
     spacing: Spacing
     metrics: Metrics

@@ -22,15 +22,23 @@ from bridge.telemetry import log
 
 
 async def new_send(
-    means: Means, row: Waiting, push: SendNotification, progress: Progress, written: set[int]
+    means: Means,
+    row: Waiting,
+    revision: str,
+    push: SendNotification,
+    progress: Progress,
+    written: set[int],
 ) -> Wait | None:
-    """Write a send, and try it; `written` learns of events of which a send was written."""
+    """Write a send of this revision of the mapping, and try it.
+
+    `written` learns of events of which a send was written.
+    """
     now = means.clock.now_ms()
     expires = None if push.max_age_ms is None else row.event_ms + push.max_age_ms
     if expires is not None and now > expires:
         progress.add(End(push.rule, push.name, "skipped", "too_old"))
         return None
-    new = _write(means, row, push, expires)
+    new = _write(means, row, revision, push, expires)
     done = progress.done | {operation_name(push.rule, push.name)}
     is_new = await means.journal.write_send(
         new, ends=progress.ends, deaths=progress.deaths, done=sorted(done)
@@ -44,7 +52,9 @@ async def new_send(
     return await _send(means, row, _opened(new), progress, uncertain=False)
 
 
-def _write(means: Means, row: Waiting, push: SendNotification, expires_ms: int | None) -> NewSend:
+def _write(
+    means: Means, row: Waiting, revision: str, push: SendNotification, expires_ms: int | None
+) -> NewSend:
     app = means.destination
     key = key_of(
         app=app.name,
@@ -64,7 +74,7 @@ def _write(means: Means, row: Waiting, push: SendNotification, expires_ms: int |
         label=push.to.label,
         recipient=push.to.id,
         generation=0,
-        revision=means.mapping().revision,
+        revision=revision,
         expires_ms=expires_ms,
         method="POST",
         path=NOTIFICATIONS_PATH,

@@ -15,6 +15,7 @@ from bridge.deliver.retry import (
     after_failure,
 )
 from bridge.journal.records import BULK, Death, Waiting
+from bridge.mapping.rules import Mapping
 from bridge.onesignal.operations import Request, UpdateUser
 from bridge.onesignal.user_model import create_user, patch_user
 from bridge.onesignal.verdict import (
@@ -37,6 +38,7 @@ class Update:
 
     means: Means
     row: Waiting
+    mapping: Mapping
     update: UpdateUser
 
     async def run(self) -> Ended | Wait:
@@ -47,7 +49,7 @@ class Update:
             if isinstance(verdict, Unknown) and not create:
                 if self._created_lately():
                     return await self._wait(CREATED_WAIT_SECONDS, "not_yet_created")
-                if self.means.mapping().unknown_user == "skip":
+                if self.mapping.unknown_user == "skip":
                     return Ended(status="skipped", reason="unknown_user", http=404)
                 create = True
             elif not (isinstance(verdict, Closed) or holds_everyone(verdict)):

@@ -45,9 +45,9 @@ class Journal(Protocol):
         """
 
     async def heads(
-        self, lanes: Sequence[int], *, rank: int, after: Sequence[int], limit: int
+        self, lanes: Sequence[int], *, app: str, rank: int, after: Sequence[int], limit: int
     ) -> list[list[Head]]:
-        """For each lane, users with work in this rank whose seq is above that lane's cursor."""
+        """For each lane, users of the app with work in this rank, above that lane's cursor."""
 
     async def chains(self, users: Sequence[int], *, limit: int) -> dict[int, list[Waiting]]:
         """The pending events of these users, oldest seq first, at most `limit` for each."""
@@ -96,8 +96,8 @@ class Journal(Protocol):
     async def dead_counts(self) -> list[tuple[str, str, int]]:
         """How many, by reason and rule, most first."""
 
-    async def user_of(self, seq: int) -> int | None:
-        """The hash of the user that an event is about."""
+    async def user_of(self, seq: int) -> tuple[str, int] | None:
+        """The app that an event goes to, and the hash of the user that it is about."""
 
     async def send(self, key: str) -> Send | None: ...
 

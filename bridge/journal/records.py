@@ -26,6 +26,7 @@ class Entry(NamedTuple):
     """An event to be kept. With a `rank` it becomes work; otherwise `ended` says how it ends now."""
 
     source: str
+    app: str
     message_id: str
     dedupe_key: bytes | None
     type: str
@@ -93,6 +94,7 @@ class Waiting(NamedTuple):
     done: frozenset[str]
     only: frozenset[str] | None
     source: str
+    app: str
     message_id: str
     received_ms: int
     payload: bytes

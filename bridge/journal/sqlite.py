@@ -143,13 +143,13 @@ class SqliteJournal:
     # Working --------------------------------------------------------------------------------------
 
     async def heads(
-        self, lanes: Sequence[int], *, rank: int, after: Sequence[int], limit: int
+        self, lanes: Sequence[int], *, app: str, rank: int, after: Sequence[int], limit: int
     ) -> list[list[Head]]:
         def read(connection: sqlite3.Connection) -> list[list[Head]]:
             sql = queries()["lane_heads"]
             found = []
             for lane, cursor in zip(lanes, after, strict=True):
-                values = {"lane": lane, "rank": rank, "after": cursor, "limit": limit}
+                values = {"app": app, "lane": lane, "rank": rank, "after": cursor, "limit": limit}
                 found.append([Head(*row) for row in connection.execute(sql, values)])
             return found
 
@@ -243,11 +243,11 @@ class SqliteJournal:
             lambda connection: connection.execute(queries()["dead_count"]).fetchall()
         )
 
-    async def user_of(self, seq: int) -> int | None:
+    async def user_of(self, seq: int) -> tuple[str, int] | None:
         row = await self._read(
             lambda connection: connection.execute(queries()["user_of"], {"seq": seq}).fetchone()
         )
-        return None if row is None else int(row[0])
+        return None if row is None else (row[0], row[1])
 
     async def send(self, key: str) -> Send | None:
         return await self._read(lambda connection: rows.send_one(connection, key))

@@ -63,6 +63,7 @@ def insert_events(connection: sqlite3.Connection, fresh: list[tuple[int, Entry]]
             (
                 seq,
                 e.source,
+                e.app,
                 e.message_id,
                 e.type,
                 e.name,
@@ -83,7 +84,7 @@ def insert_events(connection: sqlite3.Connection, fresh: list[tuple[int, Entry]]
         connection,
         "append_pending",
         (
-            (seq, lane_of(e.user_hash), e.rank, e.user_hash, e.event_ms)
+            (seq, e.app, lane_of(e.user_hash), e.rank, e.user_hash, e.event_ms)
             for seq, e in fresh
             if e.rank is not None
         ),
@@ -130,9 +131,9 @@ def insert_ends(
 
 def _insert_dead(connection: sqlite3.Connection, seq: int, death: Death, at_ms: int) -> None:
     event = connection.execute(queries()["event_of"], {"seq": seq}).fetchone()
-    _, source, message_id, _, name, user_hash, _, event_ms, payload = event
+    _, source, app, message_id, _, name, user_hash, _, event_ms, payload = event
     row = (
-        seq, death.rule, death.operation, source, message_id, name, user_hash, event_ms, payload,
+        seq, death.rule, death.operation, source, app, message_id, name, user_hash, event_ms, payload,
         death.request, death.answer, death.reason, death.http, death.attempt, death.uncertain,
         death.send_key, at_ms,
     )  # fmt: skip
@@ -209,9 +210,10 @@ def _revived(connection: sqlite3.Connection, dead: Dead, *, again: bool) -> dict
     event = connection.execute(queries()["event_of"], {"seq": dead.seq}).fetchone()
     values = {
         "seq": dead.seq,
-        "lane": lane_of(event[5]),
-        "user_hash": event[5],
-        "event_ms": event[7],
+        "app": event[2],
+        "lane": lane_of(event[6]),
+        "user_hash": event[6],
+        "event_ms": event[8],
     }
     if not dead.rule:
         # The event could not be planned: it is about all of it but what ended before.

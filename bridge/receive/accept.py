@@ -81,6 +81,7 @@ def _entry(
     name = event.name
     return Entry(
         source.name,
+        source.app,
         event.message_id,
         None if event.is_test else hashing.dedupe_key(source.name, event.message_id),
         event.type[:_NAME_LENGTH],
@@ -103,6 +104,7 @@ def _unusable(
     message_id = message_id_of({}, element.raw)
     return Entry(
         source=source.name,
+        app=source.app,
         message_id=message_id,
         dedupe_key=hashing.dedupe_key(source.name, message_id),
         type="",

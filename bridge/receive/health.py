@@ -30,8 +30,8 @@ class Health:
     metrics_token: bytes | None
     #: Why the bridge takes nothing new; None while it does.
     unready: Callable[[], str | None]
-    #: Seconds that each gate is certainly held for, by its name.
-    gates: Callable[[], dict[str, float]]
+    #: Seconds that each gate is certainly held for, by its app and class.
+    gates: Callable[[], dict[tuple[str, str], float]]
 
     def routes(self) -> list[Route]:
         return [
@@ -64,5 +64,5 @@ class Health:
         age = 0 if counts.oldest_ms is None else self.clock.now_ms() - counts.oldest_ms
         metrics.oldest_pending.set(max(0, age) / 1000)
         metrics.disk_free.set(shutil.disk_usage(self.folder).free)
-        for name, seconds in self.gates().items():
-            metrics.gate_blocked.labels(name).set(seconds)
+        for labels, seconds in self.gates().items():
+            metrics.gate_blocked.labels(*labels).set(seconds)

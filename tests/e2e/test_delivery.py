@@ -148,7 +148,7 @@ async def test_live_goes_before_bulk_and_bulk_is_not_forgotten(tmp_path: Path) -
         users = [f"{kind}{n}" for kind in ("bulk", "live") for n in range(400)]
         for user in users:
             here.sandbox.add_device(user, "android", app_id=APP_ID)
-        here.bridge.means.destination.writes.hold(1)
+        here.means.destination.writes.hold(1)
         await here.post([counted(0, user, replay=True) for user in users[:400]])
         await here.post([counted(0, user) for user in users[400:]])
         await here.settle(step=0.05)
@@ -235,11 +235,11 @@ async def test_a_push_to_a_phone_that_unsubscribed_reached_nobody(tmp_path: Path
 async def test_one_message_through_two_sources_updates_twice_and_pushes_once(
     tmp_path: Path,
 ) -> None:
-    async with rig(tmp_path, SHOP) as here:
+    async with rig(tmp_path, SHOP, sources=("backend", "mobile")) as here:
         here.sandbox.add_device("u1", "android", app_id=APP_ID)
         event = track("Order Shipped", message_id="m1", properties={"id": "A7"})
-        await here.post(event)
-        await here.append(event, source="mobile")
+        await here.post(event, "/v1/segment/backend")
+        await here.post(event, "/v1/segment/mobile")
         await here.settle()
 
         assert len(here.sandbox.pushes) == 1

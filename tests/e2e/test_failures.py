@@ -283,7 +283,7 @@ async def test_while_onesignal_is_down_it_is_asked_less_and_less(tmp_path: Path)
         fail(here, "send", {"status": 503}, times="until_cleared")
         await here.post([shipped(user) for user in users])
         await here.pass_time(30 * 60)
-        assert here.bridge.means.destination.sends.closed == "http_503"
+        assert here.means.destination.sends.closed == "http_503"
         late = [call for call in sends(here) if call.at_ms > sends(here)[0].at_ms + 120_000]
         assert len(late) <= 30
 
@@ -314,7 +314,7 @@ async def test_a_push_that_comes_too_late_is_not_sent(tmp_path: Path) -> None:
 async def test_a_push_that_grows_too_old_at_the_gate_is_not_sent(tmp_path: Path) -> None:
     async with rig(tmp_path, SHOP) as here:
         with_phones(here)
-        here.bridge.means.destination.sends.hold(3600)
+        here.means.destination.sends.hold(3600)
         await here.post(track("Flash Sale"))
         await here.settle()
         assert ends(await here.outcomes())[FLASH] == ("skipped", "too_old")
@@ -403,7 +403,7 @@ async def test_an_event_that_breaks_us_again_and_again_is_dead_and_its_user_goes
 
         done, _ = await replay(journal, dead.id, now_ms=here.clock.now_ms())
         assert done == "replayed"
-        here.bridge.lanes.nudge(await journal.user_of(dead.seq) or 0)
+        here.lanes.nudge((await journal.user_of(dead.seq) or ("", 0))[1])
         await here.settle()
         assert (1, "profile", "update_user", "delivered", None) in await here.outcomes()
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bridge.app import APP
+from bridge.config import DEFAULT as APP
 from bridge.deliver.credit import Credit
 from bridge.errors import JournalUnavailableError
 from bridge.journal.records import lane_of
@@ -63,7 +63,7 @@ async def test_few_events_at_a_time_are_enough_for_many_users(tmp_path: Path, si
     users = [f"u{n}" for n in range(300)]
     async with rig(tmp_path, COUNTER) as here:
         with_phones(here, *users)
-        here.bridge.lanes._credit = watched = Watched(size)
+        here.lanes._credit = watched = Watched(size)
         await here.post([counted(n, user) for n in range(2) for user in users])
         await here.settle(step=0.5)
         assert all(written(here, user) == ["0", "1"] for user in users)
@@ -84,7 +84,7 @@ async def test_users_who_waited_come_back_a_few_at_a_time(tmp_path: Path) -> Non
         here.sandbox.faults.script(script)
         await here.post([counted(n, user) for n in range(3) for user in users])
         await here.pass_time(30)
-        here.bridge.lanes._credit = watched = Watched(20)
+        here.lanes._credit = watched = Watched(20)
         await here.settle(step=0.5)
         assert all(written(here, user) == ["0", "1", "2"] for user in users)
         assert watched.peak <= 20
@@ -94,8 +94,8 @@ async def test_a_flood_of_bulk_leaves_room_for_what_is_live(tmp_path: Path) -> N
     bulk = [f"b{n}" for n in range(200)]
     async with rig(tmp_path, COUNTER) as here:
         with_phones(here, *bulk, "u1")
-        here.bridge.lanes._credit = Credit(20)
-        here.bridge.means.destination.writes.hold(10)
+        here.lanes._credit = Credit(20)
+        here.means.destination.writes.hold(10)
         await here.post([counted(0, user, replay=True) for user in bulk])
         await here.pass_time(5)
         await here.post(counted(0, "u1"))
@@ -133,7 +133,7 @@ async def test_an_event_that_comes_while_its_user_is_read_again_is_not_forgotten
     async with rig(tmp_path, COUNTER) as here:
         with_phones(here, "u1")
         paused = Paused(here.bridge.journal, before=1)
-        here.bridge.means.journal = paused
+        here.means.journal = paused
         await here.post([counted(n) for n in range(55)])
         await here.pass_time(60)
         assert paused.reads == 2
@@ -153,7 +153,7 @@ async def test_a_replay_that_comes_while_its_user_is_read_is_not_forgotten(tmp_p
         (dead,) = await here.bridge.journal.dead_letters()
 
         paused = Paused(here.bridge.journal)
-        here.bridge.means.journal = paused
+        here.means.journal = paused
         await here.post(counted(1))
         await here.still()
         assert paused.reads == 1
@@ -221,7 +221,7 @@ async def test_a_journal_in_trouble_delays_and_loses_nothing(
     async with rig(tmp_path, COUNTER) as here:
         with_phones(here, *users)
         here.sandbox.faults.script({"match": {"path": "*/u1"}, "answers": [{"status": 503}]})
-        here.bridge.means.journal = faulty = Faulty(here.bridge.journal, method, error)
+        here.means.journal = faulty = Faulty(here.bridge.journal, method, error)
         await here.post([counted(0, user) for user in users])
         await here.settle()
         assert faulty.times < 2

@@ -69,7 +69,7 @@ async def test_a_push_that_was_written_and_never_sent_is_sent_as_it_was_written(
     sandbox: Sandbox = app.state.sandbox
     sandbox.add_device("u1", "android", app_id=APP_ID)
     async with rig(tmp_path, SHOP, clock=clock, onesignal=app, drain=0) as here:
-        here.bridge.means.destination.sends.hold(3600)
+        here.means.destination.sends.hold(3600)
         await here.post(track("Order Shipped", properties={"id": "A7"}))
         await here.pass_time(5)
         assert sends(sandbox) == []
@@ -188,7 +188,7 @@ class MortalWay(httpx.AsyncBaseTransport):
 async def live(folder: Path, app: Any, clock: ManualClock, death: Death) -> None:
     way = MortalWay(httpx.ASGITransport(app), death)
     async with rig(folder, SHOP, clock=clock, onesignal=app, transport=way, drain=0) as here:
-        here.bridge.means.journal = MortalJournal(here.bridge.journal, death)
+        here.means.journal = MortalJournal(here.bridge.journal, death)
         await here.post(identify("u1", tier="gold"))
         await here.post(track("Order Shipped", message_id="m2", properties={"id": "A7"}))
         await here.post(identify("u1", "m3", tier="silver"))

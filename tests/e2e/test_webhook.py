@@ -492,9 +492,8 @@ async def test_an_event_that_we_cannot_read_becomes_a_dead_letter_and_stops_no_n
     tmp_path: Path,
 ) -> None:
     async with rig(tmp_path, SHOP) as here:
-        broken = _failing_for("poison", here.bridge.mapping)
-        here.bridge.mapping = broken
-        here.bridge.means.mapping = lambda: broken
+        broken = _failing_for("poison", here.bridge.mappings["default"])
+        here.bridge.mappings["default"] = broken
         answer = await here.post([track("poison", "u1"), identify("u2", tier="gold")])
         assert (answer["accepted"], answer["rejected"]) == (2, [])
         await here.settle()

@@ -18,6 +18,7 @@ def entry(message_id: str, **more: Any) -> Entry:
     source = more.get("source", "web")
     values: dict[str, Any] = {
         "source": source,
+        "app": "default",
         "message_id": message_id,
         "dedupe_key": f"{source}|{message_id}".encode().rjust(16, b"-")[-16:],
         "type": "track",
@@ -90,7 +91,9 @@ async def chain(journal: Journal, user: int = 7, *, limit: int = 100) -> list[Wa
 
 async def seqs_of_all_lanes(journal: Journal, *, rank: int) -> set[int]:
     """Every pending seq that a lane would show, from its beginning."""
-    found = await journal.heads(range(LANES), rank=rank, after=[0] * LANES, limit=100_000)
+    found = await journal.heads(
+        range(LANES), app="default", rank=rank, after=[0] * LANES, limit=100_000
+    )
     return {head.seq for heads in found for head in heads}
 
 

@@ -180,21 +180,21 @@ async def test_a_lane_shows_its_users_by_rank_from_its_cursor_on(journal: Sqlite
     users = [5, 5 + 256, 6]
     live = await journal.append([entry(f"l{n}", user_hash=users[n % 3]) for n in range(6)])
     bulk = await journal.append([entry("b", user_hash=5, rank=BULK)])
-    (five, six) = await journal.heads([5, 6], rank=LIVE, after=[0, 0], limit=10)
+    (five, six) = await journal.heads([5, 6], app="default", rank=LIVE, after=[0, 0], limit=10)
     assert [(head.seq, head.user_hash) for head in five] == [
         (live[0].seq, 5), (live[1].seq, 261), (live[3].seq, 5), (live[4].seq, 261),
     ]  # fmt: skip
     assert [head.seq for head in six] == [live[2].seq, live[5].seq]
-    (page,) = await journal.heads([5], rank=LIVE, after=[live[1].seq], limit=1)
+    (page,) = await journal.heads([5], app="default", rank=LIVE, after=[live[1].seq], limit=1)
     assert [head.seq for head in page] == [live[3].seq]
-    (slow,) = await journal.heads([5], rank=BULK, after=[0], limit=10)
+    (slow,) = await journal.heads([5], app="default", rank=BULK, after=[0], limit=10)
     assert [(head.seq, head.not_before_ms) for head in slow] == [(bulk[0].seq, 0)]
     assert lane_of(261) == 5
 
 
 async def test_a_lane_without_work_shows_nobody(journal: SqliteJournal) -> None:
     await journal.append([entry("m1", user_hash=5)])
-    assert await journal.heads([9], rank=LIVE, after=[0], limit=10) == [[]]
+    assert await journal.heads([9], app="default", rank=LIVE, after=[0], limit=10) == [[]]
 
 
 async def test_a_chain_holds_all_of_a_user_whatever_its_rank(journal: SqliteJournal) -> None:
@@ -219,7 +219,7 @@ async def test_counts_tell_how_much_waits_and_since_when(journal: SqliteJournal)
 
 async def test_the_user_of_an_event_is_known_and_of_none_is_not(journal: SqliteJournal) -> None:
     ((seq, _),) = await journal.append([entry("m1", user_hash=77)])
-    assert await journal.user_of(seq) == 77
+    assert await journal.user_of(seq) == ("default", 77)
     assert await journal.user_of(seq + 1) is None
 
 
@@ -232,7 +232,7 @@ async def test_a_postponed_event_keeps_the_time_of_its_first_try(journal: Sqlite
     await journal.postpone(seq, not_before_ms=NOW + 30, attempt=2, error="503", now_ms=NOW + 11)
     (row,) = await chain(journal)
     assert (row.not_before_ms, row.attempt, row.first_try_ms) == (NOW + 30, 2, NOW + 1)
-    ((head,),) = await journal.heads([7], rank=LIVE, after=[0], limit=10)
+    ((head,),) = await journal.heads([7], app="default", rank=LIVE, after=[0], limit=10)
     assert head.not_before_ms == NOW + 30
 
 

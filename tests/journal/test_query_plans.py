@@ -15,7 +15,7 @@ from tests.journal.making import dead_send, end, entry, new_send, select, write
 #: statement: what its plan must name. `PRIMARY KEY` is a table without rowid by its key.
 PLANS = {
     "heard": ["dedupe USING PRIMARY KEY (key=?)"],
-    "lane_heads": ["pending USING INDEX pending_lane (lane=? AND rank=? AND seq>?)"],
+    "lane_heads": ["pending USING INDEX pending_lane (app=? AND lane=? AND rank=? AND seq>?)"],
     "chain": ["p USING INDEX pending_user (user_hash=?)", "e USING INTEGER PRIMARY KEY (rowid=?)"],
     "open_sends": ["s USING INDEX send_seq (seq=?)", "c USING PRIMARY KEY (key=?)"],
     "mark_done": [

@@ -1,6 +1,6 @@
 -- append_event --
 -- An event, once and for all. Written many rows at a time: see `_insert` in sqlite_rows.py.
-INSERT INTO event (seq, source, message_id, type, name, user_hash, received_ms, event_ms, payload) VALUES
+INSERT INTO event (seq, source, app, message_id, type, name, user_hash, received_ms, event_ms, payload) VALUES
 
 -- append_dedupe --
 -- The messageIds of a source that were heard; a test event of Segment's has none.
@@ -8,7 +8,7 @@ INSERT INTO dedupe (key, seq) VALUES
 
 -- append_pending --
 -- Work to do.
-INSERT INTO pending (seq, lane, rank, user_hash, event_ms) VALUES
+INSERT INTO pending (seq, app, lane, rank, user_hash, event_ms) VALUES
 
 -- append_outcome --
 -- An end, or several.
@@ -16,7 +16,7 @@ INSERT OR REPLACE INTO outcome (seq, rule, operation, status, reason, detail, ht
 
 -- append_dead --
 -- What could not be done, with all that a person needs to decide.
-INSERT INTO dead (seq, rule, operation, source, message_id, name, user_hash, event_ms, payload,
+INSERT INTO dead (seq, rule, operation, source, app, message_id, name, user_hash, event_ms, payload,
                   request, answer, reason, http, attempt, uncertain, send_key, died_ms) VALUES
 
 -- heard --
@@ -27,15 +27,15 @@ SELECT key, seq FROM dedupe WHERE key IN
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0);
 
 -- lane_heads --
--- The next pending events of one lane and rank. The cursor is only a hint: a chain reloads its user
+-- The next pending events of one app, lane and rank. The cursor is only a hint: a chain reloads its user
 -- by user, so a row passed over while its user was busy is not lost.
 SELECT seq, user_hash, not_before_ms FROM pending
-WHERE lane = :lane AND rank = :rank AND seq > :after ORDER BY seq LIMIT :limit;
+WHERE app = :app AND lane = :lane AND rank = :rank AND seq > :after ORDER BY seq LIMIT :limit;
 
 -- chain --
 -- One user's pending events, whatever their rank: a person's order does not depend on it.
 SELECT p.seq, p.lane, p.rank, p.user_hash, p.event_ms, p.not_before_ms, p.attempt, p.first_try_ms,
-       p.done, p.only, e.source, e.message_id, e.received_ms, e.payload
+       p.done, p.only, e.source, p.app, e.message_id, e.received_ms, e.payload
 FROM pending p JOIN event e USING (seq)
 WHERE p.user_hash = :user_hash ORDER BY p.seq LIMIT :limit;
 
@@ -113,11 +113,11 @@ WHERE seq = :seq;
 DELETE FROM pending WHERE seq = :seq AND only = '[]';
 
 -- event_of --
-SELECT seq, source, message_id, type, name, user_hash, received_ms, event_ms, payload
+SELECT seq, source, app, message_id, type, name, user_hash, received_ms, event_ms, payload
 FROM event WHERE seq = :seq;
 
 -- user_of --
-SELECT user_hash FROM event WHERE seq = :seq;
+SELECT app, user_hash FROM event WHERE seq = :seq;
 
 -- dead_page --
 SELECT id, seq, rule, operation, source, message_id, name, reason, http, attempt, died_ms, answer, request,
@@ -143,8 +143,8 @@ DELETE FROM outcome WHERE seq = :seq AND rule = :rule AND operation = :operation
 
 -- restore_event --
 -- Retention may have taken the event; the dead letter has its own copy.
-INSERT INTO event (seq, source, message_id, type, name, user_hash, received_ms, event_ms, payload)
-SELECT seq, source, message_id, '', name, user_hash, died_ms, event_ms, payload FROM dead WHERE id = :id
+INSERT INTO event (seq, source, app, message_id, type, name, user_hash, received_ms, event_ms, payload)
+SELECT seq, source, app, message_id, '', name, user_hash, died_ms, event_ms, payload FROM dead WHERE id = :id
 ON CONFLICT (seq) DO UPDATE SET payload = excluded.payload;
 
 -- ended --
@@ -153,8 +153,8 @@ SELECT json_group_array(rule || '/' || operation) FROM outcome WHERE seq = :seq 
 
 -- revive --
 -- Back to work, for the operations it is about only; joined to what is already waiting for the event.
-INSERT INTO pending (seq, lane, rank, user_hash, event_ms, only, done)
-VALUES (:seq, :lane, 0, :user_hash, :event_ms, :only, :done)
+INSERT INTO pending (seq, app, lane, rank, user_hash, event_ms, only, done)
+VALUES (:seq, :app, :lane, 0, :user_hash, :event_ms, :only, :done)
 ON CONFLICT (seq) DO UPDATE SET
   revived = (SELECT json_group_array(value) FROM
               (SELECT value FROM json_each(pending.revived) UNION SELECT value FROM json_each(excluded.only))),

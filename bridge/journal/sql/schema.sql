@@ -15,6 +15,7 @@ CREATE TABLE meta (
 CREATE TABLE event (
   seq         INTEGER PRIMARY KEY AUTOINCREMENT, -- a deleted seq is never given out again
   source      TEXT    NOT NULL,
+  app         TEXT    NOT NULL,                  -- where its source sent it when it was accepted
   message_id  TEXT    NOT NULL,
   type        TEXT    NOT NULL,
   name        TEXT,
@@ -39,6 +40,7 @@ CREATE TABLE dedupe (
 
 CREATE TABLE pending (
   seq           INTEGER PRIMARY KEY REFERENCES event (seq),
+  app           TEXT    NOT NULL,
   lane          INTEGER NOT NULL CHECK (lane BETWEEN 0 AND 255),
   rank          INTEGER NOT NULL CHECK (rank IN (0, 1)),   -- 0 live, 1 bulk
   user_hash     INTEGER NOT NULL,
@@ -51,7 +53,7 @@ CREATE TABLE pending (
   only          TEXT,                            -- a replay: the operations it is about; NULL: all
   revived       TEXT    NOT NULL DEFAULT '[]'    -- replayed while the event was pending: who works on it may not know
 );
-CREATE INDEX pending_lane ON pending (lane, rank, seq);
+CREATE INDEX pending_lane ON pending (app, lane, rank, seq);
 CREATE INDEX pending_user ON pending (user_hash, seq);
 
 -- The states of a send, and the only moves between them.
@@ -136,6 +138,7 @@ CREATE TABLE dead (
   rule       TEXT    NOT NULL,
   operation  TEXT    NOT NULL,
   source     TEXT    NOT NULL,
+  app        TEXT    NOT NULL,
   message_id TEXT    NOT NULL,
   name       TEXT,
   user_hash  INTEGER NOT NULL,
