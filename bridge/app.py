@@ -19,7 +19,7 @@ from bridge.config import App, Config, Source
 from bridge.console.api import Api
 from bridge.deliver.gate import Gate
 from bridge.deliver.lanes import CREDIT, Lanes
-from bridge.deliver.means import SPACING_SECONDS, Destination, Means, Spacing
+from bridge.deliver.means import SOURCE_GONE, SPACING_SECONDS, Destination, Means, Spacing
 from bridge.deliver.replay import replay
 from bridge.errors import ConfigurationError, Finding
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
@@ -184,7 +184,7 @@ def _means(bridge: Bridge, app: App, client: OneSignal) -> Means:
             sends=Gate("send", per_second=app.sends_per_second, clock=clock),
             post_first=app.upsert == "post-first",
         ),
-        mapping=lambda source: bridge.mappings[source],
+        mapping=lambda source: bridge.mappings.get(source, SOURCE_GONE),
         clock=clock,
         spacing=Spacing(clock=clock, not_before=first_write),
         metrics=bridge.metrics,

@@ -14,7 +14,7 @@ import orjson
 
 from bridge.deliver.attempts import Ended, Wait
 from bridge.deliver.gate import StoppingError
-from bridge.deliver.means import Means
+from bridge.deliver.means import SOURCE_GONE, Means
 from bridge.deliver.progress import Progress, tell
 from bridge.deliver.sends import found_send, new_send
 from bridge.deliver.updates import Update
@@ -60,7 +60,7 @@ class Chain:
             if row.attempt + 1 < TROUBLES or row.sends or row.seq in self.written:
                 return await self._try_later(row)
             end = End("", "", "dead", "internal_error", type(error).__name__)
-            death = _unplanned(row, error)._replace(reason="internal_error")
+            death = _unplanned(row, "internal_error", type(error).__name__)
             await self._finish(row, Progress(set(row.done), [end], [death]))
             return None
 
@@ -98,14 +98,21 @@ class Chain:
 
     def _plan(self, row: Waiting, mapping: Mapping, progress: Progress) -> Plan:
         """What is left to do of the event; one that cannot be planned dies instead of coming back."""
+        if mapping is SOURCE_GONE:
+            log().error("event.source_gone", message_id=row.message_id, source=row.source)
+            return self._lost(row, progress, "source_gone", row.source)
         try:
             return _remaining(row, plan(_read(row), mapping))
         except Exception as error:  # noqa: BLE001 — whatever a payload does to us, it must not stop its user
             log().error("plan.failed", message_id=row.message_id, error=type(error).__name__)
-            for rule, operation in _left_of_replay(row, progress) or [("", "")]:
-                end = End(rule, operation, "dead", "plan_failed", type(error).__name__)
-                progress.add(end, _unplanned(row, error))
-            return Plan()
+            return self._lost(row, progress, "plan_failed", type(error).__name__)
+
+    def _lost(self, row: Waiting, progress: Progress, reason: str, detail: str) -> Plan:
+        """Nothing is planned of the event, and what was asked of it is dead."""
+        for rule, operation in _left_of_replay(row, progress) or [("", "")]:
+            end = End(rule, operation, "dead", reason, detail)
+            progress.add(end, _unplanned(row, reason, detail))
+        return Plan()
 
     # Updates --------------------------------------------------------------------------------------
 
@@ -160,13 +167,13 @@ def _read(row: Waiting) -> Event:
     return event
 
 
-def _unplanned(row: Waiting, error: Exception) -> Death:
+def _unplanned(row: Waiting, reason: str, detail: str) -> Death:
     return Death(
         rule="",
         operation="",
-        reason="plan_failed",
+        reason=reason,
         request=None,
-        answer=type(error).__name__,
+        answer=detail,
         http=None,
         attempt=row.attempt,
         uncertain=False,

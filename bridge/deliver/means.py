@@ -16,6 +16,8 @@ from bridge.telemetry import Metrics
 SPACING_SECONDS = 1.05
 """Between two writes to one user: OneSignal's limit is one a second (reference/rate-limits), as it
 counts; timers that fire a little early and the way there must not add up to less."""
+SOURCE_GONE = Mapping(revision="", rules=())
+"""For events of a source that is not configured any more: they wait as dead letters for a person."""
 _PRUNE_AT = 20_000
 
 
@@ -65,7 +67,7 @@ class Means:
 
     journal: Journal
     destination: Destination
-    #: The mapping in force for a source. An event asks once, and keeps to what it was told.
+    #: The mapping in force for a source, or `SOURCE_GONE`. An event asks once, and keeps to the answer.
     mapping: Callable[[str], Mapping]
     clock: Clock
     spacing: Spacing

@@ -15,8 +15,8 @@ from bridge.journal.records import Dead, NewSend, Replayed, Send
 from bridge.onesignal.operations import Recipient
 from bridge.onesignal.user_model import NOTIFICATIONS_PATH
 
-OURS = frozenset({"plan_failed", "internal_error"})
-"""Deaths of a whole event by a fault of ours; other whole events that are dead never were events."""
+OURS = frozenset({"plan_failed", "internal_error", "source_gone"})
+"""Deaths of a whole event by a fault on this side; other whole events that are dead never were events."""
 
 
 async def replay(journal: Journal, dead_id: int, *, now_ms: int) -> tuple[Replayed, Dead | None]:
