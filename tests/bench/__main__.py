@@ -10,8 +10,12 @@ from typing import Any
 import orjson
 
 from tests.bench.accept import accept, accept_batch
+from tests.bench.backlog import backlog
+from tests.bench.drain import drain
+from tests.bench.live import live
 from tests.bench.plan import plan
 from tests.bench.push import push
+from tests.bench.trace import trace
 
 Benchmark = Callable[[float, int, int | None], dict[str, Any]]
 BENCHMARKS: dict[str, Benchmark] = {
@@ -19,6 +23,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     "accept-batch": accept_batch,
     "plan": plan,
     "push": push,
+    "drain": drain,
+    "trace": trace,
+    "live": live,
+    "backlog": backlog,
 }
 
 

@@ -33,6 +33,15 @@ class Served:
         self._process = process
         self.port = port
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def kill(self) -> None:
+        """As a power cut does; the process is gone when this returns."""
+        self._process.kill()
+        self._process.wait()
+
     def cpu_seconds(self) -> tuple[float, float]:
         """Processor time so far: of the first thread (the event loop's), and of all others (Linux)."""
         main = other = 0
@@ -88,11 +97,11 @@ def _listen(log: IO[bytes], found: queue.Queue[int]) -> None:
 
 
 def bridge(
-    database: Path, mapping: Path, onesignal: str
+    database: Path, mapping: Path, onesignal: str, *, module: str = "bridge"
 ) -> contextlib.AbstractContextManager[Served]:
-    """`segment-bridge serve`, as it comes, with this mapping."""
+    """`segment-bridge serve`, as it comes, with this mapping; `module` may stand for it."""
     return serving(
-        "bridge",
+        module,
         "serve",
         "--port",
         "0",
@@ -110,6 +119,13 @@ def bridge(
 @contextlib.contextmanager
 def sandbox() -> Iterator[str]:
     with serving("bridge", "sandbox", "--port", "0") as onesignal:
+        yield f"http://127.0.0.1:{onesignal.port}"
+
+
+@contextlib.contextmanager
+def receiver(writes_per_second: int = 0) -> Iterator[str]:
+    """What only counts what arrives; 0 is no limit."""
+    with serving("tests.bench.receiver", str(writes_per_second)) as onesignal:
         yield f"http://127.0.0.1:{onesignal.port}"
 
 

@@ -8,6 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.bench.receiver import Rate, Seen
+from tests.bench.trace import session_events
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -49,6 +52,43 @@ def test_planning_makes_the_requests_that_the_mix_stands_for() -> None:
     found = figures("plan", "--seconds", "0.5", "--rounds", "1", "--json")
     assert found["requests_per_event"] == pytest.approx(0.9)
     assert set(found["condition_ns"]) == {"met", "not_met"}
+
+
+@pytest.mark.slow
+def test_a_live_push_leaves_while_bulk_waits() -> None:
+    found = figures("live", "--seconds", "0.5", "--json")
+    assert found["pushed"] == found["orders"] == 10
+    assert found["p50_s"] <= found["p99_s"] <= found["slowest_s"] < 10
+
+
+@pytest.mark.slow
+def test_a_backlog_is_still_there_after_a_kill() -> None:
+    found = figures("backlog", "--seconds", "0.5", "--json")
+    assert found["pending"] == found["pending_after_kill"] == found["events"] == 4_000
+    assert 0 < found["claim_p50_ms"] <= found["claim_p99_ms"]
+
+
+def test_sessions_are_the_same_every_time_and_of_the_kind_that_is_said() -> None:
+    happenings = session_events(500, 10.0)
+    assert happenings == session_events(500, 10.0)
+    identifies = [one for one in happenings if one.event["type"] == "identify"]
+    assert len(identifies) / len(happenings) == pytest.approx(0.4, abs=0.03)
+    assert len(happenings) / 500 == pytest.approx(7.5, abs=0.3)
+
+
+def test_the_receiver_finds_the_fullest_second_wherever_it_begins() -> None:
+    rate = Rate()
+    for at in (0.0, 0.6, 0.7, 1.5, 1.59, 1.61, 3.0):
+        rate.add(at)
+    assert rate.peak == 4
+
+
+def test_the_receiver_counts_what_is_sent_again_once() -> None:
+    seen = Seen()
+    body = {"idempotency_key": "k", "include_aliases": {"external_id": ["u1", "u2"]}}
+    first = seen.send(body, 1.0)
+    assert seen.send(body, 2.0) == first
+    assert (seen.recipients, len(seen.sends.times)) == (2, 2)
 
 
 @pytest.mark.slow
