@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from bridge.config import DEFAULT
 from bridge.journal.records import LANES, LIVE
 from bridge.journal.sqlite import open_sqlite
 from tests.bench.drain import UPDATES, entered, written
@@ -84,7 +85,9 @@ async def _claims(database: Path) -> dict[str, Any]:
     try:
         for _ in range(_CLAIMS):
             began = now()
-            heads = await journal.heads(range(LANES), rank=LIVE, after=cursors, limit=1)
+            heads = await journal.heads(
+                range(LANES), app=DEFAULT, rank=LIVE, after=cursors, limit=1
+            )
             found = [lane[0] for lane in heads if lane][:_USERS_A_CLAIM]
             await journal.chains([head.user_hash for head in found], limit=4)
             taken.append(1000 * (now() - began))
