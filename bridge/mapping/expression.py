@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -96,6 +97,12 @@ def compile_expression(value: JsonValue, *, encode: bool = False) -> Expression:
         )
     if not isinstance(value, str):
         return _literal("null" if value is None else json_text(value) or repr(value), value)
+    return _from_text(value, encode=encode)
+
+
+@lru_cache(maxsize=8192)
+def _from_text(value: str, *, encode: bool) -> Expression:
+    # Kept by text: a mapping that is read again has mostly the values it had.
     if "{{" not in value and "{%" not in value:
         return _literal(value, value)
     slots = _plain_slots(value)

@@ -28,6 +28,7 @@ precedence of `and` over `or`, and on values that an operator does not take.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from bridge.mapping.fql_errors import ConditionError
@@ -60,8 +61,12 @@ class Condition:
         return self.test(fields)
 
 
+@lru_cache(maxsize=2048)
 def compile_condition(text: str) -> Condition:
-    """Compile a condition; raises `ConditionError` with the place and, if known, the remedy."""
+    """Compile a condition; raises `ConditionError` with the place and, if known, the remedy.
+
+    Kept by text: a mapping that is read again has mostly the conditions that it had.
+    """
     if not text.strip():
         hint = "`true` lets every event pass"
         raise ConditionError("the condition is empty", text=text, offset=0, hint=hint)

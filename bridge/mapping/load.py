@@ -14,19 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedBase
 from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.scalarbool import ScalarBoolean
 
 from bridge.errors import ConfigurationError, Finding
 from bridge.mapping import document
 from bridge.mapping.examples import Example, mismatches
 from bridge.mapping.rules import Mapping, Problem, Rule, Surroundings, compile_rule
+from bridge.mapping.tree import Tree, read_tree
 
 _IDENTITY = re.compile(r"\{\{\s*([A-Za-z_][\w-]*(?:\.[\w-]+)*)\s*\}\}")
 _OPEN_HOST = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +39,12 @@ class _Reading:
     """What is known so far; every step adds findings and goes on."""
 
     findings: list[Finding] = field(default_factory=list)
-    documents: list[tuple[Source, Any, document.Document]] = field(default_factory=list)
+    documents: list[tuple[Source, Tree, document.Document]] = field(default_factory=list)
 
     def report(
-        self, source: Source, tree: Any, path: Iterable[str | int], problem: Problem
+        self, source: Source, tree: Tree, path: Iterable[str | int], problem: Problem
     ) -> None:
-        line, column = place(tree, (*path, *problem.path))
+        line, column = tree.place((*path, *problem.path))
         self.findings.append(
             Finding(
                 code=problem.code,
@@ -143,10 +140,8 @@ def _revision(sources: list[Source]) -> str:
 
 
 def _read(source: Source, reading: _Reading) -> None:
-    yaml = YAML(typ="rt", pure=True)
-    yaml.version = (1, 2)
     try:
-        tree = yaml.load(source.text)
+        tree = read_tree(source.text)
     except MarkedYAMLError as error:
         reading.findings.append(_yaml_finding(source, error))
         return
@@ -186,16 +181,16 @@ def _yaml_hint(problem: str) -> str:
     return 'a text with `: `, ` #`, `{` or a leading quote needs "quotes"'
 
 
-def _validate(source: Source, tree: Any, reading: _Reading) -> None:
-    if tree is None or not isinstance(tree, dict):
+def _validate(source: Source, tree: Tree, reading: _Reading) -> None:
+    if not isinstance(tree.value, dict):
         found = Problem((), "not-a-mapping", "a mapping file begins with `version: 1`")
         reading.report(source, tree, (), found)
         return
-    if (unquoted := _unquoted_template(tree)) is not None:
+    if (unquoted := _unquoted_template(tree.value)) is not None:
         reading.report(source, tree, unquoted, _UNQUOTED)
         return
     try:
-        parsed = document.Document.model_validate(_plain(tree))
+        parsed = document.Document.model_validate(tree.value)
     except ValidationError as error:
         for one in error.errors(include_context=False, include_input=False, include_url=False):
             reading.report(source, tree, (), _problem(one))
@@ -225,33 +220,6 @@ def _unquoted_template(tree: Any, path: tuple[str | int, ...] = ()) -> tuple[str
         children = enumerate(tree)
     found = (_unquoted_template(child, (*path, key)) for key, child in children)
     return next((one for one in found if one is not None), None)
-
-
-def _plain(tree: Any) -> Any:
-    """Ruamel's nodes as the plain values they stand for."""
-    if isinstance(tree, dict):
-        return {_plain(key): _plain(value) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [_plain(value) for value in tree]
-    if isinstance(tree, ScalarBoolean):  # a boolean with an anchor, which Python has for a number
-        return bool(tree)
-    if isinstance(tree, str):
-        return _whole(str(tree))
-    for kind in (bool, int, float):
-        if isinstance(tree, kind):
-            return kind(tree)
-    return tree
-
-
-def _whole(text: str) -> str:
-    """`text` with the halves of an emoji, which JSON writes as two escapes, put together.
-
-    Raises:
-        UnicodeError: there is half a one, which no request can carry.
-    """
-    if _SURROGATE.search(text) is None:
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def _problem(error: Any) -> Problem:
@@ -302,21 +270,6 @@ def _nearest(path: tuple[Any, ...]) -> str | None:
     return f"did you mean `{near[0]}`?" if near else "mappings/README.md lists every field"
 
 
-def place(tree: Any, path: Iterable[str | int]) -> tuple[int | None, int | None]:
-    """Line and column, from 1, of the deepest part of `path` that the file has."""
-    found: tuple[int, int] | None = None
-    for part in path:
-        if not isinstance(tree, CommentedBase):
-            break
-        try:
-            lc = tree.lc
-            found = lc.item(part) if isinstance(part, int) else lc.key(part)
-            tree = tree[part]  # type: ignore[index]  # a list or a dict of ruamel's
-        except (KeyError, IndexError, TypeError, AttributeError):
-            break
-    return (found[0] + 1, found[1] + 1) if found else (1, 1)
-
-
 def _compile(reading: _Reading, serves: Collection[str]) -> list[Rule]:
     defaults = _only(reading, "push") or document.PushDefaults()
     _warn_of_open_hosts(reading)
@@ -345,7 +298,7 @@ def _examples(reading: _Reading) -> list[Example]:
             at = ("examples", number)
             for path, code, message, hint in mismatches(declared, rules):
                 reading.report(source, tree, at, Problem(path, code, message, hint))
-            found.append(Example(declared, source.name, place(tree, at)[0]))
+            found.append(Example(declared, source.name, tree.place(at)[0]))
     return found
 
 

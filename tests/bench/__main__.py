@@ -15,6 +15,7 @@ from tests.bench.drain import drain
 from tests.bench.live import live
 from tests.bench.plan import plan
 from tests.bench.push import push
+from tests.bench.reload import reload
 from tests.bench.trace import trace
 
 Benchmark = Callable[[float, int, int | None], dict[str, Any]]
@@ -27,6 +28,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "trace": trace,
     "live": live,
     "backlog": backlog,
+    "reload": reload,
 }
 
 

@@ -92,6 +92,15 @@ def test_the_receiver_counts_what_is_sent_again_once() -> None:
 
 
 @pytest.mark.slow
+def test_a_mapping_of_500_rules_is_read_again_in_time() -> None:
+    found = figures("reload", "--seconds", "2", "--rounds", "1", "--json")
+    assert found["rules"] == 500
+    assert found["reloads"] >= 20
+    assert found["p50_ms"] <= found["p99_ms"] <= found["slowest_ms"]
+    assert found["p50_ms"] < found["first_ms"] / 2, "an edit is cheaper than a start"
+
+
+@pytest.mark.slow
 def test_an_unknown_benchmark_is_refused_with_the_names_of_all() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "tests.bench", "nonsense"],

@@ -8,7 +8,7 @@ import orjson
 from hypothesis import given, settings, strategies as st
 
 from bridge.errors import ConfigurationError
-from bridge.mapping.load import Source, compile_mapping, place
+from bridge.mapping.load import Source, compile_mapping
 from bridge.mapping.rules import Mapping
 from bridge.onesignal.operations import Send, SendNotification
 from bridge.onesignal.user_model import send_body, update_requests
@@ -176,12 +176,3 @@ def test_any_text_is_a_mapping_or_findings(text: str) -> None:
     mapping = compiled(text)
 
     assert mapping is None or mapping.revision
-
-
-@settings(deadline=None)
-@given(st.lists(st.sampled_from(FIELDS) | st.integers(-2, 5), max_size=6))
-def test_every_path_has_a_place(path: list[str | int]) -> None:
-    line, column = place({"rules": []}, path)
-
-    assert line
-    assert column
