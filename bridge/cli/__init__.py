@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from bridge.cli import check, dead, demo, plan, sandbox, serve
+from bridge.cli import check, dead, demo, plan, sandbox, serve, test
 
 app = typer.Typer(
     name="segment-bridge",
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 for _command in (demo.demo, serve.serve, check.check, plan.plan, sandbox.sandbox):
     app.command()(_command)
+app.command("test")(test.play_examples)
 app.add_typer(dead.app, name="dead")
 
 

@@ -32,5 +32,12 @@ def chosen_mapping(path: Path | None) -> Mapping:
         path = Path(named) if named else starter()
     elif not path.exists() and path.suffix == "" and preset(str(path)).exists():
         path = preset(str(path))
-    mapping, _ = load_mapping(path, serves=served_platforms())
+    mapping, _ = load_mapping(path, serves=served_platforms(), tag_cap=tag_cap())
     return mapping
+
+
+def tag_cap() -> int | None:
+    """Tags that a user may have on the plan of BRIDGE_ONESIGNAL_PLAN; None when it is not known."""
+    from bridge.settings import TAG_CAP
+
+    return TAG_CAP.get(os.environ.get("BRIDGE_ONESIGNAL_PLAN", ""))

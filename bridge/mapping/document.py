@@ -310,19 +310,30 @@ def _happened(value: object) -> object:
     )
 
 
+def _acts(value: object) -> object:
+    if not value:
+        raise ValueError(
+            "write what the rule does: `{update_user: {}}`; one that does not act is left out"
+        )
+    return value
+
+
 def _reasons(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
 Happened = Annotated[Any, BeforeValidator(_happened)]
-Given = dict[Annotated[str, AfterValidator(_operation)], Happened]
+Given = Annotated[
+    dict[Annotated[str, AfterValidator(_operation)], Happened], BeforeValidator(_acts)
+]
 """What a rule does, by operation."""
 
 
 class Moved(_Declared):
-    """One event of a sequence, so long after the first."""
+    """One event of a sequence, and when it comes in: so long after the sequence begins."""
 
-    at: DurationMs = 0
+    #: Without it, when it happens by its `timestamp`; without that, when the sequence begins.
+    at: DurationMs | None = None
     event: dict[str, Tree]
 
 
@@ -355,10 +366,8 @@ class Example(_Declared):
 
     @property
     def sequence(self) -> tuple[Moved, ...]:
-        """Its events, in the order in which they come in."""
-        if self.event is not None:
-            return (Moved(event=self.event),)
-        return tuple(sorted(self.events, key=lambda moved: moved.at))
+        """Its events, as they are written."""
+        return self.events if self.event is None else (Moved(event=self.event),)
 
 
 class Document(_Declared):

@@ -61,8 +61,11 @@ def _unaddressable(external_id: str | None) -> str | None:
     return "liquid_in_value" if runs(external_id) else None
 
 
-def plan(event: Event, mapping: Mapping) -> Plan:
-    """Everything that an event means: updates of its user first, then sends."""
+def plan(event: Event, mapping: Mapping, *, apart: bool = False) -> Plan:
+    """Everything that an event means: updates of its user first, then sends.
+
+    `apart` leaves the updates of its rules unfolded, for those who want to know which rule says what.
+    """
     triaged = triage(event, mapping)
     if triaged.skip is not None or triaged.external_id is None:
         return Plan(skips=(triaged.skip,) if triaged.skip else ())
@@ -80,7 +83,7 @@ def plan(event: Event, mapping: Mapping) -> Plan:
     stay = stay_of(event)
     terms = {rule.name: _terms(rule, event, stay) for rule in triaged.rules if rule.sends}
     return Plan(
-        operations=(*_fold(updates), *sends),
+        operations=(*(updates if apart else _fold(updates)), *sends),
         skips=tuple(one for one in found if isinstance(one, Skip)),
         notes=tuple(one for one in found if isinstance(one, Note)),
         terms={name: one for name, one in terms.items() if isinstance(one, Terms)},

@@ -44,18 +44,7 @@ def test_an_example_keeps_its_place() -> None:
 def test_one_event_is_a_sequence_of_one() -> None:
     (example,) = read("  - {name: a, event: {type: page}}\n").examples
 
-    assert [(one.at, one.event) for one in example.declared.sequence] == [(0, {"type": "page"})]
-
-
-def test_a_sequence_is_played_in_the_order_of_its_times() -> None:
-    text = "  - {name: a, events: [{at: 2m, event: {n: 2}}, {event: {n: 0}}, {at: 3s, event: {n: 1}}]}\n"
-    (example,) = read(text).examples
-
-    assert [(one.at, one.event["n"]) for one in example.declared.sequence] == [
-        (0, 0),
-        (3_000, 1),
-        (120_000, 2),
-    ]
+    assert [(one.at, one.event) for one in example.declared.sequence] == [(None, {"type": "page"})]
 
 
 def test_a_reason_may_stand_alone_or_in_a_list() -> None:
@@ -77,6 +66,7 @@ def test_a_reason_may_stand_alone_or_in_a_list() -> None:
         ("  - name: a\n    event:\n      timestamp: 2026-01-01\n", "field-invalid", "a date needs quotes", FIRST + 2),
         ("  - name: a\n    event: {}\n    gives: {profile: {update: {}}}\n", "field-invalid", "an operation is one of update_user", FIRST + 2),
         ("  - name: a\n    event: {}\n    gives: {profile: {update_user: 3}}\n", "field-invalid", "`{}` for any", FIRST + 2),
+        ("  - name: a\n    event: {}\n    gives: {profile: {}}\n", "field-invalid", "write what the rule does", FIRST + 2),
         ("  - name: a\n    event: {}\n    never: [[x]]\n", "field-invalid", "write a text", FIRST + 2),
     ],
     ids=lambda value: value if isinstance(value, str) and "\n" in value else "",
@@ -93,7 +83,7 @@ def test_a_bad_example_is_a_finding_with_its_line(
 @pytest.mark.parametrize(
     ("text", "code", "hint"),
     [
-        ("gives: {profil: {}}", "example-unknown-rule", "did you mean `profile`?"),
+        ("gives: {profil: {update_user: {}}}", "example-unknown-rule", "did you mean `profile`?"),
         ("skips: {nothing-like: x}", "example-unknown-rule", "the rules: profile, shipped"),
         (
             "gives: {profile: {send_notification: {}}}",

@@ -1,0 +1,33 @@
+"""What a planned operation asks of OneSignal, to be shown: the request as it would leave. Pure."""
+
+from __future__ import annotations
+
+import orjson
+
+from bridge.onesignal.operations import Operation, Recipient, Request, Send, send_key
+from bridge.onesignal.user_model import send_body, send_path, update_requests
+
+
+def requests_of(
+    operation: Operation, *, message_id: str, app_id: str, app: str = "default", key: str = ""
+) -> tuple[Request, ...]:
+    """The requests of one operation when nothing is known of what was written before.
+
+    A send has the key that delivery would give it, unless `key` is another. None, when only our
+    record of earlier writes says what there is to ask for.
+    """
+    if not isinstance(operation, Send):
+        return update_requests(operation, app_id=app_id)
+    key = key or _key(operation.rule, operation.to, message_id, app)
+    return (
+        Request(
+            method="POST",
+            path=send_path(operation, app_id=app_id),
+            body=orjson.loads(send_body(operation, app_id=app_id, key=key)),
+            endpoint_class="send",
+        ),
+    )
+
+
+def _key(rule: str, to: Recipient, message_id: str, app: str) -> str:
+    return send_key(app=app, rule=rule, message_id=message_id, recipient=to, generation=0)
