@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 from starlette.applications import Starlette
@@ -17,6 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bridge.clock import Clock
 from bridge.config import App, Config, Source
 from bridge.console.api import Api
+from bridge.console.brake import BrakeApi
+from bridge.deliver.brake import Brake, load_brake
 from bridge.deliver.gate import Gate
 from bridge.deliver.lanes import CREDIT, Lanes
 from bridge.deliver.means import SOURCE_GONE, SPACING_SECONDS, Destination, Means, Spacing
@@ -55,6 +58,7 @@ class Bridge:
     lanes: dict[str, Lanes]
     means: dict[str, Means]
     metrics: Metrics
+    brake: Brake
     app: ASGIApp
     draining: bool = False
     _work: list[asyncio.Task[None]] = field(default_factory=list)
@@ -127,7 +131,8 @@ async def running(
                 app.name: await stack.enter_async_context(_client(app, transport))
                 for app in config.apps.values()
             }
-            bridge = _compose(config, mappings, journal, clients, clock)
+            brake = await load_brake(journal, clock)
+            bridge = _compose(config, mappings, journal, clients, clock, brake)
             bridge.start()
             try:
                 yield bridge
@@ -149,6 +154,7 @@ def _compose(
     journal: SqliteJournal,
     clients: dict[str, OneSignal],
     clock: Clock,
+    brake: Brake,
 ) -> Bridge:
     bridge = Bridge(
         config=config,
@@ -158,6 +164,7 @@ def _compose(
         lanes={},
         means={},
         metrics=Metrics(),
+        brake=brake,
         app=Starlette(),
     )
     for app in config.apps.values():
@@ -188,6 +195,7 @@ def _means(bridge: Bridge, app: App, client: OneSignal) -> Means:
         clock=clock,
         spacing=Spacing(clock=clock, not_before=first_write),
         metrics=bridge.metrics,
+        brake=bridge.brake,
         roll=random.random,
     )
 
@@ -222,6 +230,7 @@ def _routes(bridge: Bridge, webhook: Webhook) -> list[BaseRoute]:
         *(Route(f"/v1/segment{rest}", webhook, methods=methods) for rest in WEBHOOK_PATHS),
         *_health(bridge).routes(),
         *_api(bridge).routes(),
+        *_brake_api(bridge).routes(),
     ]
 
 
@@ -292,4 +301,27 @@ def _api(bridge: Bridge) -> Api:
         replay=lambda dead_id: replay(bridge.journal, dead_id, now_ms=bridge.clock.now_ms()),
         token=token.get_secret_value().encode() if token else None,
         revived=lambda app, user: bridge.lanes[app].nudge(user),
+    )
+
+
+def _brake_api(bridge: Bridge) -> BrakeApi:
+    token, brake = bridge.settings.admin_token, bridge.brake
+
+    async def pause(what: str) -> None:
+        pulled = await brake.pull(what)
+        log().warning("brake.pulled", what=what, reason=pulled.reason)
+
+    async def resume(what: str) -> dict[str, Any] | None:
+        released = await brake.let_go(what)
+        if released is None:
+            return None
+        log().warning("brake.released", what=what, released=released)
+        return {"released": released}
+
+    return BrakeApi(
+        token=token.get_secret_value().encode() if token else None,
+        paused=lambda: [pause._asdict() for pause in brake.pauses.values()],
+        pause=pause,
+        resume=resume,
+        rules=lambda: {rule.name for one in bridge.mappings.values() for rule in one.rules},
     )

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from bridge.cli import check, dead, demo, plan, sandbox, serve, test
+from bridge.cli import check, dead, demo, pause, plan, sandbox, serve, test
 
 app = typer.Typer(
     name="segment-bridge",
@@ -20,7 +20,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for _command in (demo.demo, serve.serve, check.check, plan.plan, sandbox.sandbox):
+for _command in (
+    demo.demo,
+    serve.serve,
+    check.check,
+    plan.plan,
+    sandbox.sandbox,
+    pause.pause,
+    pause.resume,
+):
     app.command()(_command)
 app.command("test")(test.play_examples)
 app.add_typer(dead.app, name="dead")

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import httpx
 
 from bridge.clock import SystemClock
 from bridge.console.api import full, summary
+from bridge.deliver.brake import load_brake
 from bridge.deliver.replay import replay
 from bridge.errors import BridgeError
-from bridge.journal.records import Replayed
-from bridge.journal.sqlite import open_sqlite
+from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from bridge.settings import SERVICE_URL, Settings, admin_token
+
+T = TypeVar("T")
 
 _TIMEOUT_SECONDS = 30.0
 
@@ -36,6 +38,12 @@ class Service(Protocol):
 
     def replay(self, dead_id: int) -> str | None:
         """Replay one; None when that was done, else why not."""
+
+    def pause(self, what: str) -> None:
+        """Pull the brake for `pushes` or `rule/NAME`."""
+
+    def resume(self, what: str) -> int:
+        """Let go of it; how many pushes were released."""
 
 
 @contextmanager
@@ -115,6 +123,12 @@ class _Running:
         answer = self._http.post(f"/api/v1/dead/{dead_id}/replay")
         return None if answer.is_success else str(answer.json()["message"])
 
+    def pause(self, what: str) -> None:
+        self._object("POST", "/api/v1/pause", json=_target(what))
+
+    def resume(self, what: str) -> int:
+        return int(self._object("POST", "/api/v1/resume", json=_target(what))["released"])
+
     def _object(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         answer = self._http.request(method, path, **more)
         body: dict[str, Any] = answer.json()
@@ -125,6 +139,12 @@ class _Running:
         return body
 
 
+def _target(what: str) -> dict[str, str]:
+    """How the API names what is paused."""
+    kind, _, rule = what.partition("/")
+    return {"what": kind, "rule": rule} if rule else {"what": kind}
+
+
 class _Stopped:
     """No bridge runs: the database is opened for the moment, and its lock held meanwhile."""
 
@@ -132,25 +152,13 @@ class _Stopped:
         self._path = settings.database_path
 
     def dead(self, *, reason: str | None, rule: str | None) -> Iterator[dict[str, Any]]:
-        yield from asyncio.run(self._dead(reason, rule))
-
-    async def _dead(self, reason: str | None, rule: str | None) -> list[dict[str, Any]]:
-        journal = open_sqlite(self._path)
-        try:
-            letters = await journal.dead_letters(limit=-1, reason=reason, rule=rule)
-        finally:
-            await journal.close()
-        return [summary(one) for one in letters]
+        letters = self._with(
+            lambda journal: journal.dead_letters(limit=-1, reason=reason, rule=rule)
+        )
+        yield from map(summary, letters)
 
     def dead_letter(self, dead_id: int) -> dict[str, Any]:
-        return asyncio.run(self._dead_letter(dead_id))
-
-    async def _dead_letter(self, dead_id: int) -> dict[str, Any]:
-        journal = open_sqlite(self._path)
-        try:
-            dead = await journal.dead_letter(dead_id)
-        finally:
-            await journal.close()
+        dead = self._with(lambda journal: journal.dead_letter(dead_id))
         if dead is None:
             raise ServiceError(
                 f"there is no dead letter {dead_id}", hint="segment-bridge dead list"
@@ -158,13 +166,31 @@ class _Stopped:
         return full(dead)
 
     def replay(self, dead_id: int) -> str | None:
-        done = asyncio.run(self._replay(dead_id))
+        now_ms = SystemClock().now_ms()
+        done, _ = self._with(lambda journal: replay(journal, dead_id, now_ms=now_ms))
         return None if done == "replayed" else done.replace("-", " ")
 
-    async def _replay(self, dead_id: int) -> Replayed:
-        journal = open_sqlite(self._path)
-        try:
-            done, _ = await replay(journal, dead_id, now_ms=SystemClock().now_ms())
-        finally:
-            await journal.close()
-        return done
+    def pause(self, what: str) -> None:
+        async def pause(journal: SqliteJournal) -> None:
+            await (await load_brake(journal, SystemClock())).pull(what)
+
+        self._with(pause)
+
+    def resume(self, what: str) -> int:
+        async def resume(journal: SqliteJournal) -> int | None:
+            return await (await load_brake(journal, SystemClock())).let_go(what)
+
+        released = self._with(resume)
+        if released is None:
+            raise ServiceError(f"{what} is not paused", hint="nothing was changed")
+        return released
+
+    def _with(self, work: Callable[[SqliteJournal], Awaitable[T]]) -> T:
+        async def opened() -> T:
+            journal = open_sqlite(self._path)
+            try:
+                return await work(journal)
+            finally:
+                await journal.close()
+
+        return asyncio.run(opened())

@@ -42,17 +42,7 @@ class Api:
         ]
 
     def _guard(self, handler: Handler) -> Handler:
-        async def guarded(request: Request) -> Response:
-            if self.token is None:
-                return problem(403, "admin-token-unset", "Set BRIDGE_ADMIN_TOKEN to use the API.")
-            offered = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
-            if not hmac.compare_digest(offered.encode("latin-1", "replace"), self.token):
-                return problem(
-                    401, "token-wrong", "Send Authorization: Bearer and the admin token."
-                )
-            return await handler(request)
-
-        return guarded
+        return guarded(self.token, handler)
 
     async def _list(self, request: Request) -> Response:
         query = request.query_params
@@ -97,6 +87,20 @@ class Api:
         user = await self.journal.user_of(dead.seq)
         if user is not None:
             self.revived(*user)
+
+
+def guarded(token: bytes | None, handler: Handler) -> Handler:
+    """A handler that answers only who shows the admin token."""
+
+    async def checked(request: Request) -> Response:
+        if token is None:
+            return problem(403, "admin-token-unset", "Set BRIDGE_ADMIN_TOKEN to use the API.")
+        offered = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+        if not hmac.compare_digest(offered.encode("latin-1", "replace"), token):
+            return problem(401, "token-wrong", "Send Authorization: Bearer and the admin token.")
+        return await handler(request)
+
+    return checked
 
 
 def _number(text: str) -> int | None:

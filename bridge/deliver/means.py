@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bridge.clock import Clock
+from bridge.deliver.brake import Brake
 from bridge.deliver.gate import Gate
 from bridge.journal import Journal
 from bridge.mapping.rules import Mapping
@@ -72,6 +73,7 @@ class Means:
     clock: Clock
     spacing: Spacing
     metrics: Metrics
+    brake: Brake
     #: A uniform draw from [0, 1), for jitter.
     roll: Callable[[], float]
     #: Users created lately: a 404 of theirs is OneSignal still at work. Hash to monotonic seconds.

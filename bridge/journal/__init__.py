@@ -17,6 +17,7 @@ from bridge.journal.records import (
     Death,
     End,
     Entry,
+    GateRow,
     Head,
     NewSend,
     Send,
@@ -107,6 +108,14 @@ class Journal(Protocol):
         A send comes with its call: under its own key when OneSignal may have performed it, under a
         key of the next generation when it certainly did not.
         """
+
+    async def gates(self) -> list[GateRow]:
+        """Everything that holds calls back."""
+
+    async def set_gate(self, gate: GateRow) -> None:
+        """Keep this instead of what was kept under its key."""
+
+    async def drop_gate(self, key: str) -> None: ...
 
     async def counts(self) -> Counts: ...
 

@@ -172,6 +172,17 @@ class Send(NamedTuple):
     state: str
 
 
+class GateRow(NamedTuple):
+    """What holds calls back and must outlast a restart; `key` names it."""
+
+    key: str
+    state: Literal["open", "closed", "paused"]
+    reason: str | None
+    #: Nothing leaves before this; 0: no such time.
+    blocked_until_ms: int
+    changed_ms: int
+
+
 class Counts(NamedTuple):
     pending: int
     dead: int

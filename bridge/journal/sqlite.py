@@ -29,6 +29,7 @@ from bridge.journal.records import (
     Death,
     End,
     Entry,
+    GateRow,
     Head,
     NewSend,
     Send,
@@ -257,6 +258,19 @@ class SqliteJournal:
             return rows.revive(connection, dead_id, send, at_ms)
 
         return bool(await self._write(write))
+
+    # Gates ----------------------------------------------------------------------------------------
+
+    async def gates(self) -> list[GateRow]:
+        return await self._read(
+            lambda connection: [GateRow(*row) for row in connection.execute(queries()["gates"])]
+        )
+
+    async def set_gate(self, gate: GateRow) -> None:
+        await self._execute("set_gate", gate._asdict())
+
+    async def drop_gate(self, key: str) -> None:
+        await self._execute("drop_gate", {"key": key})
 
     # Looking --------------------------------------------------------------------------------------
 

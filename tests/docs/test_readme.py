@@ -70,7 +70,19 @@ def test_every_command_is_in_the_table_and_nothing_else() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "serve", "check", "plan", "test", "sandbox", "dead list", "dead show", "dead replay"],
+    [
+        "demo",
+        "serve",
+        "check",
+        "plan",
+        "test",
+        "sandbox",
+        "pause",
+        "resume",
+        "dead list",
+        "dead show",
+        "dead replay",
+    ],
 )
 def test_help_of_a_command_shows_an_example(command: str) -> None:
     result = CliRunner().invoke(app, [*command.split(), "--help"])

@@ -48,6 +48,7 @@ PLANS = {
     "restore_event": ["dead USING INTEGER PRIMARY KEY (rowid=?)"],
     "ended": ["outcome USING PRIMARY KEY (seq=?)"],
     "send_one": ["send USING PRIMARY KEY (key=?)"],
+    "drop_gate": ["gate USING PRIMARY KEY (key=?)"],
     "meta_get": ["meta USING PRIMARY KEY (key=?)"],
 }
 
@@ -60,6 +61,7 @@ COUNTS = {
         "event USING INTEGER PRIMARY KEY (rowid=?)",
     ],
     "dead_count": ["dead USING INDEX dead_reason"],
+    "gates": ["gate"],
     "last_seq": ["sqlite_sequence"],
 }
 
@@ -112,7 +114,7 @@ async def test_counting_reads_nothing_but_what_it_counts(journal: SqliteJournal)
 
 async def test_every_statement_that_reads_is_in_the_table() -> None:
     writes = {name for name in queries() if name.startswith("append_")}
-    writes |= {"write_send", "write_call", "revive", "meta_set"}
+    writes |= {"write_send", "write_call", "revive", "meta_set", "set_gate"}
     assert set(PLANS) | set(COUNTS) | writes == set(queries())
 
 

@@ -170,6 +170,17 @@ ON CONFLICT (seq) DO UPDATE SET
 SELECT key, seq, app, rule, operation, user_hash, label, recipient, generation, revision, state
 FROM send WHERE key = :key;
 
+-- gates --
+-- A handful of rows: what holds calls back now.
+SELECT key, state, reason, blocked_until_ms, changed_ms FROM gate ORDER BY key;
+
+-- set_gate --
+INSERT OR REPLACE INTO gate (key, state, reason, blocked_until_ms, changed_ms)
+VALUES (:key, :state, :reason, :blocked_until_ms, :changed_ms);
+
+-- drop_gate --
+DELETE FROM gate WHERE key = :key;
+
 -- counts --
 -- Small tables only; never a scan of events.
 SELECT (SELECT count(*) FROM pending) AS pending,

@@ -174,7 +174,8 @@ CREATE TABLE identity (
   person_hash INTEGER NOT NULL
 );
 
--- What holds calls back, by app and endpoint class, where it must outlast a restart.
+-- What holds calls back, where it must outlast a restart: `pushes` and `rule/…` are the brake's
+-- (paused), `gate/app/class` is a gate that OneSignal's answers closed or hold.
 CREATE TABLE gate (
   key              TEXT    PRIMARY KEY,
   state            TEXT    NOT NULL CHECK (state IN ('open', 'closed', 'paused')),

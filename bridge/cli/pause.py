@@ -1,0 +1,62 @@
+"""`pause` and `resume`: the brake. Tags go on, pushes are held."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+What = Annotated[str, typer.Argument(metavar="pushes|rule", help="All pushes, or those of a rule.")]
+Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The rule's name.")]
+
+
+def pause(what: What, name: Name = None) -> None:
+    """Stop pushes, or those of one rule, within a second. Tags go on; pushes are held.
+
+    It stays so over restarts, until `resume`.
+
+    \b
+    Example:
+      segment-bridge pause pushes
+      segment-bridge pause rule vip-welcome
+    """
+    from bridge.cli.service import service
+
+    target = _target(what, name)
+    with service() as bridge:
+        bridge.pause(target)
+    typer.echo(
+        f"Paused: {_named(target)}. Pushes are held until: segment-bridge resume {_again(what, name)}"
+    )
+
+
+def resume(what: What, name: Name = None) -> None:
+    """Let pushes leave again, and release what was held because they were paused.
+
+    \b
+    Example:
+      segment-bridge resume pushes
+      segment-bridge resume rule vip-welcome
+    """
+    from bridge.cli.service import service
+
+    target = _target(what, name)
+    with service() as bridge:
+        released = bridge.resume(target)
+    typer.echo(f"Resumed: {_named(target)}. {released} released.")
+
+
+def _target(what: str, name: str | None) -> str:
+    if what == "pushes" and name is None:
+        return what
+    if what == "rule" and name:
+        return f"rule/{name}"
+    raise typer.BadParameter("say `pushes`, or `rule` and its name")
+
+
+def _named(target: str) -> str:
+    return "all pushes" if target == "pushes" else f"pushes of the rule {target.partition('/')[2]}"
+
+
+def _again(what: str, name: str | None) -> str:
+    return what if name is None else f"{what} {name}"

@@ -1,0 +1,88 @@
+"""`/api/v1/pause`, `/api/v1/resume`: the brake, for people and scripts.
+
+::
+
+    GET  /api/v1/pause     what is paused: {"paused": [{"what", "reason", "since_ms"}]}
+    POST /api/v1/pause     {"what": "pushes"} or {"what": "rule", "rule": NAME}
+    POST /api/v1/resume    the same; 409 `not-paused` when it was not
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bridge.console.api import answer, guarded, problem
+
+PUSHES, RULE = "pushes", "rule"
+
+
+@dataclass(slots=True, kw_only=True)
+class BrakeApi:
+    """The brake's routes; what is paused is `pushes` or `rule/NAME`."""
+
+    token: bytes | None
+    paused: Callable[[], list[dict[str, Any]]]
+    pause: Callable[[str], Awaitable[object]]
+    #: False: it was not paused.
+    resume: Callable[[str], Awaitable[dict[str, Any] | None]]
+    #: The rules of the mappings in force: a name that is none of them is a slip.
+    rules: Callable[[], Collection[str]]
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/api/v1/pause", guarded(self.token, self._list), methods=["GET"]),
+            Route("/api/v1/pause", guarded(self.token, self._pause), methods=["POST"]),
+            Route("/api/v1/resume", guarded(self.token, self._resume), methods=["POST"]),
+        ]
+
+    async def _list(self, _: Request) -> Response:
+        return answer({"paused": self.paused()})
+
+    async def _pause(self, request: Request) -> Response:
+        what = await _target(request)
+        if isinstance(what, Response):
+            return what
+        if what != PUSHES and (unknown := self._unknown(what.partition("/")[2])) is not None:
+            return unknown
+        await self.pause(what)
+        return answer({"paused": self.paused()})
+
+    async def _resume(self, request: Request) -> Response:
+        what = await _target(request)
+        if isinstance(what, Response):
+            return what
+        resumed = await self.resume(what)
+        if resumed is None:
+            return problem(409, "not-paused", f"{what} is not paused.")
+        return answer({"paused": self.paused()} | resumed)
+
+    def _unknown(self, rule: str) -> Response | None:
+        rules = self.rules()
+        if rule in rules:
+            return None
+        near = difflib.get_close_matches(rule, rules, n=1)
+        hint = f"; did you mean {near[0]}?" if near else "."
+        return problem(404, "unknown-rule", f"No mapping in force has a rule {rule}{hint}")
+
+
+async def _target(request: Request) -> str | Response:
+    """What a body names: `pushes`, or `rule/NAME`."""
+    try:
+        body = orjson.loads(await request.body())
+    except orjson.JSONDecodeError:
+        body = None
+    if body == {"what": PUSHES}:
+        return PUSHES
+    if isinstance(body, dict) and body.keys() == {"what", "rule"} and body["what"] == RULE:
+        rule = body["rule"]
+        if isinstance(rule, str) and rule:
+            return f"{RULE}/{rule}"
+    return problem(400, "target-invalid", 'Send {"what": "pushes"} or {"what": "rule", "rule": …}.')
