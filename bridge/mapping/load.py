@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from ruamel.yaml.error import MarkedYAMLError
@@ -19,7 +19,9 @@ from ruamel.yaml.error import MarkedYAMLError
 from bridge.errors import ConfigurationError, Finding
 from bridge.mapping import document
 from bridge.mapping.examples import Example, mismatches
+from bridge.mapping.mistakes import problem_of
 from bridge.mapping.rules import Mapping, Problem, Rule, Surroundings, compile_rule
+from bridge.mapping.traps import Trap, bangs, explain, refine, unquoted_template
 from bridge.mapping.tree import Tree, read_tree
 
 _IDENTITY = re.compile(r"\{\{\s*([A-Za-z_][\w-]*(?:\.[\w-]+)*)\s*\}\}")
@@ -34,17 +36,40 @@ class Source:
     text: str
 
 
+class Ruled(NamedTuple):
+    """A rule as it is written, as it runs (None: it cannot), and where it stands."""
+
+    source: Source
+    tree: Tree
+    number: int
+    declared: document.Rule
+    compiled: Rule | None
+
+
 @dataclass(slots=True)
-class _Reading:
-    """What is known so far; every step adds findings and goes on."""
+class Reading:
+    """What is known of a mapping so far; every step adds findings and goes on."""
 
     findings: list[Finding] = field(default_factory=list)
     documents: list[tuple[Source, Tree, document.Document]] = field(default_factory=list)
+    rules: list[Ruled] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
+    identity: document.Identity = field(default_factory=document.Identity)
+    #: Rules, examples or files are left out, because something is wrong with them.
+    is_partial: bool = False
+
+    def findings_in(self, source: Source) -> list[Finding]:
+        return [finding for finding in self.findings if finding.file == source.name]
 
     def report(
         self, source: Source, tree: Tree, path: Iterable[str | int], problem: Problem
     ) -> None:
         line, column = tree.place((*path, *problem.path))
+        if any(one.code == "bang-first" and one.line == line for one in self.findings_in(source)):
+            return  # what is left of the condition is none of the operator's doing
+        if problem.code == "condition-invalid" and (trap := refine(source.text, line)) is not None:
+            self.findings.append(_trapped(source, trap))
+            return
         self.findings.append(
             Finding(
                 code=problem.code,
@@ -79,40 +104,51 @@ def load_mapping(
     Raises:
         ConfigurationError: with every finding, warnings too.
     """
-    return compile_mapping(_sources(path), serves=serves, tag_cap=tag_cap)
+    return compile_mapping(read_sources(path), serves=serves, tag_cap=tag_cap)
 
 
 def compile_mapping(
     sources: list[Source], *, serves: Collection[str], tag_cap: int | None = None
 ) -> tuple[Mapping, list[Finding]]:
     """As `load_mapping`, from texts."""
-    reading = _Reading()
-    for source in sources:
-        _read(source, reading)
-    rules = _compile(reading, serves)
-    examples = _examples(reading)
-    identity = _identity(reading)
+    reading = read_mapping(sources, serves=serves)
     if any(finding.is_error for finding in reading.findings):
         raise ConfigurationError(reading.findings)
+    return _mapping(sources, reading, tag_cap), reading.findings
+
+
+def read_mapping(sources: list[Source], *, serves: Collection[str]) -> Reading:
+    """All that texts say, and all that is wrong with it."""
+    reading = Reading()
+    for source in sources:
+        _read(source, reading)
+    _compile(reading, serves)
+    reading.examples += _examples(reading)
+    reading.identity = _identity(reading)
+    return reading
+
+
+def _mapping(sources: list[Source], reading: Reading, tag_cap: int | None) -> Mapping:
+    rules = [one.compiled for one in reading.rules if one.compiled is not None]
+    identity = reading.identity
     paths = tuple(tuple(text.split(".")) for text in _identity_paths(identity))
-    mapping = Mapping(
+    return Mapping(
         revision=_revision(sources),
         rules=tuple(rules),
         identity=paths,
         unknown_user=identity.unknown,
         tag_cap=tag_cap,
         files=tuple(source.name for source in sources),
-        examples=tuple(examples),
+        examples=tuple(reading.examples),
         event_names=frozenset(name for rule in rules for name in rule.condition.event_names),
         learns_memberships=any(
             rule.sends and any(path[0] == "audience" for path in rule.condition.paths)
             for rule in rules
         ),
     )
-    return mapping, reading.findings
 
 
-def _sources(path: Path) -> list[Source]:
+def read_sources(path: Path) -> list[Source]:
     if path.is_dir():
         paths = sorted(p for p in path.iterdir() if p.suffix in {".yaml", ".yml"})
         if not paths:
@@ -139,15 +175,18 @@ def _revision(sources: list[Source]) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
 
 
-def _read(source: Source, reading: _Reading) -> None:
+def _read(source: Source, reading: Reading) -> None:
     try:
         tree = read_tree(source.text)
     except MarkedYAMLError as error:
-        reading.findings.append(_yaml_finding(source, error))
+        reading.is_partial = True
+        reading.findings.append(_trapped(source, explain(source.text, error)))
         return
     except Exception as error:  # noqa: BLE001 — ruamel raises whatever an odd tag or number runs into
+        reading.is_partial = True
         reading.findings.append(_odd_yaml(source, error))
         return
+    reading.findings += (_trapped(source, trap) for trap in bangs(source.text))
     _validate(source, tree, reading)
 
 
@@ -160,53 +199,56 @@ def _odd_yaml(source: Source, error: Exception) -> Finding:
     return Finding(code="yaml-invalid", message=message, file=source.name)
 
 
-def _yaml_finding(source: Source, error: MarkedYAMLError) -> Finding:
-    mark = error.problem_mark or error.context_mark
-    duplicate = type(error).__name__ == "DuplicateKeyError"
+def _trapped(source: Source, trap: Trap, level: str = "error") -> Finding:
     return Finding(
-        code="key-twice" if duplicate else "yaml-invalid",
-        message=str(error.problem or error.context or "this is not YAML").splitlines()[0],
+        code=trap.code,
+        message=trap.message,
+        level=level,
         file=source.name,
-        line=mark.line + 1 if mark else None,
-        column=mark.column + 1 if mark else None,
-        hint=None if duplicate else _yaml_hint(str(error.problem)),
+        line=trap.line,
+        column=trap.column,
+        hint=trap.hint,
     )
 
 
-def _yaml_hint(problem: str) -> str:
-    if "\\t" in problem:
-        return "indent with spaces, not with tabs"
-    if "<block mapping start>" in problem:
-        return "this line begins at another column than its neighbours: line it up with them"
-    return 'a text with `: `, ` #`, `{` or a leading quote needs "quotes"'
-
-
-def _validate(source: Source, tree: Tree, reading: _Reading) -> None:
+def _validate(source: Source, tree: Tree, reading: Reading) -> None:
     if not isinstance(tree.value, dict):
         found = Problem((), "not-a-mapping", "a mapping file begins with `version: 1`")
         reading.report(source, tree, (), found)
         return
     if (unquoted := _unquoted_template(tree.value)) is not None:
-        reading.report(source, tree, unquoted, _UNQUOTED)
+        reading.findings.append(_trapped(source, unquoted_template(*tree.place(unquoted))))
         return
     try:
         parsed = document.Document.model_validate(tree.value)
     except ValidationError as error:
-        for one in error.errors(include_context=False, include_input=False, include_url=False):
-            reading.report(source, tree, (), _problem(one))
-        return
+        _report_fields(source, tree, reading, error)
     except (UnicodeError, RecursionError) as error:
+        reading.is_partial = True
         reading.findings.append(_odd_yaml(source, error))
-        return
-    reading.documents.append((source, tree, parsed))
+    else:
+        reading.documents.append((source, tree, parsed))
 
 
-_UNQUOTED = Problem(
-    (),
-    "unquoted-template",
-    "`{{ … }}` without quotes is YAML's own syntax, not a template",
-    'write "{{ properties.product }}"',
-)
+def _report_fields(source: Source, tree: Tree, reading: Reading, error: ValidationError) -> None:
+    """Say which fields are wrong, and read on with the rules and examples that are right."""
+    reading.is_partial = True
+    wrong = error.errors(include_url=False)
+    for one in wrong:
+        reading.report(source, tree, (), problem_of(one))
+    places = [_to_leave_out(one["loc"], tree.value) for one in wrong]
+    known = {path for path in places if path is not None}
+    if len(known) == len(set(places)):
+        _validate(source, tree.without(known), reading)
+
+
+def _to_leave_out(path: tuple[int | str, ...], value: Any) -> tuple[str | int, ...] | None:
+    """The entry that a field is in, or the section that there is not; None when all hangs on it."""
+    if len(path) > 1 and path[0] in {"rules", "examples"} and isinstance(path[1], int):
+        return path[:2]
+    if len(path) == 1 and path[0] in value and path[0] not in document.Document.model_fields:
+        return path
+    return None
 
 
 def _unquoted_template(tree: Any, path: tuple[str | int, ...] = ()) -> tuple[str | int, ...] | None:
@@ -222,59 +264,10 @@ def _unquoted_template(tree: Any, path: tuple[str | int, ...] = ()) -> tuple[str
     return next((one for one in found if one is not None), None)
 
 
-def _problem(error: Any) -> Problem:
-    path = tuple(part for part in error["loc"] if part != "[key]")
-    message = _PYTHON_KIND.sub(_kind, str(error["msg"]).removeprefix("Value error, "))
-    where = ".".join(str(part) for part in path) or "the file"
-    if error["type"] == "extra_forbidden":
-        return Problem(path, "unknown-field", f"`{where}` is not a field", _nearest(path))
-    if error["type"] == "missing":
-        return Problem(path[:-1], "field-missing", f"`{where}` is missing")
-    return Problem(path, "field-invalid", f"`{where}`: {message}")
-
-
-_PYTHON_KIND = re.compile(r"a valid (dictionary|tuple)(?: or instance of \w+)?")
-
-
-def _kind(found: re.Match[str]) -> str:
-    """What YAML calls what Python calls so."""
-    return "a list" if found[1] == "tuple" else "a mapping"
-
-
-_OTHER_WORDS = {
-    "title": "headings",
-    "body": "contents",
-    "message": "contents",
-    "text": "contents",
-    "push": "send_notification",
-    "send_push": "send_notification",
-    "notify": "send_notification",
-}
-
-
-def _nearest(path: tuple[Any, ...]) -> str | None:
-    import difflib
-
-    names = {
-        name
-        for model in vars(document).values()
-        if isinstance(model, type) and issubclass(model, document._Declared)  # noqa: SLF001 — the declarations' own base
-        for name in model.model_fields
-    }
-    written = str(path[-1])
-    if written in names:
-        return f"`{written}` is a field, and not of this place; mappings/README.md says of which"
-    if written in _OTHER_WORDS:
-        return f"OneSignal calls it `{_OTHER_WORDS[written]}`"
-    near = difflib.get_close_matches(written, sorted(names), n=1)
-    return f"did you mean `{near[0]}`?" if near else "mappings/README.md lists every field"
-
-
-def _compile(reading: _Reading, serves: Collection[str]) -> list[Rule]:
+def _compile(reading: Reading, serves: Collection[str]) -> None:
     defaults = _only(reading, "push") or document.PushDefaults()
     _warn_of_open_hosts(reading)
     around = Surroundings(defaults=defaults, serves=serves)
-    rules: list[Rule] = []
     named: dict[str, str] = {}
     for source, tree, parsed in reading.documents:
         for number, rule in enumerate(parsed.rules):
@@ -285,24 +278,24 @@ def _compile(reading: _Reading, serves: Collection[str]) -> list[Rule]:
             compiled, problems = compile_rule(rule, around)
             for problem in problems:
                 reading.report(source, tree, at, problem)
-            if compiled is not None:
-                rules.append(compiled)
-    return rules
+            reading.rules.append(Ruled(source, tree, number, rule, compiled))
 
 
-def _examples(reading: _Reading) -> list[Example]:
+def _examples(reading: Reading) -> list[Example]:
     rules = {rule.name: rule for _, _, parsed in reading.documents for rule in parsed.rules}
     found: list[Example] = []
     for source, tree, parsed in reading.documents:
         for number, declared in enumerate(parsed.examples):
             at = ("examples", number)
-            for path, code, message, hint in mismatches(declared, rules):
+            # A rule that is wrong itself would seem to be none.
+            wrong = () if reading.is_partial else mismatches(declared, rules)
+            for path, code, message, hint in wrong:
                 reading.report(source, tree, at, Problem(path, code, message, hint))
             found.append(Example(declared, source.name, tree.place(at)[0]))
     return found
 
 
-def _warn_of_open_hosts(reading: _Reading) -> None:
+def _warn_of_open_hosts(reading: Reading) -> None:
     for source, tree, parsed in reading.documents:
         for number, link in enumerate(parsed.push.links if parsed.push else ()):
             if _OPEN_HOST.fullmatch(link):
@@ -320,7 +313,7 @@ def _named_twice(name: str, where: str) -> Problem:
     )
 
 
-def _only(reading: _Reading, section: str) -> Any:
+def _only(reading: Reading, section: str) -> Any:
     """A section that one of the files may have."""
     found = [
         (source, tree, parsed)
@@ -333,7 +326,7 @@ def _only(reading: _Reading, section: str) -> Any:
     return getattr(found[0][2], section) if found else None
 
 
-def _identity(reading: _Reading) -> document.Identity:
+def _identity(reading: Reading) -> document.Identity:
     identity: document.Identity = _only(reading, "identity") or document.Identity()
     for text in identity.external_id:
         if _IDENTITY.fullmatch(text) is None:

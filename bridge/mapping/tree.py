@@ -10,8 +10,8 @@ wrong, the whole file is read, and what that says counts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -50,9 +50,12 @@ class Tree:
     value: Any
     #: For the path of each piece, the lines above it and its spots; `()` is the whole file.
     pieces: Pieces
+    #: Where entries of `value` stood before others were left out.
+    moved: dict[Path, Path] = field(default_factory=dict)
 
     def place(self, path: Path) -> Spot:
         """Line and column of the deepest part of `path` that the file has."""
+        path = self.moved.get(path[:2], path[:2]) + path[2:]
         own = next(path[:length] for length in (2, 1, 0) if path[:length] in self.pieces)
         above, spots = self.pieces[own]
         if len(own) == 2:  # an entry, which is the first and only one of its piece
@@ -61,6 +64,17 @@ class Tree:
             path = path[:-1]
         line, column = spots.get(path, (1, 1))
         return line + above, column
+
+    def without(self, left_out: Collection[Path]) -> Tree:
+        """This tree without some sections and entries of lists, with the places of all others."""
+        kept = {name: value for name, value in self.value.items() if (name,) not in left_out}
+        moved: dict[Path, Path] = {}
+        for name, entries in kept.items():
+            if any(path[0] == name for path in left_out):
+                stay = [n for n in range(len(entries)) if (name, n) not in left_out]
+                kept[name] = [entries[n] for n in stay]
+                moved |= {(name, new): (name, old) for new, old in enumerate(stay)}
+        return Tree(value=kept, pieces=self.pieces, moved={**self.moved, **moved})
 
 
 def read_tree(text: str) -> Tree:
