@@ -24,9 +24,7 @@ from bridge.deliver.gate import Gate
 from bridge.deliver.lanes import CREDIT, Lanes
 from bridge.deliver.means import SOURCE_GONE, SPACING_SECONDS, Destination, Means, Spacing
 from bridge.deliver.replay import replay
-from bridge.errors import ConfigurationError, Finding
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
-from bridge.mapping.load import load_mapping, starter
 from bridge.mapping.rules import Mapping
 from bridge.onesignal.client import OneSignal
 from bridge.receive.accept import SourceRoute
@@ -41,6 +39,7 @@ WRITES_PER_SECOND = 1000
 """Users and subscriptions, for each app (reference/rate-limits)."""
 LEAST_CREDIT = 500
 """Events in memory for each app, however many there are."""
+FOR_EVER_SECONDS = 10 * 365 * 86_400.0
 BODIES_IN_MEMORY = 64_000_000
 WEBHOOK_PATHS = ("", "/", "/{source}", "/{source}/", "/{source}/{token}", "/{source}/{token}/")
 
@@ -84,31 +83,6 @@ class Bridge:
         for work in self._work:
             work.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
-
-
-def load(config: Config) -> tuple[dict[str, Mapping], list[Finding]]:
-    """The mapping of every source, and warnings about them.
-
-    Raises:
-        ConfigurationError: with everything that is wrong with them.
-    """
-    mappings: dict[str, Mapping] = {}
-    findings: list[Finding] = []
-    wrong = False
-    for source in config.sources.values():
-        try:
-            mappings[source.name], found = _load(source, config.apps[source.app])
-        except ConfigurationError as error:
-            wrong, found = True, list(error.findings)
-        # Sources may share a mapping, and what is wrong with it is said once.
-        findings += [one for one in found if one not in findings]
-    if wrong:
-        raise ConfigurationError(findings)
-    return mappings, findings
-
-
-def _load(source: Source, app: App) -> tuple[Mapping, list[Finding]]:
-    return load_mapping(source.mappings or starter(), serves=app.platforms, tag_cap=app.tag_cap)
 
 
 @asynccontextmanager
@@ -181,17 +155,22 @@ def _means(bridge: Bridge, app: App, client: OneSignal) -> Means:
     clock = bridge.clock
     # What a process before this one wrote in its last second is not known.
     first_write = 0.0 if bridge.journal.is_new else clock.monotonic() + SPACING_SECONDS
+    destination = Destination(
+        name=app.name,
+        app_id=app.app_id,
+        client=client,
+        writes=Gate("write", per_second=WRITES_PER_SECOND, clock=clock),
+        sends=Gate("send", per_second=app.sends_per_second, clock=clock),
+        post_first=app.upsert == "post-first",
+    )
+    if bridge.config.restraint.dry_run:
+        # Nothing new comes to a gate; sends that were written before wait there for a real run.
+        destination.hold(FOR_EVER_SECONDS)
     return Means(
         journal=bridge.journal,
-        destination=Destination(
-            name=app.name,
-            app_id=app.app_id,
-            client=client,
-            writes=Gate("write", per_second=WRITES_PER_SECOND, clock=clock),
-            sends=Gate("send", per_second=app.sends_per_second, clock=clock),
-            post_first=app.upsert == "post-first",
-        ),
+        destination=destination,
         mapping=lambda source: bridge.mappings.get(source, SOURCE_GONE),
+        restraint=bridge.config.restraint,
         clock=clock,
         spacing=Spacing(clock=clock, not_before=first_write),
         metrics=bridge.metrics,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,13 +29,30 @@ PREFIX = "BRIDGE_"
 SERVICE_URL = "BRIDGE_URL"
 """Where commands find the running service; not the service's own setting."""
 SECRETS = ("SEGMENT_SECRETS", "SEGMENT_TOKEN", "ONESIGNAL_API_KEY", "ADMIN_TOKEN", "METRICS_TOKEN")
-SECRET_LISTS = ("SEGMENT_SECRETS", "ONESIGNAL_API_KEY")
+FILES = (*SECRETS, "ONLY_USERS")
+"""What may also stand in a file, which `BRIDGE_…_FILE` names."""
+LISTS = ("SEGMENT_SECRETS", "ONESIGNAL_API_KEY", "ONLY_USERS")
+VARIABLES = "BRIDGE_VAR_"
+"""What follows is a variable of the mapping, in capitals."""
 SENDS_PER_SECOND = {"free": 150, "growth": 6000, "professional": 6000, "enterprise": 6000}
 TAG_CAP = {"free": 2, "growth": 10, "professional": 100, "enterprise": None}
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_PLATFORMS = {"android", "web", "ios", "ios_web", "huawei", "amazon", "windows"}
 
 Plan = Literal["free", "growth", "professional", "enterprise"]
+
+
+def known_platforms(names: Collection[str]) -> Collection[str]:
+    """The names themselves.
+
+    Raises:
+        ValueError: there are none, or some that OneSignal does not know.
+    """
+    unknown = sorted(set(names) - _PLATFORMS)
+    if unknown or not names:
+        named = ", ".join(unknown) or "nothing"
+        raise ValueError(f"{named}: a platform is one of {', '.join(sorted(_PLATFORMS))}")
+    return names
 
 
 class Settings(BaseModel):
@@ -49,6 +67,8 @@ class Settings(BaseModel):
     port: int = Field(default=8080, ge=0, le=65535)
     #: A mapping file, or a folder of them; unset: the shipped starter, which writes tags only.
     mappings: Path | None = None
+    #: `bridge.yaml`: several sources and apps.
+    config: Path | None = None
 
     #: Shared secrets of the Segment webhook; several are valid at once, for rotation.
     segment_secrets: tuple[SecretStr, ...] = ()
@@ -72,6 +92,14 @@ class Settings(BaseModel):
     #: People in one call: 2,000 is what every document of OneSignal's agrees on.
     onesignal_alias_chunk: int = Field(default=2000, ge=1, le=20_000)
 
+    #: Where a custom event's properties stand in OneSignal's request; its own pages disagree.
+    onesignal_event_key: Literal["properties", "payload"] = "properties"
+
+    #: `yes`: everything but the calls to OneSignal.
+    dry_run: Literal["yes", "no"] = "no"
+    #: Only these external ids are written to and pushed; None: everybody.
+    only_users: tuple[str, ...] | None = None
+
     admin_token: SecretStr | None = None
     metrics_token: SecretStr | None = None
     #: Bytes of a request, unpacked. Segment's batches are 4 MB at most.
@@ -92,7 +120,19 @@ class Settings(BaseModel):
             return tuple(part for part in re.split(r"[,\s]+", value) if part)
         return value
 
-    @field_validator("segment_token", "admin_token", "metrics_token", "mappings", mode="before")
+    @field_validator("only_users", mode="before")
+    @classmethod
+    def _somebody(cls, value: object) -> object:
+        # Ids may hold blanks, so only commas and lines divide them.
+        if isinstance(value, str):
+            value = tuple(part.strip() for part in re.split(r"[,\n]", value) if part.strip())
+        if value == ():
+            raise ValueError("nobody is named: unset it for everybody")
+        return value
+
+    @field_validator(
+        "segment_token", "admin_token", "metrics_token", "mappings", "config", mode="before"
+    )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         # No header can carry blanks around a token, so they were never meant.
@@ -101,26 +141,13 @@ class Settings(BaseModel):
     @field_validator("onesignal_platforms")
     @classmethod
     def _platforms_exist(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        known = {"android", "web", "ios", "ios_web", "huawei", "amazon", "windows"}
-        unknown = sorted(set(value) - known)
-        if unknown or not value:
-            named = ", ".join(unknown) or "nothing"
-            raise ValueError(f"{named}: a platform is one of {', '.join(sorted(known))}")
+        known_platforms(value)
         return value
 
     @property
     def database_path(self) -> Path:
         """The SQLite file of `database_url`."""
         return Path(self.database_url.removeprefix("sqlite:///"))
-
-    @property
-    def sends_per_second(self) -> int:
-        return SENDS_PER_SECOND[self.onesignal_plan or "free"]
-
-    @property
-    def tag_cap(self) -> int | None:
-        """Tags a user may have on this plan; None when the plan is not known."""
-        return TAG_CAP[self.onesignal_plan] if self.onesignal_plan else None
 
 
 def admin_token(environment: Mapping[str, str] | None = None) -> str | None:
@@ -137,12 +164,22 @@ def admin_token(environment: Mapping[str, str] | None = None) -> str | None:
     return values.get("admin_token") or None
 
 
-def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings of the environment.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What the environment says, and what is wrong with it so far."""
 
-    Raises:
-        ConfigurationError: with a finding for everything that is unknown, missing or contradictory.
-    """
+    settings: Settings
+    #: Names of the settings that it sets, by value or by file.
+    given: frozenset[str]
+    #: Files that it names and that may change while the service runs.
+    files: tuple[Path, ...]
+    #: Variables of mappings, by name in small letters.
+    variables: dict[str, str]
+    findings: list[Finding]
+
+
+def read_environment(environment: Mapping[str, str] | None = None) -> Environment:
+    """Every setting there is; what is contradictory is for `bridge.config` to say."""
     env = os.environ if environment is None else environment
     values, findings = _read(env)
     try:
@@ -152,21 +189,30 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         # The rest is looked at as well, so that a second start does not bring a second list.
         invalid = {one["loc"][0] for one in error.errors()}
         settings = Settings(**{name: values[name] for name in values.keys() - invalid})
-    findings += _contradictions(settings)
-    if findings:
-        raise ConfigurationError(findings)
-    return settings
+    named = {name.removeprefix(PREFIX) for name in env if name.startswith(PREFIX)}
+    files = [name for name in FILES if f"{name}_FILE" in named]
+    return Environment(
+        settings=settings,
+        given=frozenset(name.lower() for name in {*named, *files}),
+        files=tuple(Path(env[f"{PREFIX}{name}_FILE"]) for name in files),
+        variables={
+            name.removeprefix(VARIABLES).lower(): text
+            for name, text in env.items()
+            if name.startswith(VARIABLES)
+        },
+        findings=findings,
+    )
 
 
 def _read(env: Mapping[str, str]) -> tuple[dict[str, Any], list[Finding]]:
     values: dict[str, Any] = {}
     findings: list[Finding] = []
     for variable, text in env.items():
-        if not variable.startswith(PREFIX) or variable.startswith("BRIDGE_VAR_"):
+        if not variable.startswith(PREFIX) or variable.startswith(VARIABLES):
             continue
         name = variable.removeprefix(PREFIX)
-        if name.endswith("_FILE") and name.removesuffix("_FILE") in SECRETS:
-            findings += _read_secret(values, name.removesuffix("_FILE"), Path(text), env)
+        if name.endswith("_FILE") and name.removesuffix("_FILE") in FILES:
+            findings += _read_file(values, name.removesuffix("_FILE"), Path(text), env)
         elif name.lower() in Settings.model_fields:
             values[name.lower()] = text
         elif variable != SERVICE_URL:
@@ -174,7 +220,7 @@ def _read(env: Mapping[str, str]) -> tuple[dict[str, Any], list[Finding]]:
     return values, findings
 
 
-def _read_secret(
+def _read_file(
     values: dict[str, Any], name: str, path: Path, env: Mapping[str, str]
 ) -> list[Finding]:
     variable = PREFIX + name
@@ -186,37 +232,41 @@ def _read_secret(
                 hint="keep one of the two",
             )
         ]
+    text = secret_text(path, f"{variable}_FILE")
+    if isinstance(text, Finding):
+        return [text]
+    values[name.lower()] = lines(text) if name in LISTS else text
+    return []
+
+
+def secret_text(path: Path, named_by: str) -> str | Finding:
+    """What a file of a secret holds; a finding when it holds nothing or cannot be read."""
     try:
         text = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = (error.strerror or "an error") if isinstance(error, OSError) else "it is not UTF-8"
-        return [
-            Finding(
-                code="secret-file-unreadable",
-                message=f"{variable}_FILE names {path}, which cannot be read: {why}",
-                hint="mount the secret, or correct the path",
-            )
-        ]
+        return Finding(
+            code="secret-file-unreadable",
+            message=f"{named_by} names {path}, which cannot be read: {why}",
+            hint="mount the secret, or correct the path",
+        )
     if not text:
-        return [
-            Finding(
-                code="secret-file-empty",
-                message=f"{variable}_FILE names {path}, which is empty: nothing would be asked for",
-                hint="write the secret into it, or unset the variable",
-            )
-        ]
-    values[name.lower()] = _lines(text) if name in SECRET_LISTS else text
-    return []
+        return Finding(
+            code="secret-file-empty",
+            message=f"{named_by} names {path}, which is empty: nothing would be asked for",
+            hint="write the secret into it, or unset the variable",
+        )
+    return text
 
 
-def _lines(text: str) -> tuple[str, ...]:
-    # One a line, so that a secret may hold a comma or a blank.
+def lines(text: str) -> tuple[str, ...]:
+    """One a line, so that a secret may hold a comma or a blank."""
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 def _unknown(variable: str) -> Finding:
     known = [PREFIX + name.upper() for name in Settings.model_fields]
-    known += [f"{PREFIX}{name}_FILE" for name in SECRETS]
+    known += [f"{PREFIX}{name}_FILE" for name in FILES]
     near = difflib.get_close_matches(variable, known, n=1)
     return Finding(
         code="unknown-setting",
@@ -230,91 +280,3 @@ def _finding(error: Any) -> Finding:
     message = str(error["msg"]).removeprefix("Value error, ")
     named = f"{variable}: {message}" if error["loc"] else message
     return Finding(code="setting-invalid", message=named, hint="README lists every setting")
-
-
-def _contradictions(settings: Settings) -> list[Finding]:
-    checks = (
-        (
-            not settings.database_url.startswith("sqlite:///")
-            or settings.database_url.removeprefix("sqlite:///") in {"", ":memory:"},
-            Finding(
-                code="database-unsupported",
-                message="BRIDGE_DATABASE_URL is not the address of a SQLite file",
-                hint="write sqlite:///bridge.db, or sqlite:////data/bridge.db for an absolute path",
-            ),
-        ),
-        (
-            not settings.onesignal_app_id,
-            Finding(
-                code="setting-missing",
-                message="BRIDGE_ONESIGNAL_APP_ID is not set",
-                hint="OneSignal > Settings > Keys & IDs > OneSignal App ID",
-            ),
-        ),
-        (
-            bool(settings.onesignal_app_id) and not _UUID.fullmatch(settings.onesignal_app_id),
-            Finding(
-                code="setting-invalid",
-                message="BRIDGE_ONESIGNAL_APP_ID is not an app id: 8-4-4-4-12 hexadecimal digits",
-                hint="OneSignal > Settings > Keys & IDs > OneSignal App ID",
-            ),
-        ),
-        (
-            not settings.onesignal_api_key,
-            Finding(
-                code="setting-missing",
-                message="BRIDGE_ONESIGNAL_API_KEY is not set",
-                hint="OneSignal > Settings > Keys & IDs > Add Key; or BRIDGE_ONESIGNAL_API_KEY_FILE",
-            ),
-        ),
-        (
-            not settings.onesignal_url.startswith(("https://", "http://")),
-            Finding(
-                code="setting-invalid",
-                message="BRIDGE_ONESIGNAL_URL is not an http address",
-                hint="leave it unset for OneSignal itself",
-            ),
-        ),
-        (_nothing_proves_the_sender(settings), _UNSIGNED),
-    )
-    return [finding for wrong, finding in checks if wrong]
-
-
-_UNSIGNED = Finding(
-    code="sender-unproven",
-    message="neither BRIDGE_SEGMENT_SECRETS nor BRIDGE_SEGMENT_TOKEN is set: anyone could post events",
-    hint="set the secret that Segment's webhook signs with; to try without, BRIDGE_SEGMENT_UNSIGNED=allow",
-)
-
-
-def _nothing_proves_the_sender(settings: Settings) -> bool:
-    proven = settings.segment_secrets or settings.segment_token
-    return not proven and settings.segment_unsigned == "refuse"
-
-
-def warnings(settings: Settings) -> list[Finding]:
-    """What is allowed, and worth knowing at every start."""
-    found = []
-    if (
-        settings.segment_secrets
-        and not settings.segment_token
-        and settings.segment_batches == "accept"
-    ):
-        found.append(
-            Finding(
-                level="warning",
-                code="batch-half-signed",
-                message="Segment signs only the first event of a batch; the others prove nothing",
-                hint="also set BRIDGE_SEGMENT_TOKEN and send it as the header X-Bridge-Token",
-            )
-        )
-    if not settings.segment_secrets and not settings.segment_token:
-        found.append(
-            Finding(
-                level="warning",
-                code="sender-unproven",
-                message="events are taken unsigned, from anyone who reaches this port",
-                hint="set BRIDGE_SEGMENT_SECRETS before this leaves your machine",
-            )
-        )
-    return found

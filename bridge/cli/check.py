@@ -38,21 +38,20 @@ def check(
 
 
 def _everything() -> list[Finding]:
-    from bridge.app import load
-    from bridge.config import of_settings
+    from bridge.config.load import load_config, warnings
+    from bridge.config.mappings import load_mappings
     from bridge.errors import ConfigurationError
-    from bridge.settings import load_settings, warnings
 
     try:
-        settings = load_settings()
+        config = load_config()
     except ConfigurationError as error:
         named = os.environ.get("BRIDGE_MAPPINGS")
         return [*error.findings, *(_mapping(Path(named)) if named else [])]
     try:
-        _, findings = load(of_settings(settings))
+        _, findings = load_mappings(config)
     except ConfigurationError as error:
         findings = list(error.findings)
-    return [*warnings(settings), *findings]
+    return [*warnings(config), *findings]
 
 
 def _mapping(path: Path) -> list[Finding]:

@@ -50,10 +50,11 @@ async def _demo(database: Any, *, keep: bool) -> bool:
 
     import httpx
 
-    from bridge.app import load, running
+    from bridge.app import running
     from bridge.cli.server import QuietServer, configuration, listen
     from bridge.clock import SystemClock
     from bridge.config import of_settings
+    from bridge.config.mappings import load_mappings
     from bridge.sandbox import create_sandbox
 
     clock = SystemClock()
@@ -61,7 +62,7 @@ async def _demo(database: Any, *, keep: bool) -> bool:
     async with AsyncExitStack() as stack:
         there = await _serving(stack, QuietServer(configuration(onesignal)), listen("127.0.0.1", 0))
         config = of_settings(_settings(database, there))
-        mappings, _ = load(config)
+        mappings, _ = load_mappings(config)
         bridge = await stack.enter_async_context(running(config, mappings, clock=clock))
         here = await _serving(stack, QuietServer(configuration(bridge.app)), listen("127.0.0.1", 0))
         http = await stack.enter_async_context(httpx.AsyncClient(base_url=here, trust_env=False))

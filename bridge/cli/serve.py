@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from bridge.config import Config
     from bridge.settings import Settings
+
+UNKNOWN_PLAN = "unknown (150 sends/s, 1,000 writes/s)"
 
 
 def serve(
@@ -26,19 +29,20 @@ def serve(
         segment-bridge serve
     """
     import asyncio
+    from dataclasses import replace
 
     import uvloop
 
-    from bridge.settings import load_settings
+    from bridge.config.load import load_config
     from bridge.telemetry import configure_logs
 
-    settings = load_settings()
+    config = load_config()
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    settings = settings.model_copy(update=given)
-    configure_logs(settings.log_format)
-    _refuse_to_forget(settings)
+    config = replace(config, settings=config.settings.model_copy(update=given))
+    configure_logs(config.settings.log_format)
+    _refuse_to_forget(config.settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        failure = runner.run(_serve(settings))
+        failure = runner.run(_serve(config))
     if failure is not None:
         raise typer.Exit(1)
 
@@ -61,20 +65,20 @@ def _refuse_to_forget(settings: Settings) -> None:
     )
 
 
-async def _serve(settings: Settings) -> str | None:
+async def _serve(config: Config) -> str | None:
     """Run until a signal; why it ended, when that was not asked for."""
-    from bridge.app import load, running
+    from bridge.app import running
     from bridge.cli.server import Server, listen
     from bridge.clock import SystemClock
-    from bridge.config import of_settings
-    from bridge.settings import warnings
+    from bridge.config.load import warnings
+    from bridge.config.mappings import load_mappings
     from bridge.telemetry import log
 
-    config = of_settings(settings)
-    mappings, findings = load(config)
+    settings = config.settings
+    mappings, findings = load_mappings(config)
     listening = listen(settings.host, settings.port)
     async with running(config, mappings, clock=SystemClock()) as bridge:
-        for finding in (*warnings(settings), *findings):
+        for finding in (*warnings(config), *findings):
             log().warning(finding.code, message=finding.message, hint=finding.hint)
         counts = await bridge.journal.counts()
         server = Server(bridge)
@@ -88,8 +92,11 @@ async def _serve(settings: Settings) -> str | None:
             rules=sum(len(one.rules) for one in mappings.values()),
             pending=counts.pending,
             dead=counts.dead,
-            plan=settings.onesignal_plan or "unknown (150 sends/s, 1,000 writes/s)",
-            platforms=list(settings.onesignal_platforms),
+            sources={one.name: one.app for one in config.sources.values()},
+            plan={app.name: app.plan or UNKNOWN_PLAN for app in config.apps.values()},
+            platforms={app.name: list(app.platforms) for app in config.apps.values()},
+            dry_run=config.restraint.dry_run,
+            only_users=None if config.restraint.only is None else len(config.restraint.only),
         )
         return await server.until_stopped(listening)
 

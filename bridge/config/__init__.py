@@ -7,17 +7,20 @@
     bridge.yaml ───────────────┘       └─ each with a mapping, secrets, a treatment
 
 One source goes to one app with one mapping. Without a file the settings make the source `default`
-and the app `default`.
+and the app `default`. `document` is the file as it is written, `load` reads both, `mappings` what
+the sources do, `reload` again while the service runs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from pydantic import SecretStr
 
+from bridge.plan.restraint import Restraint
+from bridge.segment.audience import ReverseEtl
 from bridge.settings import SENDS_PER_SECOND, TAG_CAP, Plan, Settings
 
 DEFAULT = "default"
@@ -35,6 +38,10 @@ class App:
     plan: Plan | None
     platforms: tuple[str, ...]
     upsert: Literal["patch-first", "post-first"]
+    alias_chunk: int
+    event_key: Literal["properties", "payload"]
+    #: Values of the mappings' variables for this app.
+    vars: dict[str, str] = field(default_factory=dict)
 
     @property
     def sends_per_second(self) -> int:
@@ -55,11 +62,15 @@ class Source:
     app: str
     #: A file or a folder; None: the shipped starter.
     mappings: Path | None
+    #: Several are valid at once, for rotation.
     secrets: tuple[SecretStr, ...]
     token: SecretStr | None
     #: Whether a request may hold several events.
     batches: bool
+    #: False when anyone can send its events, as with the write key of a browser or a phone.
+    trusted: bool = True
     bulk: bool = False
+    reverse_etl: ReverseEtl | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +80,29 @@ class Config:
     settings: Settings
     apps: dict[str, App]
     sources: dict[str, Source]
+    #: Variables of mappings that the environment sets, by name in small letters.
+    variables: dict[str, str] = field(default_factory=dict)
+    #: Files beside the mappings that decided something of it.
+    files: tuple[Path, ...] = ()
 
-    def app_of(self, source: str) -> App:
-        return self.apps[self.sources[source].app]
+    @property
+    def restraint(self) -> Restraint:
+        """What keeps operations from being done at all."""
+        users = self.settings.only_users
+        return Restraint(
+            dry_run=self.settings.dry_run == "yes",
+            only=None if users is None else frozenset(users),
+        )
 
 
 def of_settings(settings: Settings) -> Config:
-    """One source and one app, as the environment names them."""
-    app = App(
+    """One source and one app, of settings that are taken to be right."""
+    app, source = environment_app(settings), environment_source(settings, DEFAULT)
+    return Config(settings=settings, apps={app.name: app}, sources={source.name: source})
+
+
+def environment_app(settings: Settings, shared: dict[str, str] | None = None) -> App:
+    return App(
         name=DEFAULT,
         app_id=settings.onesignal_app_id,
         api_keys=settings.onesignal_api_key,
@@ -84,13 +110,18 @@ def of_settings(settings: Settings) -> Config:
         plan=settings.onesignal_plan,
         platforms=settings.onesignal_platforms,
         upsert=settings.onesignal_upsert,
+        alias_chunk=settings.onesignal_alias_chunk,
+        event_key=settings.onesignal_event_key,
+        vars=shared or {},
     )
-    source = Source(
+
+
+def environment_source(settings: Settings, app: str) -> Source:
+    return Source(
         name=DEFAULT,
-        app=DEFAULT,
+        app=app,
         mappings=settings.mappings,
         secrets=settings.segment_secrets,
         token=settings.segment_token,
         batches=settings.segment_batches == "accept",
     )
-    return Config(settings=settings, apps={app.name: app}, sources={source.name: source})

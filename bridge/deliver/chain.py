@@ -23,6 +23,7 @@ from bridge.journal.records import Death, End, Waiting, operation_name
 from bridge.mapping.rules import Mapping
 from bridge.onesignal.operations import Operation, SendNotification, UpdateUser
 from bridge.plan import Plan, plan
+from bridge.plan.restraint import restrain
 from bridge.segment.events import Event, Unusable, read_event
 from bridge.telemetry import log
 
@@ -102,7 +103,8 @@ class Chain:
             log().error("event.source_gone", message_id=row.message_id, source=row.source)
             return self._lost(row, progress, "source_gone", row.source)
         try:
-            return _remaining(row, plan(_read(row), mapping))
+            planned = restrain(plan(_read(row), mapping), self.means.restraint)
+            return _remaining(row, planned)
         except Exception as error:  # noqa: BLE001 — whatever a payload does to us, it must not stop its user
             log().error("plan.failed", message_id=row.message_id, error=type(error).__name__)
             return self._lost(row, progress, "plan_failed", type(error).__name__)

@@ -12,6 +12,7 @@ from bridge.journal import Journal
 from bridge.mapping.rules import Mapping
 from bridge.onesignal.client import OneSignal
 from bridge.onesignal.verdict import Answer, NoAnswer
+from bridge.plan.restraint import Restraint
 from bridge.telemetry import Metrics
 
 SPACING_SECONDS = 1.05
@@ -56,6 +57,11 @@ class Destination:
     sends: Gate
     post_first: bool = False
 
+    def hold(self, seconds: float) -> None:
+        """Let nobody through for so long."""
+        self.writes.hold(seconds)
+        self.sends.hold(seconds)
+
     def stop(self) -> None:
         """Let nobody through any more."""
         self.writes.stop()
@@ -70,6 +76,7 @@ class Means:
     destination: Destination
     #: The mapping in force for a source, or `SOURCE_GONE`. An event asks once, and keeps to the answer.
     mapping: Callable[[str], Mapping]
+    restraint: Restraint
     clock: Clock
     spacing: Spacing
     metrics: Metrics

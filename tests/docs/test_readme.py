@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from bridge.cli import app
 from bridge.cli.demonstration.table import DEVICES
+from bridge.config.document import AppEntry, SourceEntry
+from bridge.config.load import load_config
 from bridge.settings import SECRETS, Settings
 from tests.harness import mapping_of
 
@@ -55,10 +57,31 @@ def test_every_default_in_the_table_is_the_default() -> None:
 
 
 def test_the_mapping_in_it_has_no_findings_and_is_what_it_says() -> None:
-    (text,) = blocks("yaml")
-    mapping = mapping_of(text)
+    mapping = mapping_of(blocks("yaml")[0])
 
     assert [rule.name for rule in mapping.rules] == ["profile", "audience-tags", "order-shipped"]
+
+
+def test_the_bridge_yaml_in_it_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "bridge.yaml"
+    file.write_text(blocks("yaml")[1])
+    (tmp_path / "secrets").mkdir()
+    for name in ("shop", "club", "backend", "token", "web", "warehouse"):
+        (tmp_path / "secrets" / name).write_text("secret")
+    config = load_config({"BRIDGE_CONFIG": str(file)})
+
+    assert {source.name: source.app for source in config.sources.values()} == {
+        "backend": "shop",
+        "web": "club",
+        "warehouse": "shop",
+    }
+
+
+def test_every_field_of_the_bridge_yaml_is_named() -> None:
+    section = README[README.index("### Several sources") : README.index("### Health, metrics")]
+
+    for field in (*AppEntry.model_fields, *SourceEntry.model_fields):
+        assert field == "api" or f"`{field}`" in section, field
 
 
 def test_every_command_is_in_the_table_and_nothing_else() -> None:

@@ -8,14 +8,19 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from bridge.config.load import load_config, warnings
 from bridge.errors import ConfigurationError, Finding
-from bridge.settings import PREFIX, SECRETS, Settings, admin_token, load_settings, warnings
+from bridge.settings import PREFIX, SECRETS, Settings, admin_token
 
 ENOUGH = {
     "BRIDGE_SEGMENT_SECRETS": "s3gment-secret",
     "BRIDGE_ONESIGNAL_APP_ID": "8a1b3c4d-0000-4000-8000-000000000001",
     "BRIDGE_ONESIGNAL_API_KEY": "os_v2_app_key",
 }
+
+
+def load_settings(environment: dict[str, str] | None = None) -> Settings:
+    return load_config(environment).settings
 
 
 def load(**more: str) -> Settings:
@@ -54,6 +59,7 @@ def test_the_defaults_are_safe() -> None:
         "host": "127.0.0.1",
         "port": 8080,
         "mappings": None,
+        "config": None,
         "segment_token": None,
         "segment_unsigned": "refuse",
         "segment_batches": "accept",
@@ -64,6 +70,9 @@ def test_the_defaults_are_safe() -> None:
         "onesignal_platforms": ("android", "web"),
         "onesignal_upsert": "patch-first",
         "onesignal_alias_chunk": 2000,
+        "onesignal_event_key": "properties",
+        "dry_run": "no",
+        "only_users": None,
         "admin_token": None,
         "metrics_token": None,
         "max_body": 8_000_000,
@@ -97,6 +106,9 @@ def test_the_defaults_are_safe() -> None:
         ("ONESIGNAL_PLATFORMS", "android, web ios", ("android", "web", "ios")),
         ("ONESIGNAL_UPSERT", "post-first", "post-first"),
         ("ONESIGNAL_ALIAS_CHUNK", "20000", 20_000),
+        ("ONESIGNAL_EVENT_KEY", "payload", "payload"),
+        ("DRY_RUN", "yes", "yes"),
+        ("ONLY_USERS", "ann@shop.example, b c\n,d", ("ann@shop.example", "b c", "d")),
         ("MAX_BODY", "1000", 1000),
         ("DRAIN", "0.5", 0.5),
         ("KEEP_UNMATCHED", "3", 3),
@@ -171,8 +183,9 @@ def test_the_environment_is_read_when_none_is_given(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_a_plan_says_how_much_may_be_sent(plan: str, sends: int, tags: int | None) -> None:
-    settings = load(ONESIGNAL_PLAN=plan) if plan else load()
-    assert (settings.sends_per_second, settings.tag_cap) == (sends, tags)
+    more = {"BRIDGE_ONESIGNAL_PLAN": plan} if plan else {}
+    app = load_config(ENOUGH | more).apps["default"]
+    assert (app.sends_per_second, app.tag_cap) == (sends, tags)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +223,10 @@ def test_an_empty_environment_misses_everything_that_is_needed() -> None:
         ("ONESIGNAL_URL", "api.onesignal.com"),
         ("ONESIGNAL_ALIAS_CHUNK", "0"),
         ("ONESIGNAL_ALIAS_CHUNK", "20001"),
+        ("ONESIGNAL_EVENT_KEY", "data"),
+        ("DRY_RUN", "maybe"),
+        ("ONLY_USERS", ""),
+        ("ONLY_USERS", " ,\n"),
         ("MAX_BODY", "999"),
         ("MAX_BODY", "8 MB"),
         ("DRAIN", "-1"),
@@ -343,7 +360,7 @@ def test_no_secret_is_ever_shown(secret: str, *, broken: bool) -> None:
     else:
         settings = load_settings(environment)
         shown = f"{settings!r}{settings}{settings.model_dump()}{settings.model_dump_json()}"
-        shown += "".join(map(str, warnings(settings)))
+        shown += "".join(map(str, warnings(load_config(environment))))
     known = f"{ENOUGH}{Settings().model_dump()}README lists every setting"
     assert not [part for part in parts if part in shown and part not in known]
 
@@ -364,7 +381,8 @@ def test_no_secret_is_ever_shown(secret: str, *, broken: bool) -> None:
 def test_what_is_allowed_and_dangerous_is_a_warning(
     more: dict[str, str], expected: list[str]
 ) -> None:
-    found = warnings(load(**more))
+    environment = ENOUGH | {PREFIX + name: value for name, value in more.items()}
+    found = warnings(load_config(environment))
     assert [one.code for one in found] == expected
     assert not any(one.is_error for one in found)
 

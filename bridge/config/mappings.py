@@ -1,0 +1,36 @@
+"""What the sources do: the mapping of each, compiled for its app and for how far it is trusted."""
+
+from __future__ import annotations
+
+from bridge.config import App, Config, Source
+from bridge.errors import ConfigurationError, Finding
+from bridge.mapping.load import load_mapping, starter
+from bridge.mapping.rules import Mapping
+
+Mappings = dict[str, Mapping]
+"""By the name of the source."""
+
+
+def load_mappings(config: Config) -> tuple[Mappings, list[Finding]]:
+    """The mapping of every source, and warnings about them.
+
+    Raises:
+        ConfigurationError: with everything that is wrong with them.
+    """
+    mappings: Mappings = {}
+    findings: list[Finding] = []
+    wrong = False
+    for source in config.sources.values():
+        try:
+            mappings[source.name], found = _load(source, config.apps[source.app])
+        except ConfigurationError as error:
+            wrong, found = True, list(error.findings)
+        # Sources may share a mapping, and what is wrong with it is said once.
+        findings += [one for one in found if one not in findings]
+    if wrong:
+        raise ConfigurationError(findings)
+    return mappings, findings
+
+
+def _load(source: Source, app: App) -> tuple[Mapping, list[Finding]]:
+    return load_mapping(source.mappings or starter(), serves=app.platforms, tag_cap=app.tag_cap)

@@ -1,0 +1,58 @@
+"""What keeps a plan from being carried out: a dry run, or a list of the only people it may touch. Pure.
+
+An operation that is restrained ends as skipped, and nothing is written of it: no state, no place,
+no membership.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bridge.onesignal.operations import Operation, UpdateUser
+from bridge.plan.values import Plan, Skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restraint:
+    """What `BRIDGE_DRY_RUN` and `BRIDGE_ONLY_USERS` say."""
+
+    dry_run: bool = False
+    #: External ids; None: everybody.
+    only: frozenset[str] | None = None
+
+    def reason(self, operation: Operation) -> str | None:
+        """Why this operation is not done; None when it is."""
+        if self.only is not None and not _is_for(operation, self.only):
+            return "not_listed"
+        return "dry_run" if self.dry_run else None
+
+
+FREE = Restraint()
+
+
+def _is_for(operation: Operation, users: frozenset[str]) -> bool:
+    """Whether it is known to touch one of these people; an alias or a device may be anybody's."""
+    return operation.to.label == "external_id" and operation.to.id in users
+
+
+def restrain(planned: Plan, restraint: Restraint) -> Plan:
+    """The plan with a skip instead of each operation that is not to be done."""
+    if restraint == FREE:
+        return planned
+    reasons = [(one, restraint.reason(one)) for one in planned.operations]
+    skips = [
+        Skip(rule=rule, operation=one.name, reason=reason)
+        for one, reason in reasons
+        if reason is not None
+        for rule in _rules(one)
+    ]
+    return replace(
+        planned,
+        operations=tuple(one for one, reason in reasons if reason is None),
+        skips=(*planned.skips, *dict.fromkeys(skips)),
+        stay=None if restraint.dry_run else planned.stay,
+    )
+
+
+def _rules(operation: Operation) -> tuple[str, ...]:
+    return operation.rules if isinstance(operation, UpdateUser) else (operation.rule,)
