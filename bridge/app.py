@@ -20,7 +20,7 @@ from bridge.config import App, Config, Source
 from bridge.console.api import Api
 from bridge.console.brake import BrakeApi
 from bridge.deliver.brake import Brake, load_brake
-from bridge.deliver.gate import Gate
+from bridge.deliver.gates import make_gates
 from bridge.deliver.lanes import CREDIT, Lanes
 from bridge.deliver.means import SOURCE_GONE, SPACING_SECONDS, Destination, Means, Spacing
 from bridge.deliver.replay import replay
@@ -35,8 +35,6 @@ from bridge.receive.webhook import METHODS, Intake, Webhook
 from bridge.settings import Settings
 from bridge.telemetry import Metrics, log
 
-WRITES_PER_SECOND = 1000
-"""Users and subscriptions, for each app (reference/rate-limits)."""
 LEAST_CREDIT = 500
 """Events in memory for each app, however many there are."""
 FOR_EVER_SECONDS = 10 * 365 * 86_400.0
@@ -107,6 +105,8 @@ async def running(
             }
             brake = await load_brake(journal, clock)
             bridge = _compose(config, mappings, journal, clients, clock, brake)
+            for means in bridge.means.values():
+                await means.destination.gates.load()
             bridge.start()
             try:
                 yield bridge
@@ -119,7 +119,8 @@ async def running(
 
 def _client(app: App, transport: httpx.AsyncBaseTransport | None) -> OneSignal:
     """A pool of connections to one app: another's slow answers hold none of them."""
-    return OneSignal(url=app.url, api_key=app.api_keys[0].get_secret_value(), transport=transport)
+    keys = [key.get_secret_value() for key in app.api_keys]
+    return OneSignal(url=app.url, api_keys=keys, transport=transport)
 
 
 def _compose(
@@ -159,8 +160,13 @@ def _means(bridge: Bridge, app: App, client: OneSignal) -> Means:
         name=app.name,
         app_id=app.app_id,
         client=client,
-        writes=Gate("write", per_second=WRITES_PER_SECOND, clock=clock),
-        sends=Gate("send", per_second=app.sends_per_second, clock=clock),
+        gates=make_gates(
+            app=app.name,
+            journal=bridge.journal,
+            clock=clock,
+            sends_per_second=app.sends_per_second,
+            keys=len(app.api_keys),
+        ),
         post_first=app.upsert == "post-first",
     )
     if bridge.config.restraint.dry_run:
@@ -259,7 +265,7 @@ def _health(bridge: Bridge) -> Health:
         return {
             (app, gate.name): gate.held_seconds
             for app, means in bridge.means.items()
-            for gate in (means.destination.writes, means.destination.sends)
+            for gate in means.destination.gates
         }
 
     return Health(

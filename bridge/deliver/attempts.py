@@ -11,14 +11,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from bridge.deliver.gate import Gate
+from bridge.deliver.gate import EndpointClass, Gate
 from bridge.deliver.means import Means
 from bridge.journal.records import Death, End, Status
-from bridge.onesignal.verdict import Answer, Closed, Failed, Postponed, Verdict, judge
-from bridge.telemetry import log
+from bridge.onesignal.verdict import Answer, Postponed, Verdict, judge
 
-_ASKED_TO_WAIT_SECONDS = 5.0
-"""After a 429 that does not say how long."""
 _ANSWER_KEPT = 2000
 
 
@@ -44,42 +41,32 @@ class Wait:
 
 
 @asynccontextmanager
-async def turn(gate: Gate, *, bulk: bool) -> AsyncIterator[None]:
-    """Wait for a turn at the gate, which may take hours; within the block it is this call's."""
-    await gate.enter(bulk=bulk)
+async def turn(gate: Gate, *, bulk: bool, patient: bool = False) -> AsyncIterator[None]:
+    """Wait for a turn at the gate; within the block it is this call's.
+
+    Raises:
+        ShutError: not patient, and the gate is shut for longer than one waits in memory.
+        StoppingError: there are no more turns.
+    """
+    entered = await gate.enter(bulk=bulk, patient=patient)
     try:
         yield
     finally:
-        gate.leave()
+        gate.leave(entered)
 
 
 async def ask(
-    means: Means, gate: Gate, endpoint_class: str, request: tuple[str, str, bytes]
+    means: Means, gate: Gate, endpoint_class: EndpointClass, request: tuple[str, str, bytes]
 ) -> tuple[Verdict, str]:
-    """Call once and tell the gate; the verdict, and the answer's text."""
-    answer = await means.call(endpoint_class, *request)
+    """Call once and tell the gates; the verdict, and the answer's text."""
+    gates, asked_at = means.destination.gates, means.clock.monotonic()
+    key = gates.keys[endpoint_class].current
+    answer = await means.call(endpoint_class, *request, key=key)
     is_send = endpoint_class == "send"
     verdict = judge(answer, now_ms=means.clock.now_ms(), is_send=is_send)
-    _tell(gate, verdict)
+    await gates.heard(gate, verdict, key=key, asked_at=asked_at)
     text = answer.body if isinstance(answer, Answer) else b""
     return verdict, text[:_ANSWER_KEPT].decode("utf-8", "replace")
-
-
-def _tell(gate: Gate, verdict: Verdict) -> None:
-    """What an answer means for everybody else who waits at this gate."""
-    match verdict:
-        case Postponed(scope="class", after_seconds=seconds):
-            gate.hold(_ASKED_TO_WAIT_SECONDS if seconds is None else seconds)
-            log().warning("gate.held", gate=gate.name, seconds=round(gate.held_seconds, 1))
-        case Closed(status=status):
-            if gate.close(f"http_{status}"):
-                log().error("gate.closed", gate=gate.name, reason=f"http_{status}")
-        case Failed(reason=reason):
-            if gate.failed(reason):
-                log().error("gate.closed", gate=gate.name, reason=reason)
-        case _:
-            if gate.succeeded():
-                log().info("gate.opened", gate=gate.name)
 
 
 def holds_everyone(verdict: Verdict) -> bool:

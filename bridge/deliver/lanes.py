@@ -10,7 +10,9 @@ A lane is one in 256 of all users of an app; each app has lanes, credit and gate
 one whose key is refused takes nothing from another. For each lane and rank a cursor says how far its pending events
 have been seen; a lane is *dirty* when there may be more. Users that were seen are *due* and get a
 chain, live ones first, as far as the credit for events in memory goes; the rest stays on disk. A
-user whose chain has to wait is *parked* until then. What is heard of a user while its chain is at
+user whose chain has to wait is *parked* until then; one that found a gate shut waits in that gate's
+lot, and not in memory. There is room for so many of both, and beyond it a lane is *forgotten*: it is
+looked at from its beginning when there is room again. What is heard of a user while its chain is at
 work marks the user: the chain then reads its user again before it ends, and the mark is taken off
 before the reading begins, so that nothing can come between.
 """
@@ -24,13 +26,16 @@ from itertools import islice
 from bridge.deliver.attempts import Wait
 from bridge.deliver.chain import Chain
 from bridge.deliver.credit import Credit
-from bridge.deliver.gate import StoppingError
+from bridge.deliver.gate import ShutError, StoppingError
+from bridge.deliver.lots import LOT_SIZE, Lots
 from bridge.deliver.means import Means
 from bridge.journal.records import BULK, LANES, LIVE, Head, Waiting, lane_of
 from bridge.telemetry import log
 
 CREDIT = 5000
 """Events in memory at once."""
+PARKED = 50_000
+"""Users that wait for a time of their own."""
 ROWS_PER_CHAIN = 50
 _HEADS_PER_LANE = 40
 _EVENTS_PER_USER = 4
@@ -41,8 +46,13 @@ _TROUBLE_SECONDS = 5.0
 class Lanes:
     """All 256 lanes of one app, owned by this process."""
 
-    def __init__(self, means: Means, *, credit: int = CREDIT) -> None:
+    def __init__(
+        self, means: Means, *, credit: int = CREDIT, parked: int = PARKED, lot: int = LOT_SIZE
+    ) -> None:
         self._means = means
+        self._lots = Lots(means.destination.gates, size=lot)
+        self._room_to_park = parked
+        self._forgotten: dict[int, set[int]] = {LIVE: set(), BULK: set()}
         self._credit = Credit(credit)
         self._cursors = {LIVE: [0] * LANES, BULK: [0] * LANES}
         self._dirty = {LIVE: set(range(LANES)), BULK: set(range(LANES))}
@@ -55,11 +65,13 @@ class Lanes:
         self._alarms: list[tuple[int, int]] = []
         self._wake = asyncio.Event()
         self._stopping = False
+        for gate in means.destination.gates:
+            gate.listen(self._wake.set)
 
     def __repr__(self) -> str:
         return (
             f"<Lanes: {len(self._chains)} chains with {self._credit.lent} events,"
-            f" {len(self._parked)} parked, {sum(map(len, self._due.values()))} due,"
+            f" {len(self._parked)} parked, {len(self._lots)} at a shut gate, {sum(map(len, self._due.values()))} due,"
             f" {sum(map(len, self._dirty.values()))} dirty>"
         )
 
@@ -79,6 +91,7 @@ class Lanes:
     def nudge(self, user_hash: int) -> None:
         """Look at this user again, wherever the cursors are."""
         self._parked.pop(user_hash, None)
+        self._lots.leave(user_hash)
         self._due[LIVE][user_hash] = None
         self._wake.set()
 
@@ -112,6 +125,9 @@ class Lanes:
     async def _round(self) -> bool:
         """Look once at each rank, live first; whether there may be more to do at once."""
         self._take_parked()
+        for user, rank in self._lots.ready(self._is_busy):
+            self._due[rank][user] = None
+        self._remember()
         worked = False
         for rank in (LIVE, BULK):
             worked |= await self._look(rank)
@@ -126,6 +142,20 @@ class Lanes:
                 _, rank = self._parked.pop(user)
                 self._due[rank][user] = None
 
+    def _is_busy(self, user: int) -> bool:
+        return user in self._chains or any(user in due for due in self._due.values())
+
+    def _remember(self) -> None:
+        """Look again at lanes of which users were forgotten, when half of the room is free."""
+        parked, lots = len(self._parked) * 2, len(self._lots) * 2
+        if parked >= self._room_to_park or lots >= self._lots.size:
+            return
+        for rank, lanes in self._forgotten.items():
+            for lane in lanes:
+                self._cursors[rank][lane] = 0
+            self._dirty[rank] |= lanes
+            lanes.clear()
+
     async def _look(self, rank: int) -> bool:
         """Make users due whose events have not been seen; whether there was a lane to look at.
 
@@ -133,7 +163,8 @@ class Lanes:
         """
         dirty = self._dirty[rank]
         room = self._room(rank) - len(self._due[rank])
-        if not dirty or room <= 0:
+        # With users that cannot be written to there is no end of them to be had.
+        if not dirty or room <= 0 or self._lots.is_full("write"):
             return False
         lanes = self._next_lanes(rank, room)
         limit = max(1, min(_HEADS_PER_LANE, room // len(lanes)))
@@ -174,6 +205,8 @@ class Lanes:
             elif user in self._parked:
                 until, parked_rank = self._parked[user]
                 self._parked[user] = until, min(rank, parked_rank)
+            elif user in self._lots:
+                self._lots.raise_rank(user, rank)
             else:
                 self._due[rank][user] = None
 
@@ -205,14 +238,20 @@ class Lanes:
     async def _rest(self) -> None:
         """Until something is new, or the first parked user is due."""
         waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._wake.wait())]
-        if self._alarms:
-            seconds = (self._alarms[0][0] - self._means.clock.now_ms()) / 1000
+        if (seconds := self._until_next()) is not None:
             waits.append(asyncio.ensure_future(self._means.clock.sleep(max(seconds, 0.001))))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
+
+    def _until_next(self) -> float | None:
+        """Seconds until the first parked user is due, or a gate may be ready."""
+        waits = [] if (ready := self._lots.seconds()) is None else [ready]
+        if self._alarms:
+            waits.append((self._alarms[0][0] - self._means.clock.now_ms()) / 1000)
+        return min(waits, default=None)
 
     # Working --------------------------------------------------------------------------------------
 
@@ -222,7 +261,7 @@ class Lanes:
         self._chains[user] = asyncio.get_running_loop().create_task(work)
 
     async def _work(self, user: int, rank: int, rows: list[Waiting], limit: int) -> None:
-        wait: Wait | None = None
+        wait: Wait | ShutError | None = None
         try:
             while rows and not self._stopping:
                 wait = await Chain(self._means).run(rows)
@@ -230,6 +269,8 @@ class Lanes:
                     break
                 limit = min(ROWS_PER_CHAIN, len(rows) + self._credit.room(rank))
                 rows = await self._reload(user, rank, limit)
+        except ShutError as shut:
+            wait = shut
         except StoppingError:
             pass
         except Exception as error:  # noqa: BLE001 — one user's trouble, whatever it is, is not another's
@@ -244,13 +285,23 @@ class Lanes:
         self._credit.lend(user, rank, len(rows))
         return rows
 
-    def _end(self, user: int, rank: int, wait: Wait | None) -> None:
+    def _end(self, user: int, rank: int, wait: Wait | ShutError | None) -> None:
         del self._chains[user]
         self._credit.give_back(user)
         if wait is not None:
-            self._parked[user] = wait.until_ms, rank
-            heapq.heappush(self._alarms, (wait.until_ms, user))
+            if not self._park(user, rank, wait):
+                self._forgotten[rank].add(lane_of(user))
         elif user in self._again:
             self._due[rank][user] = None
         self._again.discard(user)
         self._wake.set()
+
+    def _park(self, user: int, rank: int, wait: Wait | ShutError) -> bool:
+        """Remember who waits, and for what; False when there is no room."""
+        if isinstance(wait, ShutError):
+            return self._lots.park(wait.gate, user, rank)
+        if len(self._parked) >= self._room_to_park:
+            return False
+        self._parked[user] = wait.until_ms, rank
+        heapq.heappush(self._alarms, (wait.until_ms, user))
+        return True

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from bridge.clock import Clock
 from bridge.deliver.brake import Brake
-from bridge.deliver.gate import Gate
+from bridge.deliver.gate import EndpointClass, Gate
+from bridge.deliver.gates import Gates
 from bridge.journal import Journal
 from bridge.mapping.rules import Mapping
 from bridge.onesignal.client import OneSignal
@@ -53,19 +54,37 @@ class Destination:
     name: str
     app_id: str
     client: OneSignal
-    writes: Gate
-    sends: Gate
+    gates: Gates
     post_first: bool = False
+
+    @property
+    def writes(self) -> Gate:
+        """Users and subscriptions."""
+        return self.gates.by_class["write"]
+
+    @property
+    def sends(self) -> Gate:
+        """Notifications."""
+        return self.gates.by_class["send"]
+
+    @property
+    def events(self) -> Gate:
+        """Custom events."""
+        return self.gates.by_class["event"]
+
+    @property
+    def views(self) -> Gate:
+        """Looking something up."""
+        return self.gates.by_class["view"]
 
     def hold(self, seconds: float) -> None:
         """Let nobody through for so long."""
-        self.writes.hold(seconds)
-        self.sends.hold(seconds)
+        for gate in self.gates:
+            gate.hold(seconds)
 
     def stop(self) -> None:
         """Let nobody through any more."""
-        self.writes.stop()
-        self.sends.stop()
+        self.gates.stop()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,11 +108,11 @@ class Means:
     unperformed: set[str] = field(default_factory=set)
 
     async def call(
-        self, endpoint_class: str, method: str, path: str, body: bytes
+        self, endpoint_class: EndpointClass, method: str, path: str, body: bytes, *, key: int = 0
     ) -> Answer | NoAnswer:
-        """One attempt, timed and counted."""
+        """One attempt, timed and counted; `key` is the number of the API key it shows."""
         started = self.clock.monotonic()
-        answer = await self.destination.client.perform(method, path, body)
+        answer = await self.destination.client.perform(method, path, body, key=key)
         http = str(answer.status) if isinstance(answer, Answer) else answer.reason
         self.metrics.calls.labels(endpoint_class, http).inc()
         self.metrics.call_seconds.labels(endpoint_class).observe(self.clock.monotonic() - started)

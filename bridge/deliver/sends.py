@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import orjson
 
 from bridge.deliver.attempts import Ended, Wait, ask, holds_everyone, turn
+from bridge.deliver.gate import ShutError
 from bridge.deliver.keys import key_of
 from bridge.deliver.means import Means
 from bridge.deliver.progress import Progress, tell
@@ -149,8 +150,13 @@ class Send:
         """One call; None when it grew too old while it waited for its turn."""
         means, gate = self.means, self.means.destination.sends
         written = self.send.method, self.send.path, self.send.body
-        async with turn(gate, bulk=self.row.rank == BULK):
-            return None if self._expired() else await ask(means, gate, "send", written)
+        try:
+            async with turn(gate, bulk=self.row.rank == BULK):
+                return None if self._expired() else await ask(means, gate, "send", written)
+        except ShutError:
+            if not self.uncertain:
+                means.unperformed.add(self.send.key)
+            raise
 
     def _expired(self) -> bool:
         expires = self.send.expires_ms

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -41,19 +42,22 @@ class OneSignal:
         self,
         *,
         url: str,
-        api_key: str,
+        api_keys: Sequence[str],
         transport: httpx.AsyncBaseTransport | None = None,
         deadline: float = DEADLINE_SECONDS,
         connect: float = CONNECT_SECONDS,
     ) -> None:
-        """`deadline` and `connect` are seconds: for the whole answer, and for a connection."""
+        """`deadline` and `connect` are seconds: for the whole answer, and for a connection.
+
+        Of several `api_keys`, as they are during a rotation, each call says which one it shows.
+        """
         self._deadline = deadline
+        self._keys = [{"authorization": authorization(key)} for key in api_keys]
         self._http = httpx.AsyncClient(
             base_url=url.rstrip("/"),
             transport=transport or _fast_transport(),
             timeout=httpx.Timeout(deadline, connect=connect),
             headers={
-                "authorization": authorization(api_key),
                 "content-type": "application/json; charset=utf-8",
                 "accept": "application/json",
                 "accept-encoding": "identity",
@@ -71,10 +75,12 @@ class OneSignal:
     ) -> None:
         await self._http.aclose()
 
-    async def perform(self, method: str, path: str, body: bytes) -> Answer | NoAnswer:
-        """Send one request; every way to fail is a value."""
+    async def perform(
+        self, method: str, path: str, body: bytes, *, key: int = 0
+    ) -> Answer | NoAnswer:
+        """Send one request with the key of that number; every way to fail is a value."""
         try:
-            request = self._http.build_request(method, path, content=body)
+            request = self._http.build_request(method, path, content=body, headers=self._keys[key])
             async with asyncio.timeout(self._deadline):
                 return await self._exchange(request)
         except TimeoutError:

@@ -81,6 +81,8 @@ class Unknown:
 class Postponed:
     scope: Literal["user", "class"]
     after_seconds: float | None
+    #: OneSignal asked for more than an hour.
+    capped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +148,10 @@ def _judge_error(answer: Answer, body: Any, *, now_ms: int, is_send: bool) -> Ve
     status, detail = answer.status, error_text(body)
     wait = retry_after(answer.headers, now_ms=now_ms)
     if status == 429:
-        return Postponed(scope=_limit_scope(body, is_send=is_send), after_seconds=wait)
+        scope = _limit_scope(body, is_send=is_send)
+        asked = _asked(answer.headers, now_ms=now_ms)
+        capped = asked is not None and asked > RETRY_AFTER_CAP_SECONDS
+        return Postponed(scope=scope, after_seconds=wait, capped=capped)
     if status in {401, 403}:
         return Closed(status=status, detail=detail)
     if status in {404, 410} and not is_send:
@@ -205,15 +210,16 @@ def retry_after(headers: Mapping[str, str], *, now_ms: int) -> float | None:
 
     None when the header is absent or makes no sense; never negative, never above one hour.
     """
+    asked = _asked(headers, now_ms=now_ms)
+    return None if asked is None else min(max(asked, 0.0), RETRY_AFTER_CAP_SECONDS)
+
+
+def _asked(headers: Mapping[str, str], *, now_ms: int) -> float | None:
+    """Seconds as they were asked for, which may be any number."""
     text = (headers.get("retry-after") or headers.get("retryafter") or "").strip()
     if re.fullmatch(r"-?\d+(\.\d+)?(e\d+)?", text):
-        return _within_an_hour(float(text))
-    until = _seconds_until(text, now_ms=now_ms)
-    return None if until is None else _within_an_hour(until)
-
-
-def _within_an_hour(seconds: float) -> float:
-    return min(max(seconds, 0.0), RETRY_AFTER_CAP_SECONDS)
+        return float(text)
+    return _seconds_until(text, now_ms=now_ms)
 
 
 def _seconds_until(text: str, *, now_ms: int) -> float | None:

@@ -154,7 +154,7 @@ def _alone(onesignal: str, people: int) -> float:
 async def _calls(onesignal: str, people: int) -> float:
     """Calls a second of the transport that the bridge has, and nothing else."""
     numbers = iter(range(people))
-    async with OneSignal(url=onesignal, api_key="os_v2_app_bench") as client:
+    async with OneSignal(url=onesignal, api_keys=["os_v2_app_bench"]) as client:
 
         async def some() -> None:
             for number in numbers:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import bridge.app
+import bridge.deliver.gates
 from bridge.cli import main
 
-bridge.app.WRITES_PER_SECOND = 1_000_000
+bridge.deliver.gates.WRITES_PER_SECOND = 1_000_000
 
 if __name__ == "__main__":
     main()

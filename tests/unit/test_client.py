@@ -61,7 +61,7 @@ async def asked(
     server.port = listening.sockets[0].getsockname()[1]
     try:
         async with OneSignal(
-            url=server.url, api_key="os_v2_app_x", deadline=deadline, connect=connect
+            url=server.url, api_keys=["os_v2_app_x"], deadline=deadline, connect=connect
         ) as client:
             yield client, server
     finally:
@@ -190,7 +190,7 @@ async def test_a_refused_connection_was_certainly_not_sent() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    async with OneSignal(url=f"http://127.0.0.1:{port}", api_key="k") as client:
+    async with OneSignal(url=f"http://127.0.0.1:{port}", api_keys=["k"]) as client:
         answer = await client.perform("POST", "/notifications", b"{}")
     assert answer == NoAnswer(reason="connect_failed", sent=False)
 
@@ -203,13 +203,13 @@ async def test_a_connection_that_never_comes_about_was_certainly_not_sent() -> N
             waiting.settimeout(0)
             waiting.connect_ex(full.getsockname())
         port = full.getsockname()[1]
-        async with OneSignal(url=f"http://127.0.0.1:{port}", api_key="k", connect=0.1) as client:
+        async with OneSignal(url=f"http://127.0.0.1:{port}", api_keys=["k"], connect=0.1) as client:
             answer = await client.perform("POST", "/notifications", b"{}")
     assert answer == NoAnswer(reason="connect_failed", sent=False)
 
 
 async def test_a_name_that_is_not_known_was_certainly_not_sent() -> None:
-    async with OneSignal(url="http://onesignal.invalid", api_key="k") as client:
+    async with OneSignal(url="http://onesignal.invalid", api_keys=["k"]) as client:
         answer = await client.perform("POST", "/notifications", b"{}")
     assert answer == NoAnswer(reason="connect_failed", sent=False)
 

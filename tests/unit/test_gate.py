@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from bridge.clock import ManualClock
-from bridge.deliver.gate import BULK_EVERY, IN_FLIGHT, Breaker, Bucket, Gate, StoppingError
+from bridge.deliver.gate import (
+    BULK_EVERY,
+    IN_FLIGHT,
+    PATIENCE_SECONDS,
+    Gate,
+    ShutError,
+    StoppingError,
+)
+from bridge.deliver.pace import ARRIVAL_SECONDS, Arrivals, Breaker, Bucket, Pass
 
 
 @dataclass
@@ -21,13 +29,16 @@ class Crowd:
     gate: Gate
     left: list[tuple[float, str]] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    out: list[Pass] = field(default_factory=list)
 
     def come(self, name: str, *, bulk: bool = False, stay: bool = False) -> None:
         async def call() -> None:
-            await self.gate.enter(bulk=bulk)
+            entered = await self.gate.enter(bulk=bulk)
             self.left.append((self.clock.monotonic(), name))
-            if not stay:
-                self.gate.leave()
+            if stay:
+                self.out.append(entered)
+            else:
+                self.gate.leave(entered)
 
         self.tasks.append(asyncio.get_running_loop().create_task(call()))
 
@@ -52,7 +63,7 @@ class Crowd:
 
 def crowd(per_second: float = 1000) -> Crowd:
     clock = ManualClock()
-    return Crowd(clock, Gate("test", per_second=per_second, clock=clock))
+    return Crowd(clock, Gate("write", per_second=per_second, clock=clock))
 
 
 def most_in_a_second(moments: list[float]) -> int:
@@ -92,6 +103,7 @@ def test_a_bucket_keeps_below_its_limit_and_wastes_little(limit: int, gaps: list
     for gap in gaps:
         now += gap
         while (wait := bucket.wait(now)) == 0:
+            bucket.take()
             taken.append(now)
         assert 0 < wait <= 1 / (limit * 0.95)
     assert most_in_a_second(taken) <= limit
@@ -103,6 +115,68 @@ def test_waiting_as_long_as_the_bucket_says_is_always_enough() -> None:
         if wait := bucket.wait(now):
             now += wait
             assert bucket.wait(now) == 0
+        bucket.take()
+
+
+@given(
+    st.sampled_from([3, 20, 150]),
+    st.lists(st.tuples(st.floats(0, 0.5), st.floats(0, ARRIVAL_SECONDS)), max_size=300),
+)
+@settings(deadline=None)
+def test_however_calls_bunch_on_their_way_no_second_at_the_receiver_holds_more_than_the_limit(
+    limit: int, calls: list[tuple[float, float]]
+) -> None:
+    """Each call arrives some time after it left, at the latest when it is answered."""
+    arrivals, now = Arrivals(limit), 0.0
+    out: list[tuple[float, Pass]] = []
+    arrived: list[float] = []
+    for pause, way in calls:
+        now += pause
+        for at, one in [each for each in out if each[0] <= now]:
+            out.remove((at, one))
+            one.arrives = min(one.arrives, at)
+        now += arrivals.wait(now)
+        out.append((now + way, arrivals.leave(now)))
+        arrived.append(now + way)
+    assert most_in_a_second(sorted(arrived)) <= limit
+
+
+async def test_a_call_that_comes_alone_leaves_without_a_timer() -> None:
+    here = crowd(1000)
+    here.gate.leave(await here.gate.enter(bulk=False))
+    assert here.gate._pump is None
+    assert here.clock.next_wake is None
+
+
+async def test_tokens_are_handed_out_in_batches_and_not_one_by_one() -> None:
+    here = crowd(1000)
+    for _ in range(2000):
+        here.come("x")
+    await here.calm()
+    looks = 0
+    end = here.clock.monotonic() + 1
+    while (wake := here.clock.next_wake) is not None and here.clock.monotonic() + wake < end:
+        here.clock.advance(wake)
+        await here.calm()
+        looks += 1
+    assert len(here.left) >= 950
+    assert looks <= 70
+
+
+async def test_what_gathered_while_the_gate_was_closed_is_not_spent_at_once() -> None:
+    here = crowd(1000)
+    here.gate.close("http_503", seconds=60)
+    here.clock.advance(60)
+    here.come("probe", stay=True)
+    await here.calm()
+    for _ in range(3000):
+        here.come("x")
+    here.gate.succeeded()
+    here.gate.leave(here.out.pop())
+    await here.calm()
+    assert len(here.left) <= 2
+    await here.pass_time(1)
+    assert 900 <= len(here.left) <= 1000
 
 
 async def test_most_of_the_limit_is_used() -> None:
@@ -120,7 +194,7 @@ async def test_no_more_than_so_many_calls_are_out_at_once() -> None:
     await here.pass_time(10)
     assert len(here.left) == IN_FLIGHT
 
-    here.gate.leave()
+    here.gate.leave(here.out.pop())
     await here.pass_time(1)
     assert len(here.left) == IN_FLIGHT + 1
 
@@ -138,7 +212,9 @@ async def test_live_goes_first_and_one_in_ten_is_bulk() -> None:
 
     names = here.names
     assert len(names) >= 90
-    assert names[: BULK_EVERY - 1] == ["live"] * (BULK_EVERY - 1)
+    # Whoever comes while nobody waits leaves at once, whatever its rank.
+    assert names[0] == "bulk"
+    assert names[1:BULK_EVERY] == ["live"] * (BULK_EVERY - 1)
     for start in range(len(names) - BULK_EVERY + 1):
         assert names[start : start + BULK_EVERY].count("bulk") == 1
 
@@ -179,9 +255,11 @@ async def test_a_call_that_gave_up_costs_no_token() -> None:
 
 async def test_a_call_that_gives_up_as_it_is_let_through_gives_its_place_back() -> None:
     here = crowd(1000)
-    here.gate.close("http_401", seconds=0.0)  # so that there is a single place
+    here.gate.close("http_401", seconds=1.0)  # so that there is a single place
     here.come("slipping", stay=True)
     (slipping,) = here.tasks
+    await here.calm()
+    here.clock.advance(1.0)
     while not here.gate._in_flight:
         await here.clock.sleep(0)
     assert slipping.cancel()
@@ -219,6 +297,60 @@ async def test_giving_up_while_the_gate_stops_leaves_the_count_right() -> None:
     await here.calm()
     assert waiting.cancelled()
     assert here.gate._in_flight == 0
+
+
+async def test_who_is_not_patient_does_not_wait_at_a_gate_that_is_shut_for_long() -> None:
+    here = crowd()
+    here.gate.hold(PATIENCE_SECONDS + 1)
+    with pytest.raises(ShutError) as shut:
+        await here.gate.enter(bulk=False, patient=False)
+    assert shut.value.gate == "write"
+    here.clock.advance(1)
+    waiting = asyncio.ensure_future(here.gate.enter(bulk=False, patient=False))
+    await here.pass_time(PATIENCE_SECONDS)
+    assert waiting.done()
+
+
+async def test_who_is_not_patient_is_sent_away_when_the_gate_shuts_for_long() -> None:
+    here = crowd(1)
+    here.come("first")
+    await here.calm()
+    here.come("patient")
+    impatient = asyncio.ensure_future(here.gate.enter(bulk=False, patient=False))
+    await here.calm()
+    here.gate.hold(PATIENCE_SECONDS + 10)
+    with pytest.raises(ShutError):
+        await impatient
+    await here.pass_time(PATIENCE_SECONDS + 11)
+    assert here.names == ["first", "patient"]
+
+
+async def test_at_a_closed_gate_one_asks_and_the_others_do_not_wait() -> None:
+    here = crowd()
+    here.gate.close("http_503", seconds=5)
+    wanted = [here.gate.wants_probe]
+    here.clock.advance(5)
+    wanted.append(here.gate.wants_probe)
+    asking = await here.gate.enter(bulk=False, patient=False)
+    wanted.append(here.gate.wants_probe)
+    assert wanted == [False, True, False]
+    with pytest.raises(ShutError):
+        await here.gate.enter(bulk=False, patient=False)
+    here.gate.succeeded()
+    here.gate.leave(asking)
+    assert here.gate.is_open
+
+
+async def test_who_listens_hears_that_the_gate_may_have_opened() -> None:
+    here = crowd()
+    heard: list[bool] = []
+    here.gate.listen(lambda: heard.append(here.gate.is_open))
+    here.gate.close("http_503", seconds=5)
+    here.clock.advance(5)
+    asking = await here.gate.enter(bulk=False)
+    here.gate.succeeded()
+    here.gate.leave(asking)
+    assert heard == [False, True]
 
 
 # Holds -----------------------------------------------------------------------------------------
@@ -268,7 +400,7 @@ async def test_a_probe_that_succeeds_opens_the_gate_for_all() -> None:
         here.come(str(number), stay=True)
     await here.pass_time(60)
     assert here.gate.succeeded()
-    here.gate.leave()
+    here.gate.leave(here.out.pop())
     await here.pass_time(1)
     assert here.names == ["0", "1", "2", "3", "4"]
     assert here.gate.closed is None
@@ -283,7 +415,7 @@ async def test_a_late_success_opens_the_gate_at_once() -> None:
     await here.pass_time(1)
     assert here.names == ["early"]
     here.gate.succeeded()
-    here.gate.leave()
+    here.gate.leave(here.out.pop())
     await here.pass_time(0.1)
     assert here.names == ["early", "next"]
 
@@ -343,7 +475,7 @@ async def test_probes_come_less_and_less_often() -> None:
         await here.pass_time(0.1)
         assert len(here.left) == before + 1
         here.gate.failed("http_500")
-        here.gate.leave()
+        here.gate.leave(here.out.pop())
         await here.calm()
 
 

@@ -1,0 +1,103 @@
+"""How fast, and how long to keep still: a token bucket, a window of arrivals, a breaker. Pure.
+
+The bucket keeps below OneSignal's limit as calls leave us (95 % steadily, 4 % as a burst). The limit
+counts calls as they *arrive*: a new connection or a busy machine can push those of a long moment
+into a short one. So each call is taken to arrive at any time between leaving and its answer, within
+`ARRIVAL_SECONDS`; and none leaves while, so taken, a second could hold more than the limit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+STEADY, BURST = 0.95, 0.04
+ARRIVAL_SECONDS = 0.08
+"""Calls that take longer are thought to have arrived by then: 926 a second at the least."""
+WINDOW_SECONDS = 1.0
+TRIP_SECONDS = 10.0
+TRIP_CALLS, TRIP_SHARE = 20, 0.5
+PROBE_FIRST, PROBE_LONGEST = 5.0, 60.0
+_ALMOST = 1e-6
+"""What a sum of floats may miss a whole token by; waiting for it could take no time at all."""
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Tokens that refill with time; pure but for its own count."""
+
+    rate: float
+    burst: float
+    tokens: float = field(init=False)
+    at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.tokens = self.burst
+
+    def wait(self, now: float) -> float:
+        """Seconds until there is a token; 0: there is one."""
+        self.tokens = min(self.burst, self.tokens + max(0.0, now - self.at) * self.rate)
+        self.at = now
+        return 0.0 if self.tokens >= 1 - _ALMOST else (1 - self.tokens) / self.rate
+
+    def take(self) -> None:
+        self.tokens -= 1
+
+    def empty(self) -> None:
+        """What gathered while nothing could leave is not spent at once."""
+        self.tokens = min(self.tokens, 1.0)
+
+
+@dataclass(slots=True)
+class Pass:
+    """One call's leave to go; by `arrives` it is at OneSignal, as far as anybody can tell."""
+
+    arrives: float
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """The calls that may arrive within a second of one that leaves now."""
+
+    limit: int
+    _passes: deque[Pass] = field(default_factory=deque)
+
+    def wait(self, now: float) -> float:
+        """Seconds until one more may leave; 0: it may now."""
+        passes = self._passes
+        while passes and passes[0].arrives <= now - WINDOW_SECONDS:
+            passes.popleft()
+        if len(passes) < self.limit:
+            return 0.0
+        return max(_ALMOST, passes[0].arrives + WINDOW_SECONDS - now)
+
+    def leave(self, now: float) -> Pass:
+        one = Pass(now + ARRIVAL_SECONDS)
+        self._passes.append(one)
+        return one
+
+
+@dataclass(slots=True)
+class Breaker:
+    """Trips when most of many recent calls failed; then waits 5 s, 10 s, … 60 s between probes."""
+
+    since: float = 0.0
+    calls: int = 0
+    failures: int = 0
+    wait: float = PROBE_FIRST
+
+    def record(self, *, ok: bool, now: float) -> bool:
+        """Count one call; True when this one trips it."""
+        if now - self.since > TRIP_SECONDS:
+            self.since, self.calls, self.failures = now, 0, 0
+        self.calls += 1
+        self.failures += not ok
+        return self.calls >= TRIP_CALLS and self.failures >= self.calls * TRIP_SHARE
+
+    def reset(self) -> None:
+        self.calls = self.failures = 0
+        self.wait = PROBE_FIRST
+
+    def next_wait(self) -> float:
+        self.wait, wait = min(PROBE_LONGEST, self.wait * 2), self.wait
+        return wait
