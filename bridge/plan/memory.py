@@ -37,12 +37,19 @@ def learn(known: Membership | None, heard: Stay) -> Membership:
 
 @dataclass(slots=True)
 class Memory:
-    """The record of one app: memberships, places of `once_per`, counts of caps and limits."""
+    """The record of one app: memberships, places of `once_per`, counts of caps and limits.
+
+    The sends of one rule for one event are one firing, so what an event itself has taken does not
+    stop it; `event` numbers the events.
+    """
 
     _memberships: dict[tuple[str, str], Membership] = field(default_factory=dict)
-    #: Rules that have fired for the stay that is known, by person and audience.
-    _fired: defaultdict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
-    _places: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    #: The event for which a rule has fired in the stay that is known; by person and audience.
+    _fired: defaultdict[tuple[str, str], dict[str, int]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    #: When a place was taken, and by which event; by rule, person and key.
+    _places: dict[tuple[str, str, str], tuple[int, int]] = field(default_factory=dict)
     _pushes: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     _sends: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     _held: set[str] = field(default_factory=set)
@@ -55,32 +62,41 @@ class Memory:
         if known is not None and now.stay.entered != known.stay.entered:
             self._fired.pop(at, None)
 
-    def standing(self, rule: str, terms: Terms, person: str, *, now_ms: int) -> Standing:
+    def standing(
+        self, rule: str, terms: Terms, person: str, *, event: int, now_ms: int
+    ) -> Standing:
         """Everything that `judge` asks about a send of this rule to this person."""
         at = person, terms.stay.audience if terms.stay else ""
         known = self._memberships.get(at)
+        taken_ms, taker = self._places.get(
+            (rule, person, terms.once.key if terms.once else ""), _NO
+        )
         return Standing(
             membership=known.stay if known else None,
-            fired=rule in self._fired.get(at, ()),
-            once_taken_ms=self._places.get((rule, person, terms.once.key)) if terms.once else None,
+            fired=self._fired[at].get(rule, event) != event,
+            once_taken_ms=None if taker in {_NOBODY, event} else taken_ms,
             person_sends=_within(self._pushes[person], terms.cap, now_ms),
             rule_sends=_within(self._sends[rule], terms.limit, now_ms),
             rule_held=rule in self._held,
         )
 
-    def sent(self, rule: str, terms: Terms, person: str, *, now_ms: int) -> None:
+    def sent(self, rule: str, terms: Terms, person: str, *, event: int, now_ms: int) -> None:
         """A send goes out, or is held to go out later; it takes the places that it needs."""
         if terms.stay is not None:
-            self._fired[person, terms.stay.audience].add(rule)
+            self._fired[person, terms.stay.audience][rule] = event
         if terms.once is not None:
-            self._places[rule, person, terms.once.key] = now_ms
+            self._places[rule, person, terms.once.key] = now_ms, event
         self._pushes[person].append(now_ms)
         self._sends[rule].append(now_ms)
 
-    def held(self, rule: str, terms: Terms, person: str, *, now_ms: int) -> None:
+    def held(self, rule: str, terms: Terms, person: str, *, event: int, now_ms: int) -> None:
         """As `sent`; and the rule met its limit, and stays held."""
-        self.sent(rule, terms, person, now_ms=now_ms)
+        self.sent(rule, terms, person, event=event, now_ms=now_ms)
         self._held.add(rule)
+
+
+_NOBODY = -1
+_NO = 0, _NOBODY
 
 
 def _within(sent: list[int], rate: Rate | None, now_ms: int) -> int:

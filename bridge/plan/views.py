@@ -17,7 +17,7 @@ from bridge.onesignal.operations import (
     TrackCustomEvent,
     UpdateUser,
 )
-from bridge.plan.examples import Happening
+from bridge.plan.stage import Happening
 
 Done = dict[str, dict[str, list[dict[str, Any]]]]
 """By rule and operation: every send, and the one thing that all updates come to."""
