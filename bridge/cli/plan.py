@@ -1,180 +1,150 @@
-"""`plan`: what events would do, without doing it."""
+"""`plan`: what events would do, without doing it; or, once and after asking, to one phone."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bridge.mapping.rules import Mapping
-    from bridge.onesignal.operations import Operation
-    from bridge.plan import Plan
-    from bridge.segment.body import Element
-    from bridge.segment.events import Event
-
-APP_ID = "YOUR-APP-ID"
+    from bridge.segment.events import Event, Unusable
 
 
 def plan(
     files: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(help="An event, an array, NDJSON or a webhook's body; - is standard input."),
-    ],
+    ] = None,
     mapping: Annotated[
         Path | None,
         typer.Option("-m", "--mapping", help="A file, a folder, or the name of a shipped mapping."),
     ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="The source that the events come from; `default` else.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One object for each request or skip.")
     ] = False,
+    send: Annotated[
+        bool,
+        typer.Option("--send", help="Send the one push of these events, to --to, after asking."),
+    ] = False,
+    to: Annotated[
+        str | None, typer.Option(help="With --send: the External ID of your own phone.")
+    ] = None,
+    rule: Annotated[
+        str | None, typer.Option(help="With --send: the rule whose push it is.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="With --send: do not ask.")] = False,
+    recent: Annotated[
+        int | None,
+        typer.Option(help="Instead of files: the newest so many stored events.", min=1),
+    ] = None,
+    diff: Annotated[
+        Path | None,
+        typer.Option(help="With --recent: an edited mapping, and what it would change."),
+    ] = None,
 ) -> None:
     """Show the requests that events would make, and why others would not. Sends nothing.
+
+    Only --send sends: one push, to the user that you name, after it has shown it and asked.
 
     \b
     Example:
       segment-bridge plan -m shop.yaml order-shipped.json
+      segment-bridge plan -m shop.yaml order-shipped.json --send --to my-user-id
+      segment-bridge plan --recent 1000 --diff shop-edited.yaml
     """
-    from bridge.cli.mapping import chosen_mapping
-
-    chosen = chosen_mapping(mapping)
-    lines = [
-        line for file in files for element in _elements(file) for line in _plan(element, chosen)
-    ]
-    if as_json:
-        _print_json(lines)
+    files = files or []
+    _refuse_what_does_not_go_together(files, recent, diff, send, to, rule, yes)
+    if recent is not None:
+        _recent(recent, mapping, diff, source=source, as_json=as_json)
+    elif send and to:
+        _send(files, mapping, source=source, to=to, rule=rule, yes=yes)
     else:
-        _print_table(lines)
+        _show(files, mapping, source=source, as_json=as_json)
 
 
-def _elements(file: str) -> Iterator[Element]:
-    from bridge.errors import ConfigurationError, Finding
-    from bridge.segment.body import NotJson, read_body
-
-    try:
-        body = typer.get_binary_stream("stdin").read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        raise typer.BadParameter(f"{file} cannot be read: {error.strerror}") from None
-    whole = read_body(body)
-    numbered = _lines(body) if isinstance(whole, NotJson) else [(1, body)]
-    for number, line in numbered:
-        part = read_body(line)
-        if isinstance(part, NotJson):
-            raise ConfigurationError(
-                [Finding(code=part.code, message=part.message, file=file, line=number)]
-            )
-        yield from part
-
-
-def _lines(body: bytes) -> list[tuple[int, bytes]]:
-    """NDJSON: every line that is not empty, with its number."""
-    return [(number, line) for number, line in enumerate(body.splitlines(), 1) if line.strip()]
-
-
-def _plan(element: Element, mapping: Mapping) -> list[dict[str, Any]]:
-    from bridge.plan import plan as decide
-    from bridge.segment.events import Unusable, parse_timestamp, read_event
-
-    at = element.value.get("timestamp") if isinstance(element.value, dict) else None
-    now_ms = parse_timestamp(at) or 0
-    event = read_event(element.value, raw=element.raw, source="default", received_ms=now_ms)
-    if isinstance(event, Unusable):
-        reason = event.code.replace("-", "_")
-        return [_line("", "", "", skip={"reason": reason, "detail": event.message})]
-    return _lines_of(event, decide(event, mapping))
-
-
-def _lines_of(event: Event, planned: Plan) -> list[dict[str, Any]]:
-    lines = [_request_line(event, one, planned) for one in planned.operations]
-    lines += [
-        _line(
-            event.message_id,
-            skip.rule,
-            skip.operation,
-            skip={"reason": skip.reason, "detail": skip.detail},
-        )
-        for skip in planned.skips
-    ]
-    return lines
-
-
-def _request_line(event: Event, operation: Operation, planned: Plan) -> dict[str, Any]:
-    from bridge.onesignal.operations import UpdateUser
-
-    rules = operation.rules if isinstance(operation, UpdateUser) else (operation.rule,)
-    notes = [
-        str(note)
-        for note in planned.notes
-        if note.operation == operation.name and note.rule in rules
-    ]
-    request, guards = _request(event, operation)
-    return _line(
-        event.message_id,
-        ", ".join(rules),
-        operation.name,
-        request=request,
-        guards=guards,
-        notes=notes,
+def _refuse_what_does_not_go_together(
+    files: list[str],
+    recent: int | None,
+    diff: Path | None,
+    send: bool,
+    to: str | None,
+    rule: str | None,
+    yes: bool,
+) -> None:
+    wrong = (
+        (bool(files) == (recent is not None), "name the events: FILE…, or --recent N"),
+        (diff is not None and recent is None, "--diff goes with --recent"),
+        (send and recent is not None, "--send goes with a file, not with --recent"),
+        (send and not to, "--send needs --to USER, the External ID of your own phone"),
+        (not send and bool(to or rule or yes), "--to, --rule and --yes go with --send"),
+        (send and not yes and "-" in files, "standard input cannot be asked: use a file, or --yes"),
     )
+    for is_wrong, message in wrong:
+        if is_wrong:
+            raise typer.BadParameter(message)
 
 
-def _request(event: Event, operation: Operation) -> tuple[dict[str, Any] | None, list[str]]:
-    """The request that an operation makes, None when that is for our record to say; what may stop it."""
-    import orjson
+def _show(files: list[str], path: Path | None, *, source: str | None, as_json: bool) -> None:
+    from bridge.cli.mapping import chosen_mapping
+    from bridge.cli.planning.lines import planned
 
-    from bridge.onesignal.operations import Send, send_key
-    from bridge.onesignal.user_model import send_body, send_path, update_requests
+    chosen = chosen_mapping(path)
+    events = [planned(event, chosen) for event in _events(files, source)]
+    if as_json:
+        import orjson
 
-    if not isinstance(operation, Send):
-        requests = update_requests(operation, app_id=APP_ID)
-        shown = [{"method": one.method, "path": one.path, "body": one.body} for one in requests]
-        return next(iter(shown), None), []
-    key = send_key(
-        app="default",
-        rule=operation.rule,
-        message_id=event.message_id,
-        recipient=operation.to,
-        generation=0,
-    )
-    body = orjson.loads(send_body(operation, app_id=APP_ID, key=key))
-    path = send_path(operation, app_id=APP_ID)
-    return {"method": "POST", "path": path, "body": body}, ["max_age"]
+        for line in (line for event in events for line in event.lines):
+            typer.echo(orjson.dumps(line.as_json()).decode())
+    else:
+        from rich.console import Console
+
+        from bridge.cli.planning.table import print_plan
+
+        print_plan(events, Console())
 
 
-def _line(message_id: str, rule: str, operation: str, **more: Any) -> dict[str, Any]:
-    return {"message_id": message_id, "rule": rule, "operation": operation} | more
+def _events(files: list[str], source: str | None) -> list[Event | Unusable]:
+    from bridge.cli.planning.events import read_events
+
+    return [event for file in files for event in read_events(file, source=source or "default")]
 
 
-def _print_json(lines: list[dict[str, Any]]) -> None:
-    import orjson
+def _send(
+    files: list[str], path: Path | None, *, source: str | None, to: str, rule: str | None, yes: bool
+) -> None:
+    from bridge.cli.mapping import chosen_mapping
+    from bridge.cli.planning.send import send, the_push
+    from bridge.config import of_settings
+    from bridge.settings import load_settings
 
-    for line in lines:
-        typer.echo(orjson.dumps(line).decode())
-
-
-def _print_request(rule: str, request: dict[str, Any] | None) -> None:
-    import orjson
-
-    if request is None:
-        typer.echo(f"{rule:<20} disables the address that was written before, if there is one")
-        return
-    typer.echo(f"{rule:<20} {request['method']} {request['path']}")
-    body = orjson.dumps(request["body"], option=orjson.OPT_INDENT_2).decode()
-    typer.echo("".join(f"    {text}\n" for text in body.splitlines()), nl=False)
+    config = of_settings(load_settings())
+    (app,) = config.apps.values()
+    mapping = chosen_mapping(path)
+    trial = the_push(_events(files, source), mapping, app=app, user=to, rule=rule)
+    if not send(trial, app, confirm=lambda question: yes or typer.confirm(question)):
+        raise typer.Exit(1)
 
 
-def _print_table(lines: list[dict[str, Any]]) -> None:
-    for line in lines:
-        rule = line["rule"] or "(event)"
-        if skip := line.get("skip"):
-            detail = f": {skip['detail']}" if skip["detail"] else ""
-            typer.echo(f"{rule:<20} skipped  {skip['reason']}{detail}")
-            continue
-        _print_request(rule, line["request"])
-        for note in line["notes"]:
-            typer.echo(f"    left out  {note}")
-    requests = sum(1 for line in lines if "request" in line)
-    typer.echo(f"\n{requests} requests, {len(lines) - requests} skips. Nothing was sent.")
+def _recent(
+    number: int, path: Path | None, diff: Path | None, *, source: str | None, as_json: bool
+) -> None:
+    from bridge.cli.mapping import chosen_mapping
+    from bridge.cli.planning.recent import print_json, print_tables, rehearse
+
+    mapping = chosen_mapping(path)
+    other: Mapping | None = chosen_mapping(diff) if diff is not None else None
+    rehearsal, looked = rehearse(_database(), number, mapping, other, source=source)
+    (print_json if as_json else print_tables)(rehearsal, looked)
+
+
+def _database() -> Path:
+    from bridge.settings import Settings
+
+    url = os.environ.get("BRIDGE_DATABASE_URL")
+    return (Settings(database_url=url) if url else Settings()).database_path

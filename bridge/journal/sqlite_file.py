@@ -11,6 +11,8 @@ import fcntl
 import os
 import secrets
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -121,6 +123,30 @@ def open_reader(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA busy_timeout = 5000")
     return connection
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """The journal at `path` for a command that only looks, beside the service or without one.
+
+    Raises:
+        JournalError: there is none, or it is none that this version reads.
+    """
+    if not path.exists():
+        raise JournalError(
+            f"there is no database {path}", hint="BRIDGE_DATABASE_URL names the service's"
+        )
+    try:
+        connection = open_reader(path)
+    except sqlite3.DatabaseError as error:
+        raise _unusable(path, error) from None
+    try:
+        _identify(connection, path)
+        yield connection
+    except sqlite3.DatabaseError as error:
+        raise _unusable(path, error) from None
+    finally:
+        connection.close()
 
 
 def _identify(connection: sqlite3.Connection, path: Path) -> None:

@@ -40,6 +40,7 @@ PLANS = {
     ],
     "finish_revived": ["pending USING INTEGER PRIMARY KEY (rowid=?)"],
     "event_of": ["event USING INTEGER PRIMARY KEY (rowid=?)"],
+    "recent": ["event USING INTEGER PRIMARY KEY (rowid>?)"],
     "user_of": ["event USING INTEGER PRIMARY KEY (rowid=?)"],
     "dead_page": ["dead USING INTEGER PRIMARY KEY (rowid>?)"],
     "dead_one": ["dead USING INTEGER PRIMARY KEY (rowid=?)"],

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from bridge.cli import app, main
+from bridge.cli.planning.lines import planned as show
+from bridge.cli.planning.table import print_plan
+from bridge.segment.events import read_event
+from tests.harness import mapping_of
 
 MAPPING = """\
 version: 1
@@ -83,6 +89,8 @@ def test_an_update_in_a_table(mapping: Path, tmp_path: Path) -> None:
         "      }\n"
         "    }\n"
         "    left out  tags.city: missing (traits.city)\n"
+        "    guard     unchanged: what OneSignal has had from us for less than 7 days is left out\n"
+        "    guard     older: what a later event has said already is left out\n"
         "\n"
         "1 requests, 0 skips. Nothing was sent.\n"
     )
@@ -95,7 +103,9 @@ def test_skips_in_a_table(mapping: Path) -> None:
 
     assert result.exit_code == 0
     assert result.output == (
+        "# m2 track Order Shipped\n"
         "shipped              skipped  missing: properties.product\n"
+        "# m3 track Other\n"
         "(event)              skipped  no_rule\n"
         "\n"
         "0 requests, 2 skips. Nothing was sent.\n"
@@ -125,7 +135,7 @@ def test_a_push_as_json(mapping: Path) -> None:
                 "target_channel": "push",
             },
         },
-        "guards": ["max_age"],
+        "guards": ["max_age", "cap", "limit", "paused"],
         "notes": ["app_url: link_not_allowed"],
     }
 
@@ -320,3 +330,104 @@ def test_help_shows_an_example() -> None:
     assert result.exit_code == 0
     assert "segment-bridge plan -m shop.yaml order-shipped.json" in result.output
     assert "Sends nothing." in " ".join(result.output.split())
+
+
+# --- what may still stop it ------------------------------------------------------------------------
+
+GUARDED = """\
+version: 1
+push: {platforms: {exclude: [ios]}, cap: {max: 3, per: 20m}}
+rules:
+  - name: welcome
+    when: audience.key = "vip" and audience.entered = true
+    max_age: 90m
+    once_per: {time: 7d, key: "{{ properties.sku }}"}
+    limit: {max: 2000, per: 10m}
+    do: {send_notification: {contents: Welcome}}
+  - name: chat
+    when: event = "Message"
+    cap: off
+    limit: off
+    do: {send_notification: {contents: Hi}}
+  - name: always
+    when: type = "identify"
+    unchanged: send
+    do: {update_user: {tags: {plan: "{{ traits.plan }}"}}}
+"""
+ENTERED = {
+    "type": "track",
+    "event": "Audience Entered",
+    "userId": "u1",
+    "properties": {"audience_key": "vip", "vip": True, "sku": "s-1"},
+}
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Path:
+    path = tmp_path / "guarded.yaml"
+    path.write_text(GUARDED)
+    return path
+
+
+def guards(body: Any, mapping: Path) -> list[str]:
+    result = plan("-", "-m", mapping, stdin=orjson.dumps(body))
+    return [
+        line.split("guard", 1)[1].strip() for line in result.output.splitlines() if "guard " in line
+    ]
+
+
+def test_every_guard_is_told_with_its_numbers(guarded: Path) -> None:
+    assert guards(ENTERED, guarded) == [
+        "max_age: not when the event is older than 90m by then",
+        "membership: once for each stay in vip, and only while it lasts",
+        "once_per: once in 7d for this person for 's-1'",
+        "cap: not above 3 in 20m to this person, over all rules",
+        "limit: held for you above 2,000 in 10m of this rule",
+        "paused: held while this rule or all pushes are paused",
+    ]
+
+
+def test_the_names_of_guards_are_in_json(guarded: Path) -> None:
+    (line,) = planned(orjson.dumps(ENTERED), guarded)
+
+    assert line["guards"] == ["max_age", "membership", "once_per", "cap", "limit", "paused"]
+
+
+def test_a_rule_for_conversations_has_other_guards(guarded: Path) -> None:
+    (line,) = planned(orjson.dumps(OTHER | {"event": "Message"}), guarded)
+
+    assert line["guards"] == ["max_age", "volume_guard", "paused"]
+
+
+def test_what_is_always_written_is_not_left_out_as_unchanged(guarded: Path) -> None:
+    (line,) = planned(orjson.dumps(IDENTIFY | {"traits": {"plan": "pro"}}), guarded)
+
+    assert line["guards"] == ["older"]
+
+
+def test_the_source_is_what_conditions_see(tmp_path: Path) -> None:
+    file = tmp_path / "source.yaml"
+    file.write_text(
+        'version: 1\nrules: [{name: r, when: source = "shop", do: {update_user: {tags: {a: "1"}}}}]\n'
+    )
+
+    assert reasons(planned(orjson.dumps(OTHER), file)) == ["no_rule"]
+    assert reasons(planned(orjson.dumps(OTHER), file, "--source", "shop")) == ["update_user"]
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_terminal_gets_a_table_that_fits(guarded: Path, width: int) -> None:
+    text = io.StringIO()
+    long = ENTERED | {"messageId": "m1"}
+    event = read_event(long, raw=orjson.dumps(long), source="default", received_ms=1)
+    mapping = mapping_of(guarded.read_text())
+    skipped = read_event(OTHER, raw=b"{}", source="default", received_ms=1)
+
+    events = [show(event, mapping), show(skipped, mapping)]
+    print_plan(events, Console(file=text, force_terminal=True, width=width, color_system=None))
+
+    lines = text.getvalue().splitlines()
+    assert all(len(line) <= width for line in lines[:-1])
+    assert any("welcome" in line for line in lines)
+    assert "no_rule" in text.getvalue()
+    assert lines[-1].endswith("1 requests, 1 skips. Nothing was sent.")

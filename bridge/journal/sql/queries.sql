@@ -116,6 +116,10 @@ DELETE FROM pending WHERE seq = :seq AND only = '[]';
 SELECT seq, source, app, message_id, type, name, user_hash, received_ms, event_ms, payload
 FROM event WHERE seq = :seq;
 
+-- recent --
+-- Events after a seq, in their order, for a look back; those that no rule wanted may have no payload.
+SELECT seq, source, message_id, received_ms, payload FROM event WHERE seq > :after ORDER BY seq;
+
 -- user_of --
 SELECT app, user_hash FROM event WHERE seq = :seq;
 

@@ -1,0 +1,151 @@
+"""`plan --send`: one push of a plan to one phone, yours, with a key of its own.
+
+It goes past the journal on purpose: it is a look at a message, counts against no limit of a rule,
+and can never be what keeps a real push from leaving.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import httpx
+import orjson
+import typer
+
+from bridge.clock import SystemClock
+from bridge.config import App
+from bridge.errors import BridgeError
+from bridge.mapping.rules import Mapping
+from bridge.onesignal.client import OneSignal
+from bridge.onesignal.operations import Recipient, Request, SendNotification
+from bridge.onesignal.verdict import (
+    Accepted,
+    Closed,
+    Failed,
+    NoRecipients,
+    Postponed,
+    Refused,
+    Unknown,
+    Verdict,
+    judge,
+)
+from bridge.plan import plan
+from bridge.plan.requests import requests_of
+from bridge.segment.events import Event, Unusable
+
+
+class NotOnePushError(BridgeError):
+    """What is to be sent has to be one push, and it is none or several."""
+
+    code = "not-one-push"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """The one push, as it will leave."""
+
+    rule: str
+    user: str
+    request: Request
+
+
+def the_push(
+    events: Sequence[Event | Unusable], mapping: Mapping, *, app: App, user: str, rule: str | None
+) -> Trial:
+    """The only push of the events, addressed to `user` and to nobody else.
+
+    Raises:
+        NotOnePushError: there is none, or more than one.
+    """
+    found = [
+        operation
+        for event in events
+        if isinstance(event, Event)
+        for operation in plan(event, mapping).operations
+        if isinstance(operation, SendNotification) and rule in {None, operation.rule}
+    ]
+    if len(found) != 1:
+        raise _not_one(found, rule)
+    push = replace(found[0], to=Recipient(label="external_id", id=user))
+    # A key of its own: OneSignal would otherwise take it for a push that it has sent already.
+    key = str(uuid.uuid4())
+    (request,) = requests_of(push, message_id="", app_id=app.app_id, key=key)
+    return Trial(rule=push.rule, user=user, request=request)
+
+
+def _not_one(found: list[SendNotification], rule: str | None) -> NotOnePushError:
+    if not found:
+        of = f" of rule {rule}" if rule else ""
+        return NotOnePushError(
+            f"these events make no push{of}", hint="without --send, `plan` says why"
+        )
+    rules = sorted({push.rule for push in found})
+    hint = f"--rule {rules[0]}" if len(rules) > 1 else "give it a file with one event"
+    return NotOnePushError(
+        f"these events make {len(found)} pushes ({', '.join(rules)}), and one is sent at a time",
+        hint=hint,
+    )
+
+
+def send(
+    trial: Trial,
+    app: App,
+    *,
+    confirm: Callable[[str], bool],
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> bool:
+    """Show it, ask, send it, and say what OneSignal answered; whether it was accepted for a device."""
+    body = orjson.dumps(trial.request.body, option=orjson.OPT_INDENT_2).decode()
+    typer.echo(f"POST {app.url}{trial.request.path}\n{body}\n")
+    typer.echo(f"One push, by rule {trial.rule}, to the user {trial.user} of app {app.app_id}.")
+    if not confirm("Send it?"):
+        typer.echo("Nothing was sent.")
+        return False
+    verdict = asyncio.run(_perform(trial.request, app, transport))
+    well, words = told(verdict, trial.user)
+    typer.echo(words)
+    return well
+
+
+async def _perform(
+    request: Request, app: App, transport: httpx.AsyncBaseTransport | None
+) -> Verdict:
+    key = app.api_keys[0].get_secret_value()
+    async with OneSignal(url=app.url, api_key=key, transport=transport) as client:
+        answer = await client.perform(request.method, request.path, orjson.dumps(request.body))
+    return judge(answer, now_ms=SystemClock().now_ms(), is_send=True)
+
+
+def told(verdict: Verdict, user: str) -> tuple[bool, str]:
+    """Whether a phone can have got it, and what OneSignal's answer means, in plain words."""
+    match verdict:
+        case Accepted(unreached=unreached, id=id_) if user not in unreached:
+            return True, f"Accepted by OneSignal (message {id_}): look at the phone."
+        case Accepted() | NoRecipients():
+            return False, _no_device(user)
+        case Failed(reason=reason, certain=False):
+            return False, f"No clear answer ({reason}): it may have been sent, or not."
+        case _:
+            return False, f"{_refusal(verdict)} Nothing was sent."
+
+
+def _refusal(verdict: Closed | Postponed | Refused | Failed | Unknown) -> str:
+    match verdict:
+        case Closed(status=status, detail=detail):
+            return f"OneSignal refuses the key ({status}): {detail}"
+        case Postponed(after_seconds=after):
+            return f"OneSignal takes no more calls now{f', for {after:.0f} s' if after else ''}."
+        case Refused(status=status, detail=detail):
+            return f"OneSignal refuses it ({status}): {detail}"
+        case Failed() | Unknown():
+            return f"OneSignal was not reached: {verdict.detail}"
+
+
+def _no_device(user: str) -> str:
+    return (
+        f"Nobody was reached: {user} has no subscribed device on the platforms of this push."
+        " Is that the External ID that the app logs in with, and are notifications allowed?"
+    )
