@@ -1,13 +1,21 @@
-"""What commands that send nothing need to know of the settings: the mapping, the app's platforms."""
+"""What commands that send nothing need to know of the settings: sources, their mappings, their apps.
+
+Nothing of it needs a secret or a key, unless there is a `bridge.yaml`, which is read as a whole.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 if TYPE_CHECKING:
+    from bridge.config import App, Source
     from bridge.mapping.rules import Mapping
 
 DEFAULT_PLATFORMS = ("android", "web")
@@ -19,25 +27,61 @@ def served_platforms() -> tuple[str, ...]:
     return tuple(part for part in re.split(r"[,\s]+", text) if part) or DEFAULT_PLATFORMS
 
 
-def chosen_mapping(path: Path | None) -> Mapping:
-    """The mapping at `path`; without one that of BRIDGE_MAPPINGS, else the starter.
+def chosen_source(name: str | None) -> tuple[Source, App]:
+    """The source of that name, or the only one, and its app.
+
+    Raises:
+        ConfigurationError: `bridge.yaml` is not as it should be.
+    """
+    known = dict(_sources())
+    if name is None and len(known) > 1:
+        raise typer.BadParameter(f"name one of the sources: --source {' | '.join(known)}")
+    found = known.get(name or next(iter(known)))
+    if found is not None:
+        return found
+    if "BRIDGE_CONFIG" in os.environ:
+        raise typer.BadParameter(f"there is no source {name}: there are {', '.join(known)}")
+    (source, app), *_ = known.values()  # without a file, events may come from whatever is named
+    return replace(source, name=name or source.name), app
+
+
+def _sources() -> Iterator[tuple[str, tuple[Source, App]]]:
+    from bridge.config import DEFAULT, environment_app, environment_source
+    from bridge.config.load import load_config
+    from bridge.settings import read_environment
+
+    settings = read_environment().settings
+    if settings.config is None:
+        yield DEFAULT, (environment_source(settings, DEFAULT), environment_app(settings))
+        return
+    config = load_config()
+    for source in config.sources.values():
+        yield source.name, (source, config.apps[source.app])
+
+
+def chosen_mapping(path: Path | None, *, source: str | None = None) -> Mapping:
+    """The mapping at `path` (or of that name, if it is shipped); without one that of the source.
 
     Raises:
         ConfigurationError: with everything that is wrong with it.
     """
-    from bridge.mapping.load import load_mapping, preset, starter
+    from bridge.config.mappings import load_of
 
-    if path is None:
-        named = os.environ.get("BRIDGE_MAPPINGS")
-        path = Path(named) if named else starter()
-    elif not path.exists() and path.suffix == "" and preset(str(path)).exists():
-        path = preset(str(path))
-    mapping, _ = load_mapping(path, serves=served_platforms(), tag_cap=tag_cap())
+    found, app = chosen_source(source)
+    if path is not None:
+        found = replace(found, mappings=_preset(path) or path)
+    mapping, _ = load_of(found, app)
     return mapping
 
 
-def tag_cap() -> int | None:
-    """Tags that a user may have on the plan of BRIDGE_ONESIGNAL_PLAN; None when it is not known."""
-    from bridge.settings import TAG_CAP
+def _preset(path: Path) -> Path | None:
+    from bridge.mapping.load import preset
 
-    return TAG_CAP.get(os.environ.get("BRIDGE_ONESIGNAL_PLAN", ""))
+    shipped = preset(str(path))
+    return shipped if path.suffix == "" and not path.exists() and shipped.exists() else None
+
+
+def sources_with_a_mapping_of_their_own() -> list[str]:
+    """One source for each mapping that serves: sources may share one."""
+    found = {(source.mappings, app.name): name for name, (source, app) in _sources()}
+    return list(found.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -91,11 +90,11 @@ def _refuse_what_does_not_go_together(
 
 
 def _show(files: list[str], path: Path | None, *, source: str | None, as_json: bool) -> None:
-    from bridge.cli.mapping import chosen_mapping
+    from bridge.cli.mapping import chosen_mapping, chosen_source
     from bridge.cli.planning.lines import planned
 
-    chosen = chosen_mapping(path)
-    events = [planned(event, chosen) for event in _events(files, source)]
+    chosen, app = chosen_mapping(path, source=source), chosen_source(source)[1]
+    events = [planned(event, chosen, app=app.name) for event in _events(files, source)]
     if as_json:
         import orjson
 
@@ -110,24 +109,25 @@ def _show(files: list[str], path: Path | None, *, source: str | None, as_json: b
 
 
 def _events(files: list[str], source: str | None) -> list[Event | Unusable]:
+    from bridge.cli.mapping import chosen_source
     from bridge.cli.planning.events import read_events
 
-    return [event for file in files for event in read_events(file, source=source or "default")]
+    found, _ = chosen_source(source)
+    return [event for file in files for event in read_events(file, source=found)]
 
 
 def _send(
     files: list[str], path: Path | None, *, source: str | None, to: str, rule: str | None, yes: bool
 ) -> None:
-    from bridge.cli.mapping import chosen_mapping
+    from bridge.cli.mapping import chosen_mapping, chosen_source
     from bridge.cli.planning.send import send, the_push
-    from bridge.config import of_settings
-    from bridge.settings import load_settings
+    from bridge.config.load import load_config
 
-    config = of_settings(load_settings())
-    (app,) = config.apps.values()
-    mapping = chosen_mapping(path)
+    restraint = load_config().restraint
+    _, app = chosen_source(source)
+    mapping = chosen_mapping(path, source=source)
     trial = the_push(_events(files, source), mapping, app=app, user=to, rule=rule)
-    if not send(trial, app, confirm=lambda question: yes or typer.confirm(question)):
+    if not send(trial, app, restraint, confirm=lambda question: yes or typer.confirm(question)):
         raise typer.Exit(1)
 
 
@@ -137,14 +137,13 @@ def _recent(
     from bridge.cli.mapping import chosen_mapping
     from bridge.cli.planning.recent import print_json, print_tables, rehearse
 
-    mapping = chosen_mapping(path)
-    other: Mapping | None = chosen_mapping(diff) if diff is not None else None
+    mapping = chosen_mapping(path, source=source)
+    other: Mapping | None = None if diff is None else chosen_mapping(diff, source=source)
     rehearsal, looked = rehearse(_database(), number, mapping, other, source=source)
     (print_json if as_json else print_tables)(rehearsal, looked)
 
 
 def _database() -> Path:
-    from bridge.settings import Settings
+    from bridge.settings import read_environment
 
-    url = os.environ.get("BRIDGE_DATABASE_URL")
-    return (Settings(database_url=url) if url else Settings()).database_path
+    return read_environment().settings.database_path

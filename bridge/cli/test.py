@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from bridge.mapping.rules import Mapping
 
@@ -30,15 +31,13 @@ def play_examples(
     Example:
       segment-bridge test mappings/shop.yaml
     """
-    from bridge.cli.mapping import chosen_mapping
     from bridge.errors import ConfigurationError
 
     total = failed = 0
     broken = False
-    chosen: list[Path | None] = [*paths] if paths else [None]
-    for path in chosen:
+    for chosen in _chosen(paths or []):
         try:
-            mapping = chosen_mapping(path)
+            mapping = chosen()
         except ConfigurationError as error:
             broken = True
             for finding in error.findings:
@@ -53,6 +52,17 @@ def play_examples(
         typer.echo(f"\n{total} examples, {failed} failed. Nothing was sent.")
     if failed or broken:
         raise typer.Exit(1)
+
+
+def _chosen(paths: list[Path]) -> list[Callable[[], Mapping]]:
+    """The mappings that are named, or all that serve; each is read when it is its turn."""
+    from bridge.cli.mapping import chosen_mapping, sources_with_a_mapping_of_their_own
+
+    if not paths:
+        names = sources_with_a_mapping_of_their_own()
+        return [partial(chosen_mapping, None, source=name) for name in names]
+    source = sources_with_a_mapping_of_their_own()[0]
+    return [partial(chosen_mapping, path, source=source) for path in paths]
 
 
 def _results(mapping: Mapping) -> Iterator[dict[str, Any]]:

@@ -22,7 +22,7 @@ def load_mappings(config: Config) -> tuple[Mappings, list[Finding]]:
     wrong = False
     for source in config.sources.values():
         try:
-            mappings[source.name], found = _load(source, config.apps[source.app])
+            mappings[source.name], found = load_of(source, config.apps[source.app])
         except ConfigurationError as error:
             wrong, found = True, list(error.findings)
         # Sources may share a mapping, and what is wrong with it is said once.
@@ -32,5 +32,10 @@ def load_mappings(config: Config) -> tuple[Mappings, list[Finding]]:
     return mappings, findings
 
 
-def _load(source: Source, app: App) -> tuple[Mapping, list[Finding]]:
+def load_of(source: Source, app: App) -> tuple[Mapping, list[Finding]]:
+    """The mapping of one source, for its app.
+
+    Raises:
+        ConfigurationError: with everything that is wrong with it.
+    """
     return load_mapping(source.mappings or starter(), serves=app.platforms, tag_cap=app.tag_cap)

@@ -63,7 +63,7 @@ def test_a_reason_may_stand_alone_or_in_a_list() -> None:
         ("  - {name: a, event: {}, events: [{event: {}}]}\n", "field-invalid", "either `event`, or `events`", FIRST),
         ("  - name: a\n    event: {}\n    now: yesterday\n", "field-invalid", "a moment is a date", FIRST + 2),
         ("  - name: a\n    events:\n      - {at: soon, event: {}}\n", "field-invalid", "a duration is a number", FIRST + 2),
-        ("  - name: a\n    event:\n      timestamp: 2026-01-01\n", "field-invalid", "a date needs quotes", FIRST + 2),
+        ("  - name: a\n    event:\n      timestamp: 2026-01-01\n", "text-unquoted", "", FIRST + 2),
         ("  - name: a\n    event: {}\n    gives: {profile: {update: {}}}\n", "field-invalid", "an operation is one of update_user", FIRST + 2),
         ("  - name: a\n    event: {}\n    gives: {profile: {update_user: 3}}\n", "field-invalid", "`{}` for any", FIRST + 2),
         ("  - name: a\n    event: {}\n    gives: {profile: {}}\n", "field-invalid", "write what the rule does", FIRST + 2),

@@ -431,3 +431,49 @@ def test_a_terminal_gets_a_table_that_fits(guarded: Path, width: int) -> None:
     assert any("welcome" in line for line in lines)
     assert "no_rule" in text.getvalue()
     assert lines[-1].endswith("1 requests, 1 skips. Nothing was sent.")
+
+
+# --- several sources -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = "version: 1\npush: {{platforms: all}}\nrules: [{{name: {0}, when: 'true', do: {{send_notification: {{contents: Hi}}}}}}]\n"
+    for name in ("shop", "club"):
+        (tmp_path / f"{name}.yaml").write_text(rule.format(name))
+    (tmp_path / "bridge.yaml").write_text(
+        "apps:\n"
+        "  one: {app_id: 8a1b3c4d-0000-4000-8000-000000000001, api_key: k, platforms: [android]}\n"
+        "  two: {app_id: 8a1b3c4d-0000-4000-8000-000000000002, api_key: k, platforms: [huawei]}\n"
+        "sources:\n"
+        "  backend: {app: one, secrets: s, mappings: shop.yaml}\n"
+        "  members: {app: two, secrets: s, mappings: club.yaml}\n"
+    )
+    monkeypatch.setenv("BRIDGE_CONFIG", str(tmp_path / "bridge.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("source", "rule", "flag"), [("backend", "shop", "isAndroid"), ("members", "club", "isHuawei")]
+)
+def test_a_source_of_the_file_has_its_mapping_and_its_app(
+    two_sources: None, source: str, rule: str, flag: str
+) -> None:
+    result = plan("-", "--source", source, "--json", stdin=orjson.dumps(OTHER))
+
+    line = orjson.loads(result.output)
+    assert line["rule"] == rule
+    assert line["request"]["body"][flag] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ([], "name one of the sources: --source backend | members"),
+        (["--source", "shop"], "there is no source shop: there are backend, members"),
+    ],
+)
+def test_which_source_has_to_be_said(two_sources: None, arguments: list[str], why: str) -> None:
+    result = plan("-", *arguments, stdin=orjson.dumps(OTHER))
+
+    assert result.exit_code == 2
+    assert why in " ".join(result.output.replace("│", " ").split())

@@ -224,3 +224,28 @@ def test_a_wrong_command_line_is_exit_code_2(arguments: list[str], why: str) -> 
 
     assert result.exit_code == 2
     assert why in " ".join(result.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "why"),
+    [("DRY_RUN", "yes", "nothing is sent: dry_run"), ("ONLY_USERS", "you", "nothing is sent: not_listed")],
+)  # fmt: skip
+def test_what_the_settings_forbid_is_not_sent(
+    send: Any, onesignal: Starlette, monkeypatch: pytest.MonkeyPatch, setting: str, value: str, why: str
+) -> None:  # fmt: skip
+    monkeypatch.setenv(f"BRIDGE_{setting}", value)
+
+    result = send("--yes")
+
+    assert result.exit_code == 1
+    assert str(result.exception) == why
+    assert creations(onesignal) == []
+
+
+def test_whom_the_settings_list_gets_it(
+    send: Any, onesignal: Starlette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRIDGE_ONLY_USERS", "you,me")
+
+    assert send().exit_code == 0
+    assert len(pushes(onesignal)) == 1

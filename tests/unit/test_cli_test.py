@@ -447,3 +447,25 @@ def test_the_tags_that_a_plan_allows_are_the_tags_that_happen(
     )
 
     assert run(file).exit_code == 0
+
+
+def test_without_a_path_the_mapping_of_every_source_is_tested_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("shop", "club"):
+        (tmp_path / f"{name}.yaml").write_text(
+            f"version: 1\nexamples: [{{name: of {name}, event: {{type: page}}}}]\n"
+        )
+    (tmp_path / "bridge.yaml").write_text(
+        "apps: {one: {app_id: 8a1b3c4d-0000-4000-8000-000000000001, api_key: k}}\n"
+        "sources:\n"
+        "  backend: {secrets: s, mappings: shop.yaml}\n"
+        "  website: {secrets: s, mappings: shop.yaml}\n"
+        "  members: {secrets: s, mappings: club.yaml}\n"
+    )
+    monkeypatch.setenv("BRIDGE_CONFIG", str(tmp_path / "bridge.yaml"))
+
+    result = run()
+
+    assert result.exit_code == 0
+    assert result.output.count("of shop") == result.output.count("of club") == 1

@@ -8,12 +8,13 @@ from pathlib import Path
 import typer
 
 from bridge.clock import SystemClock
+from bridge.config import Source
 from bridge.errors import ConfigurationError, Finding
 from bridge.segment.body import Element, NotJson, read_body
 from bridge.segment.events import Event, Unusable, parse_timestamp, read_event
 
 
-def read_events(file: str, *, source: str) -> Iterator[Event | Unusable]:
+def read_events(file: str, *, source: Source) -> Iterator[Event | Unusable]:
     """Every event of a file (`-` is standard input), each as if it had come in when it happened.
 
     Raises:
@@ -22,7 +23,13 @@ def read_events(file: str, *, source: str) -> Iterator[Event | Unusable]:
     for element in _elements(file):
         at = element.value.get("timestamp") if isinstance(element.value, dict) else None
         now_ms = parse_timestamp(at) or SystemClock().now_ms()
-        yield read_event(element.value, raw=element.raw, source=source, received_ms=now_ms)
+        yield read_event(
+            element.value,
+            raw=element.raw,
+            source=source.name,
+            received_ms=now_ms,
+            reverse_etl=source.reverse_etl,
+        )
 
 
 def _elements(file: str) -> Iterator[Element]:

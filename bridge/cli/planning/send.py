@@ -34,6 +34,7 @@ from bridge.onesignal.verdict import (
 )
 from bridge.plan import plan
 from bridge.plan.requests import requests_of
+from bridge.plan.restraint import Restraint
 from bridge.segment.events import Event, Unusable
 
 
@@ -43,12 +44,17 @@ class NotOnePushError(BridgeError):
     code = "not-one-push"
 
 
+class RestrainedError(BridgeError):
+    """The settings say that nothing, or nothing to this user, is sent."""
+
+    code = "restrained"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """The one push, as it will leave."""
 
-    rule: str
-    user: str
+    push: SendNotification
     request: Request
 
 
@@ -73,7 +79,7 @@ def the_push(
     # A key of its own: OneSignal would otherwise take it for a push that it has sent already.
     key = str(uuid.uuid4())
     (request,) = requests_of(push, message_id="", app_id=app.app_id, key=key)
-    return Trial(rule=push.rule, user=user, request=request)
+    return Trial(push=push, request=request)
 
 
 def _not_one(found: list[SendNotification], rule: str | None) -> NotOnePushError:
@@ -93,21 +99,35 @@ def _not_one(found: list[SendNotification], rule: str | None) -> NotOnePushError
 def send(
     trial: Trial,
     app: App,
+    restraint: Restraint,
     *,
     confirm: Callable[[str], bool],
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> bool:
-    """Show it, ask, send it, and say what OneSignal answered; whether it was accepted for a device."""
+    """Show it, ask, send it, and say what OneSignal answered; whether it was accepted for a device.
+
+    Raises:
+        RestrainedError: a dry run, or a user that BRIDGE_ONLY_USERS does not list.
+    """
+    if (reason := restraint.reason(trial.push)) is not None:
+        raise RestrainedError(f"nothing is sent: {reason}", hint=_RESTRAINTS[reason])
+    user = trial.push.to.id
     body = orjson.dumps(trial.request.body, option=orjson.OPT_INDENT_2).decode()
     typer.echo(f"POST {app.url}{trial.request.path}\n{body}\n")
-    typer.echo(f"One push, by rule {trial.rule}, to the user {trial.user} of app {app.app_id}.")
+    typer.echo(f"One push, by rule {trial.push.rule}, to the user {user} of app {app.app_id}.")
     if not confirm("Send it?"):
         typer.echo("Nothing was sent.")
         return False
     verdict = asyncio.run(_perform(trial.request, app, transport))
-    well, words = told(verdict, trial.user)
+    well, words = told(verdict, user)
     typer.echo(words)
     return well
+
+
+_RESTRAINTS = {
+    "dry_run": "BRIDGE_DRY_RUN is yes",
+    "not_listed": "BRIDGE_ONLY_USERS lists whom a push may reach; add the user, or name another",
+}
 
 
 async def _perform(
