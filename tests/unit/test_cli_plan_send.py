@@ -201,6 +201,16 @@ def test_a_refused_key_is_told(send: Any, onesignal: Starlette) -> None:
     assert "Nothing was sent." in result.output
 
 
+def test_during_a_rotation_the_key_that_is_taken_counts(
+    send: Any, onesignal: Starlette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRIDGE_ONESIGNAL_API_KEY", "os_v2_app_new,os_v2_app_old")
+    onesignal.state.sandbox.faults.script({"answers": [{"status": 401}], "times": 1})
+
+    assert send().exit_code == 0
+    assert len(pushes(onesignal)) == 1
+
+
 def test_nobody_there_is_told(send: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRIDGE_ONESIGNAL_URL", "http://127.0.0.1:9")
 
