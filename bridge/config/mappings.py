@@ -38,4 +38,10 @@ def load_of(source: Source, app: App) -> tuple[Mapping, list[Finding]]:
     Raises:
         ConfigurationError: with everything that is wrong with it.
     """
-    return load_mapping(source.mappings or starter(), serves=app.platforms, tag_cap=app.tag_cap)
+    return load_mapping(
+        source.mappings or starter(),
+        serves=app.platforms,
+        tag_cap=app.tag_cap,
+        names=app.vars,
+        trust="server" if source.trusted else "client",
+    )

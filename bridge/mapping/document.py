@@ -1,95 +1,162 @@
-"""A mapping file as operators write it.
+"""A mapping file as operators write it: what it says of all rules, the rules, and the examples.
 
-Each field is declared here, once; the parser, `check` and the documentation read this declaration.
-What a file means when it runs is `rules`.
+Each field is declared once, here or (what OneSignal is told) in `written_push` and `written_user`;
+the parser, `check` and the documentation read these declarations. What a file means when it runs is
+`rules`.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    model_validator,
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from bridge.mapping.written import (
+    Beginning,
+    Declared,
+    DurationMs,
+    Moment,
+    Platforms,
+    PositiveMs,
+    Tree,
+    Value,
+    default,
+    duration_ms,
+    json_tree,
+    needed,
+    off,
+    optional,
+    paths,
+    refusal,
+    scalar,
+)
+from bridge.mapping.written_push import SendNotification
+from bridge.mapping.written_user import (
+    AddSubscription,
+    AudienceTags,
+    CreateAlias,
+    DeleteUser,
+    RemoveSubscription,
+    Selection,
+    TagsFrom,
+    TrackCustomEvent,
+    UpdateUser,
 )
 
-from bridge.onesignal.platforms import PLATFORMS, Policy
+__all__ = [
+    "AddSubscription", "AudienceTags", "Cap", "Consent", "CreateAlias", "Declared", "DeleteUser", "Do",
+    "Document", "Example", "Given", "Happened", "Identity", "Moved", "OncePer", "PushDefaults", "Rate",
+    "RemoveSubscription", "Rule", "Selection", "SendNotification", "TagsFrom", "TrackCustomEvent",
+    "UpdateUser", "duration_ms",
+]  # fmt: skip
 
-_DURATION = re.compile(r"([0-9]{1,15})([smhd])")
-_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-TTL_MAX_MS = 2_419_200_000
-DURATION_MAX_MS = 3650 * _UNIT_MS["d"]
-"""Ten years: beyond it an event's time and a duration do not add up to a time."""
-_TREE_DEPTH = 20
-
-
-def duration_ms(value: object) -> int:
-    """`30s`, `10m`, `6h`, `2d` in milliseconds.
-
-    Raises:
-        ValueError: it is none of these, or above ten years.
-    """
-    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError("a duration is a number and a unit: 30s, 10m, 6h, 2d")
-    ms = int(found[1]) * _UNIT_MS[found[2]]
-    if ms > DURATION_MAX_MS:
-        raise ValueError("a duration is ten years at most: 3650d")
-    return ms
+GROUP_MAX_MS = 600_000
 
 
-def _moment_ms(value: object) -> int:
-    """An ISO 8601 time with its zone, in milliseconds since 1970."""
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise ValueError('a moment is a date, a time and a zone: "2026-11-27T08:00:00+01:00"')
-    return round(moment.timestamp() * 1000)
+def _anonymous(value: object) -> object:
+    if value == "alias":
+        raise refusal(
+            "not-yet",
+            "`anonymous: alias` is not offered yet",
+            "write `skip`, or `external_id` to use the anonymous id as the external id",
+        )
+    return value
 
 
-def _off(value: object) -> object:
-    """`off` is what YAML 1.1 has for false; both are taken."""
-    return "off" if value is False else value
+class Identity(Declared):
+    """Who an event is about."""
+
+    external_id: Annotated[
+        tuple[str, ...], BeforeValidator(paths), Field(strict=False, min_length=1)
+    ] = default(
+        ("{{ userId }}",),
+        "One path, or a list of which the first present counts; read before the answer to Segment.",
+    )
+    anonymous: Annotated[Literal["skip", "external_id"], BeforeValidator(_anonymous)] = default(
+        "skip",
+        "Events without an id: `skip`, or `external_id` to take the anonymousId for one.",
+    )
+    unknown: Literal["create", "skip"] = default(
+        "create", "What to do with a user that OneSignal does not have yet."
+    )
 
 
-def _ttl_ms(value: object) -> int:
-    ms = duration_ms(value)
-    if ms > TTL_MAX_MS:
-        raise ValueError("OneSignal keeps a notification for 28 days at most: ttl: 28d")
-    return ms
+class Rate(Declared):
+    """So many in so long: `{max: 2000, per: 10m}`."""
+
+    max: Annotated[int, Field(ge=1)] = needed("So many at most.", example=2000)
+    per: PositiveMs = needed("In so long.", example="10m")
 
 
-def _policy(value: object) -> object:
-    if isinstance(value, Policy):
+class Cap(Declared):
+    """Pushes to one person, over all rules."""
+
+    max: Annotated[int, Field(ge=1, le=7)] = default(5, "So many at most, up to 7.")
+    per: PositiveMs = default(900_000, "In so long.", example="15m")
+
+
+class OncePer(Declared):
+    """A rule fires once in so long for a person, and for a key if there is one."""
+
+    time: PositiveMs = needed("How long it does not fire again.", example="7d")
+    key: str | None = optional("What it may fire again for.", example="{{ properties.sku }}")
+
+
+class Consent(Declared):
+    """What a person must have agreed to."""
+
+    need: Annotated[tuple[Beginning, ...], Field(strict=False, min_length=1)] = needed(
+        "Categories of `context.consent.categoryPreferences`, all of which must be true.",
+        example=["Marketing"],
+    )
+    unknown: Literal["deny", "allow"] = default(
+        "deny", "What it means when an event says nothing of a category."
+    )
+
+
+def _consent(value: object) -> object:
+    """A list is short for `{need: [...]}`."""
+    return {"need": value} if isinstance(value, list) else value
+
+
+class PushDefaults(Declared):
+    """What holds for every push of this mapping."""
+
+    cap: Cap = default(
+        Cap(), "Pushes to one person, over all rules.", example={"max": 5, "per": "15m"}
+    )
+    platforms: Platforms | None = optional(
+        "Which phones and browsers pushes may reach: `all`, `only` or `exclude`.",
+        example={"exclude": ["ios"]},
+    )
+    links: Annotated[tuple[Beginning, ...], Field(strict=False)] = default(
+        (),
+        "Where links and pictures that come from an event may point: beginnings of addresses.",
+        example=["shop://", "https://www.shop.example/"],
+    )
+
+
+class Do(Declared):
+    """What to do: at most one of each operation."""
+
+    update_user: UpdateUser | None = optional("Write tags and properties of a user.")
+    send_notification: SendNotification | None = optional("Send one push to one person.")
+    track_custom_event: TrackCustomEvent | None = optional("Track a custom event at OneSignal.")
+    create_alias: CreateAlias | None = optional("Give a user one more id.")
+    add_subscription: AddSubscription | None = optional("Give a user a device, address or number.")
+    remove_subscription: RemoveSubscription | None = optional(
+        "Switch off a device, address or number."
+    )
+    delete_user: DeleteUser | None = optional("Delete a user at OneSignal.", example={})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_to_say(cls, value: Any) -> Any:
+        """`delete_user:` with nothing behind it is enough."""
+        if isinstance(value, dict) and "delete_user" in value and value["delete_user"] is None:
+            return value | {"delete_user": {}}
         return value
-    if value == "all":
-        return Policy(kind="all")
-    if isinstance(value, dict) and len(value) == 1:
-        (kind, names), *_ = value.items()
-        if kind in {"only", "exclude"} and isinstance(names, list) and names:
-            return Policy(kind=kind, names=frozenset(_known_platforms(names)))
-    raise ValueError("write `all`, `{only: [android, web]}` or `{exclude: [ios]}`")
-
-
-def _known_platforms(names: list[Any]) -> list[str]:
-    unknown = [str(name) for name in names if name not in PLATFORMS]
-    if unknown:
-        raise ValueError(f"{', '.join(unknown)}: a platform is one of {', '.join(PLATFORMS)}")
-    return names
-
-
-def _texts(value: object) -> object:
-    """`"text"` is short for `{en: "text"}`."""
-    return {"en": value} if isinstance(value, str) else value
 
 
 def _rule_name(value: str) -> str:
@@ -98,197 +165,56 @@ def _rule_name(value: str) -> str:
     return value
 
 
-def _paths(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
-def _scalar(value: object) -> object:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("this is not a number that JSON has")
-    if value is not None and not isinstance(value, str | bool | int | float):
-        raise ValueError("write a text, a number, true or false; a date needs quotes")
-    return value
-
-
-def _tag_value(value: object) -> object:
-    if value is None:
-        raise ValueError('write a value, or "" to delete the tag')
-    return _scalar(value)
-
-
-def _json(value: object, depth: int = 0) -> object:
-    if depth > _TREE_DEPTH:
-        raise ValueError(f"this is deeper than {_TREE_DEPTH} levels")
-    if isinstance(value, dict):
-        if not all(isinstance(key, str) for key in value):
-            raise ValueError("a name is a text; put quotes around a number")
-        return {key: _json(one, depth + 1) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_json(one, depth + 1) for one in value]
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise ValueError("this number is too large; put quotes around it")
-    return _scalar(value)
-
-
-Scalar = Annotated[str | bool | int | float | None, BeforeValidator(_scalar)]
-"""A literal, or a text with `{{ }}`; see "Values" in mappings/README.md."""
-TagValue = Annotated[str | bool | int | float, BeforeValidator(_tag_value)]
-"""As `Scalar`, but never left empty: what deletes a tag is `""`, said aloud."""
-Tree = Annotated[Any, AfterValidator(_json)]
-"""Scalars in lists and objects."""
-DurationMs = Annotated[int, BeforeValidator(duration_ms)]
-Moment = Annotated[int, BeforeValidator(_moment_ms)]
-Platforms = Annotated[Policy, BeforeValidator(_policy)]
-Beginning = Annotated[str, Field(min_length=1)]
-Texts = Annotated[dict[str, str], BeforeValidator(_texts), Field(min_length=1)]
-"""One text, or a text by language: `{en: …, de: …}`."""
-
-
-class _Declared(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, arbitrary_types_allowed=True, strict=True
-    )
-
-
-class Identity(_Declared):
-    """Who an event is about."""
-
-    #: One path, or a list of which the first present counts; read before the answer to Segment.
-    external_id: Annotated[
-        tuple[str, ...], BeforeValidator(_paths), Field(strict=False, min_length=1)
-    ] = ("{{ userId }}",)
-    #: Events that have no external_id are skipped.
-    anonymous: Literal["skip"] = "skip"
-    #: What to do with a user that OneSignal does not have yet.
-    unknown: Literal["create", "skip"] = "create"
-
-
-class Rate(_Declared):
-    """So many in so long: `{max: 2000, per: 10m}`."""
-
-    max: Annotated[int, Field(ge=1)]
-    per: DurationMs
-
-
-class Cap(_Declared):
-    """Pushes to one person, over all rules."""
-
-    max: Annotated[int, Field(ge=1, le=7)] = 5
-    per: DurationMs = 900_000
-
-
-class OncePer(_Declared):
-    """A rule fires once in so long for a person, and for a key if there is one."""
-
-    time: DurationMs
-    key: str | None = None
-
-
-class PushDefaults(_Declared):
-    """What holds for every push of this mapping."""
-
-    cap: Cap = Cap()
-
-    platforms: Platforms | None = None
-    #: Where links and pictures that come from an event may point: beginnings of addresses.
-    links: Annotated[tuple[Beginning, ...], Field(strict=False)] = ()
-
-
-class Selection(_Declared):
-    """Fields of the event to copy as tags."""
-
-    include: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    rename: dict[str, str] = {}
-    prefix: str = ""
-
-
-class AudienceTags(_Declared):
-    """One tag an audience: `"true"` on entering, deleted on leaving."""
-
-    prefix: str = ""
-
-
-class TagsFrom(_Declared):
-    traits: Selection | None = None
-    properties: Selection | None = None
-    context: Selection | None = None
-    audience: AudienceTags | None = None
-
-
-class UpdateUser(_Declared):
-    """Write tags and properties of the event's user."""
-
-    tags: dict[str, TagValue] = {}
-    tags_from: TagsFrom = TagsFrom()
-    #: A locale is enough: `de-AT` becomes `de`.
-    language: Scalar = None
-    #: An IANA name, such as Europe/Vienna.
-    timezone: Scalar = None
-    #: Two letters, ISO 3166.
-    country: Scalar = None
-
-
-class SendNotification(_Declared):
-    """Send one push to the event's user."""
-
-    contents: Texts | None = None
-    headings: Texts | None = None
-    subtitle: Texts | None = None
-    #: An https address, for all platforms; or one for apps and one for browsers.
-    url: str | None = None
-    app_url: str | None = None
-    web_url: str | None = None
-    #: Every picture field of the platforms that the policy allows.
-    image: str | None = None
-    big_picture: str | None = None
-    huawei_big_picture: str | None = None
-    adm_big_picture: str | None = None
-    chrome_web_image: str | None = None
-    ios_attachments: dict[str, str] | None = None
-    template_id: str | None = None
-    custom_data: dict[str, Tree] | None = None
-    data: dict[str, Tree] | None = None
-    ttl: Annotated[int, BeforeValidator(_ttl_ms)] | None = None
-    #: Up to 64 characters; a later push with the same id replaces the earlier one.
-    collapse_id: str | None = None
-    priority: Literal[5, 10] | None = None
-    platforms: Platforms | None = None
-
-
-class Do(_Declared):
-    update_user: UpdateUser | None = None
-    send_notification: SendNotification | None = None
-
-
-class Rule(_Declared):
+class Rule(Declared):
     """What to do with an event, and when."""
 
-    name: Annotated[str, AfterValidator(_rule_name)]
-    when: str
-    do: Do
-    #: When it begins to act; memberships are learnt before, too.
-    starts: Moment | None = None
-    #: When it ends to act.
-    ends: Moment | None = None
-    #: Too old to push after this; Segment itself retries for 4 hours.
-    max_age: DurationMs = 14_400_000
-    once_per: OncePer | None = None
-    #: More than so many pushes of this rule in so long are held for a person to release.
-    limit: Annotated[Rate | Literal["off"] | None, BeforeValidator(_off)] = None
-    #: `off`: a rule for conversations, not subject to `push.cap`.
-    cap: Annotated[Literal["off"] | None, BeforeValidator(_off)] = None
-    #: Sends with equal bodies wait so long for each other, and leave in one call.
-    group: Annotated[DurationMs | Literal["off"], BeforeValidator(_off)] = "off"
-    #: Updates wait so long for further ones of the same user.
-    fold: DurationMs = 0
-    #: `send`: values that OneSignal has already are written again, because others write them too.
-    unchanged: Literal["skip", "send"] = "skip"
-    #: About something that the person did or ordered: not subject to limits meant for campaigns.
-    transactional: bool = False
-    #: Whether events that Segment replays may push.
-    replays: bool = False
-    #: Whether events that come from OneSignal itself count.
-    echo: bool = False
+    name: Annotated[str, AfterValidator(_rule_name)] = needed(
+        "Unique over all files; part of what makes a push unique, so a renamed rule is a new one.",
+        example="order-shipped",
+    )
+    when: str = needed(
+        "Which events it is for, in FQL.", example='type = "track" and event = "Order Shipped"'
+    )
+    do: Do = needed("What it does with them.")
+    starts: Moment | None = optional(
+        "Events before this are not acted on; memberships are learnt all the same.",
+        example="2026-11-27T08:00:00+01:00",
+    )
+    ends: Moment | None = optional("Events from this time on are not acted on.")
+    max_age: PositiveMs = default(
+        14_400_000,
+        "Events older than this do not push; Segment itself retries for 4 hours.",
+        example="6h",
+    )
+    once_per: OncePer | None = optional(
+        "It fires once in so long for a person, and for a key if there is one.",
+        example={"time": "7d"},
+    )
+    limit: Annotated[Rate | Literal["off"] | None, BeforeValidator(off)] = optional(
+        "More pushes of this rule than so many in so long are held for a person to release.",
+        example={"max": 2000, "per": "10m"},
+    )
+    cap: Annotated[Literal["off"] | None, BeforeValidator(off)] = optional(
+        "`off`: a rule for conversations, not subject to `push.cap`."
+    )
+    group: Annotated[PositiveMs | Literal["off"], BeforeValidator(off)] = default(
+        "off",
+        "Sends with equal bodies wait so long for each other, and leave in one call.",
+        example="3s",
+    )
+    fold: DurationMs = default(0, "Updates wait so long for further ones of the same user.")
+    unchanged: Literal["skip", "send"] = default(
+        "skip", "`send` writes again what OneSignal has already, because others write it too."
+    )
+    transactional: bool = default(
+        False,  # noqa: FBT003 — the value of the field
+        "About something that the person did or ordered: no limit meant for campaigns holds it.",
+    )
+    consent: Annotated[Consent | None, BeforeValidator(_consent)] = optional(
+        "What a person must have agreed to.", example=["Marketing"]
+    )
+    replays: bool = default(False, "Whether events that Segment replays may push.")  # noqa: FBT003 — as above
+    echo: bool = default(False, "Whether events that come from OneSignal itself count.")  # noqa: FBT003 — as above
 
 
 def _operation(name: str) -> str:
@@ -304,7 +230,7 @@ def _happened(value: object) -> object:
     if isinstance(value, dict) or (
         isinstance(value, list) and value and all(isinstance(one, dict) for one in value)
     ):
-        return _json(value)
+        return json_tree(value)
     raise ValueError(
         "write the fields that matter, `{}` for any, or a list with those of each time"
     )
@@ -329,34 +255,34 @@ Given = Annotated[
 """What a rule does, by operation."""
 
 
-class Moved(_Declared):
+class Moved(Declared):
     """One event of a sequence, and when it comes in: so long after the sequence begins."""
 
-    #: Without it, when it happens by its `timestamp`; without that, when the sequence begins.
-    at: DurationMs | None = None
-    event: dict[str, Tree]
+    at: DurationMs | None = optional(
+        "So long after the beginning; without it, when it happens by its `timestamp`.", example="1s"
+    )
+    event: dict[str, Tree] = needed("The event, as Segment sends it.")
 
 
-class Example(_Declared):
+class Example(Declared):
     """An event, or several, and everything that they give; `segment-bridge test` plays them."""
 
-    name: Annotated[str, Field(min_length=1)]
-    event: dict[str, Tree] | None = None
-    events: Annotated[tuple[Moved, ...], Field(strict=False)] = ()
-    #: The source that sends it.
-    source: Annotated[str, Field(min_length=1)] = "default"
-    #: When the (first) event comes in; without it, when it happens.
-    now: Moment | None = None
-    #: By rule, everything that happens: what fires and is not here fails the example.
-    gives: dict[str, Given] = {}
-    #: By rule, why something does not happen; a reason, or several.
-    skips: dict[
-        str, Annotated[tuple[str, ...], BeforeValidator(_reasons), Field(strict=False)]
-    ] = {}
-    #: Texts and numbers that appear in no request at all.
+    name: Annotated[str, Field(min_length=1)] = needed("What it shows.")
+    event: dict[str, Tree] | None = optional("The event, as Segment sends it.")
+    events: Annotated[tuple[Moved, ...], Field(strict=False)] = default(
+        (), "Several events, with the clock moved between them."
+    )
+    source: Annotated[str, Field(min_length=1)] = default("default", "The source that sends it.")
+    now: Moment | None = optional("When the (first) event comes in; without it, when it happens.")
+    gives: dict[str, Given] = default(
+        {}, "By rule, everything that happens: what fires and is not here fails the example."
+    )
+    skips: dict[str, Annotated[tuple[str, ...], BeforeValidator(_reasons), Field(strict=False)]] = (
+        default({}, "By rule, why something does not happen; a reason, or several.")
+    )
     never: Annotated[
-        tuple[Annotated[str | int | float, BeforeValidator(_scalar)], ...], Field(strict=False)
-    ] = ()
+        tuple[Annotated[str | int | float, BeforeValidator(scalar)], ...], Field(strict=False)
+    ] = default((), "Texts and numbers that appear in no request at all.")
 
     @model_validator(mode="after")
     def _has_events(self) -> Example:
@@ -370,11 +296,30 @@ class Example(_Declared):
         return self.events if self.event is None else (Moved(event=self.event),)
 
 
-class Document(_Declared):
+_VAR = r"[A-Za-z_][A-Za-z0-9_]*"
+
+
+def _vars(value: object) -> object:
+    if isinstance(value, dict):
+        for name, one in value.items():
+            if not isinstance(name, str) or re.fullmatch(_VAR, name) is None:
+                raise ValueError(f"{name}: a name is letters, digits and `_`")
+            if isinstance(one, str) and ("{{" in one or "{%" in one):
+                raise ValueError(f"{name}: a var is a plain text, and no template")
+    return value
+
+
+class Document(Declared):
     """One mapping file."""
 
-    version: Literal[1]
-    identity: Identity | None = None
-    push: PushDefaults | None = None
-    rules: Annotated[tuple[Rule, ...], Field(strict=False)] = ()
-    examples: Annotated[tuple[Example, ...], Field(strict=False)] = ()
+    version: Literal[1] = needed("The version of the language.", example=1)
+    identity: Identity | None = optional("Who an event is about.")
+    vars: Annotated[dict[str, Value] | None, BeforeValidator(_vars)] = optional(
+        "Values by name, for `{{ vars.name }}`; an app or BRIDGE_VAR_NAME may say otherwise.",
+        example={"vip_template": "5f6c3a52-3d0b-4f57-9d5e-1f0a6f5f7c11"},
+    )
+    push: PushDefaults | None = optional("What holds for every push.")
+    rules: Annotated[tuple[Rule, ...], Field(strict=False)] = default((), "The rules, in order.")
+    examples: Annotated[tuple[Example, ...], Field(strict=False)] = default(
+        (), "Events and what they give; `segment-bridge test` plays them."
+    )

@@ -15,8 +15,9 @@ and python-liquid is not even imported for them; everything else goes to `bridge
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
@@ -46,12 +47,17 @@ __all__ = [
     "Fields",
     "Missing",
     "Refused",
+    "Var",
+    "Vars",
     "as_tag",
     "compile_expression",
 ]
 
 Resolved = Any  # JsonValue | Missing | Refused; naming JsonValue here would import pydantic
 Resolver = Callable[[Fields], Resolved]
+Var = str | bool | int | float
+Vars = Mapping[str, Var]
+"""The vars of a mapping, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +92,13 @@ def as_tag(value: JsonValue) -> str | Refused:
     return Refused("not_text", None) if text is None else text
 
 
-def compile_expression(value: JsonValue, *, encode: bool = False) -> Expression:
+def compile_expression(
+    value: JsonValue, *, encode: bool = False, names: Vars | None = None
+) -> Expression:
     """A scalar of a mapping, compiled; raises ExpressionError for what can never work.
 
     `encode` is for links and pictures: every `{{ }}` that is not the whole value is percent-encoded.
+    `names` are the values of `{{ vars.name }}`, which is written in as if it had stood there.
     """
     if isinstance(value, (list, dict)):
         raise ExpressionError(
@@ -97,7 +106,9 @@ def compile_expression(value: JsonValue, *, encode: bool = False) -> Expression:
         )
     if not isinstance(value, str):
         return _literal("null" if value is None else json_text(value) or repr(value), value)
-    return _from_text(value, encode=encode)
+    if "vars" not in value:
+        return _from_text(value, encode=encode)
+    return _with_vars(value, names or {}, encode=encode)
 
 
 @lru_cache(maxsize=8192)
@@ -108,6 +119,46 @@ def _from_text(value: str, *, encode: bool) -> Expression:
     slots = _plain_slots(value)
     return (
         _templated(value, encode=encode) if slots is None else _plain(value, slots, encode=encode)
+    )
+
+
+_VAR: Final = re.compile(r"\{\{\s*vars\.([A-Za-z_]\w*)\s*\}\}")
+
+
+def _with_vars(text: str, names: Vars, *, encode: bool) -> Expression:
+    """`text` with the vars that it names written in; where Liquid uses one, it gets them instead."""
+    alone = _VAR.fullmatch(text)
+    if alone is not None:
+        return _literal(text, _var(alone[1], names))
+    if "{%" not in text:
+        text = _VAR.sub(lambda found: json_text(_var(found[1], names)) or "", text)
+    whole = _from_text(text, encode=encode)
+    if "vars" not in whole.roots:
+        return whole
+    for path in whole.paths:
+        if path == "vars" or path.startswith(("vars.", "vars[")):
+            _var(path[5:], names)
+    paths = frozenset(path for path in whole.paths if not path.startswith("vars."))
+    known = {"vars": dict(names)}
+    if not paths:
+        return _literal(text, _constant(whole.resolve(known)))
+    return replace(
+        whole,
+        paths=paths,
+        roots=whole.roots - {"vars"},
+        _resolver=lambda fields: whole.resolve({**fields, **known}),
+    )
+
+
+def _var(name: str, names: Vars) -> Var:
+    if name in names:
+        return names[name]
+    near = get_close_matches(name, names, n=1)
+    known = f"vars: {', '.join(sorted(names))}" if names else "vars: {name: value}, beside `rules:`"
+    raise ExpressionError(
+        "unknown-var",
+        f"there is no var `{name}`",
+        f"did you mean `vars.{near[0]}`?" if near else known,
     )
 
 

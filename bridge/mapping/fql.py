@@ -27,6 +27,7 @@ precedence of `and` over `or`, and on values that an operator does not take.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -54,8 +55,16 @@ class Condition:
     event_names: frozenset[str] = field(repr=False, compare=False)
     #: Texts that `type` is compared with, likewise.
     types: frozenset[str] = field(repr=False, compare=False)
+    #: Which values of `type`, `event` and `source` alone can meet it, where it says so: then no event
+    #: with another value does. `event != "A"` pins nothing, `type = "a" or type = "b"` two values.
+    pins: Mapping[tuple[str, ...], frozenset[str]] = field(repr=False, compare=False)
     #: What is legal and probably not meant, such as a text without quotes; sentences.
     suspicious: tuple[str, ...] = field(repr=False, compare=False, default=())
+
+    @property
+    def named_sources(self) -> frozenset[str]:
+        """The sources that alone can meet it; none when it does not say."""
+        return self.pins.get(("source",), frozenset())
 
     def __call__(self, fields: Fields) -> bool:
         return self.test(fields)
@@ -86,5 +95,6 @@ def compile_condition(text: str) -> Condition:
         paths=frozenset(compiler.paths),
         event_names=frozenset(compiler.event_names),
         types=frozenset(compiler.types),
+        pins=compiler.pins,
         suspicious=tuple(dict.fromkeys(compiler.suspicions())),
     )

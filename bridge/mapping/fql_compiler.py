@@ -7,8 +7,8 @@ On the way it writes down what the condition reads and compares, refuses what ca
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -28,6 +28,11 @@ from bridge.mapping.fql_suspicions import (
     about_pattern,
     about_type,
 )
+
+Pins = Mapping[tuple[str, ...], frozenset[str]]
+NO_PINS: Final[Pins] = {}
+PINNED: Final = frozenset({("type",), ("event",), ("source",)})
+"""Of these a condition says, if it can, which values alone can meet it."""
 
 
 class _Varies:
@@ -51,6 +56,8 @@ class Part:
     path: tuple[str, ...] | None = None
     #: The text literals that it is made of: itself, or the items of a list.
     texts: tuple[str, ...] = ()
+    #: Of a condition: what must be one of some texts wherever it is met.
+    pins: Pins = field(default_factory=dict)
 
     @property
     def is_literal(self) -> bool:
@@ -58,6 +65,29 @@ class Part:
 
     def test(self) -> Test:
         return self.read if self.kind == "bool" else operators.is_true(self.read)
+
+
+def _pinned_by(left: Part, right: Part) -> Pins:
+    """What a comparison by `=` or `in` pins, if it is one of `PINNED`."""
+    values = right.constant if isinstance(right.constant, list) else [right.constant]
+    if left.path not in PINNED or not all(isinstance(value, str) for value in values):
+        return NO_PINS
+    return {left.path: frozenset(values)}
+
+
+def _pinned_together(parts: list[Part]) -> Pins:
+    """What `and` pins: everything that a part pins."""
+    pins: dict[tuple[str, ...], frozenset[str]] = {}
+    for part in parts:
+        for path, texts in part.pins.items():
+            pins[path] = pins[path] & texts if path in pins else texts
+    return pins
+
+
+def _pinned_either_way(parts: list[Part]) -> Pins:
+    """What `or` pins: what every part pins."""
+    shared = set(parts[0].pins).intersection(*(part.pins for part in parts[1:]))
+    return {path: frozenset().union(*(part.pins[path] for part in parts)) for path in shared}
 
 
 class Compiler:
@@ -68,6 +98,7 @@ class Compiler:
         self.paths: set[tuple[str, ...]] = set()
         self.event_names: set[str] = set()
         self.types: set[str] = set()
+        self.pins: Pins = NO_PINS
         self._suspicions: list[tuple[int, str]] = []
         self._build: dict[str, Callable[[Tree[Token], list[Part]], Part]] = {
             "path": self._path,
@@ -92,7 +123,9 @@ class Compiler:
                 build = self._build.get(node.data, self._literal)
                 parts[id(node)] = build(node, [parts[id(child)] for child in below])
         (child,) = top.children
-        return self._condition(parts[id(child)])
+        whole = parts[id(child)]
+        self.pins = whole.pins
+        return self._condition(whole)
 
     def _condition(self, part: Part) -> Test:
         self._suspect(part, about_condition(part.kind, self._source(part)))
@@ -188,18 +221,21 @@ class Compiler:
         left, right = parts
         sign = self._sign(node)
         self._suspect(left, about_comparison(left.kind, sign, right.kind, self._source(node)))
+        pins = NO_PINS
         match sign:
             case "=":
                 self._note_texts(left, right)
                 self._note_texts(right, left)
                 test = _equality(left, right)
+                pins = _pinned_by(left, right) or _pinned_by(right, left)
             case "!=":
                 test = operators.negated(_equality(left, right))
             case "in":
                 test = self._membership(left, right)
+                pins = _pinned_by(left, right) if isinstance(right.constant, list) else NO_PINS
             case _:
                 test = operators.ordered(sign, left.read, right.read)
-        return _part(node, test, kind="bool")
+        return replace(_part(node, test, kind="bool"), pins=pins)
 
     def _sign(self, node: Tree[Token]) -> str:
         _, sign, _ = node.children
@@ -230,8 +266,11 @@ class Compiler:
         return _part(node, negate(part.read), kind="bool")
 
     def _junction(self, node: Tree[Token], parts: list[Part]) -> Part:
-        join = operators.every if node.data == "conjunction" else operators.some
-        return _part(node, join([self._condition(part) for part in parts]), kind="bool")
+        both = node.data == "conjunction"
+        join = operators.every if both else operators.some
+        test = join([self._condition(part) for part in parts])
+        pins = _pinned_together(parts) if both else _pinned_either_way(parts)
+        return replace(_part(node, test, kind="bool"), pins=pins)
 
     # What is found on the way.
 

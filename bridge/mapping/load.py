@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,10 +19,12 @@ from ruamel.yaml.error import MarkedYAMLError
 from bridge.errors import ConfigurationError, Finding
 from bridge.mapping import document
 from bridge.mapping.examples import Example, mismatches
+from bridge.mapping.expression import Vars
 from bridge.mapping.mistakes import problem_of
-from bridge.mapping.rules import Mapping, Problem, Rule, Surroundings, compile_rule
+from bridge.mapping.rules import Mapping, Problem, Rule, Surroundings, Trust, compile_rule
 from bridge.mapping.traps import Trap, bangs, explain, refine, unquoted_template
 from bridge.mapping.tree import Tree, read_tree
+from bridge.mapping.vars import overridden
 
 _IDENTITY = re.compile(r"\{\{\s*([A-Za-z_][\w-]*(?:\.[\w-]+)*)\s*\}\}")
 _OPEN_HOST = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
@@ -55,6 +57,8 @@ class Reading:
     rules: list[Ruled] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     identity: document.Identity = field(default_factory=document.Identity)
+    #: Values of vars that count over those of the files.
+    names: Vars = field(default_factory=dict)
     #: Rules, examples or files are left out, because something is wrong with them.
     is_partial: bool = False
 
@@ -97,29 +101,51 @@ def preset(name: str) -> Path:
 
 
 def load_mapping(
-    path: Path, *, serves: Collection[str], tag_cap: int | None = None
+    path: Path,
+    *,
+    serves: Collection[str],
+    tag_cap: int | None = None,
+    names: Vars | None = None,
+    trust: Trust = "server",
 ) -> tuple[Mapping, list[Finding]]:
     """The mapping at `path`, and warnings about it.
+
+    Args:
+        path: A file, or a folder of files.
+        serves: The platforms that the app is on.
+        tag_cap: How many tags the app's plan gives a user; None for as many as one likes.
+        names: Values that an app or the environment gives `vars`, over those of the files.
+        trust: Of the source whose events the mapping is for.
 
     Raises:
         ConfigurationError: with every finding, warnings too.
     """
-    return compile_mapping(read_sources(path), serves=serves, tag_cap=tag_cap)
+    return compile_mapping(
+        read_sources(path), serves=serves, tag_cap=tag_cap, names=names, trust=trust
+    )
 
 
 def compile_mapping(
-    sources: list[Source], *, serves: Collection[str], tag_cap: int | None = None
+    sources: list[Source],
+    *,
+    serves: Collection[str],
+    tag_cap: int | None = None,
+    names: Vars | None = None,
+    trust: Trust = "server",
 ) -> tuple[Mapping, list[Finding]]:
     """As `load_mapping`, from texts."""
-    reading = read_mapping(sources, serves=serves)
+    reading = read_mapping(sources, serves=serves, names=names)
     if any(finding.is_error for finding in reading.findings):
         raise ConfigurationError(reading.findings)
-    return _mapping(sources, reading, tag_cap), reading.findings
+    mapping = _mapping(sources, reading, tag_cap)
+    return replace(mapping, trust=trust), reading.findings
 
 
-def read_mapping(sources: list[Source], *, serves: Collection[str]) -> Reading:
+def read_mapping(
+    sources: list[Source], *, serves: Collection[str], names: Vars | None = None
+) -> Reading:
     """All that texts say, and all that is wrong with it."""
-    reading = Reading()
+    reading = Reading(names=names or {})
     for source in sources:
         _read(source, reading)
     _compile(reading, serves)
@@ -133,9 +159,10 @@ def _mapping(sources: list[Source], reading: Reading, tag_cap: int | None) -> Ma
     identity = reading.identity
     paths = tuple(tuple(text.split(".")) for text in _identity_paths(identity))
     return Mapping(
-        revision=_revision(sources),
+        revision=_revision(sources, reading.names),
         rules=tuple(rules),
         identity=paths,
+        anonymous_counts=identity.anonymous == "external_id",
         unknown_user=identity.unknown,
         tag_cap=tag_cap,
         files=tuple(source.name for source in sources),
@@ -170,8 +197,8 @@ def _unreadable(path: Path, why: str) -> Finding:
     )
 
 
-def _revision(sources: list[Source]) -> str:
-    text = "\x00".join(source.text for source in sources)
+def _revision(sources: list[Source], names: Vars) -> str:
+    text = "\x00".join([*(source.text for source in sources), *map(repr, sorted(names.items()))])
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
 
 
@@ -267,7 +294,10 @@ def _unquoted_template(tree: Any, path: tuple[str | int, ...] = ()) -> tuple[str
 def _compile(reading: Reading, serves: Collection[str]) -> None:
     defaults = _only(reading, "push") or document.PushDefaults()
     _warn_of_open_hosts(reading)
-    around = Surroundings(defaults=defaults, serves=serves)
+    declared: Vars = _only(reading, "vars") or {}
+    around = Surroundings(
+        defaults=defaults, serves=serves, vars=overridden(declared, reading.names)
+    )
     named: dict[str, str] = {}
     for source, tree, parsed in reading.documents:
         for number, rule in enumerate(parsed.rules):

@@ -12,7 +12,8 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel
 
 from bridge.mapping import document
-from bridge.mapping.rules import Problem
+from bridge.mapping.rules import Path, Problem
+from bridge.mapping.written_user import why_reserved
 
 _PYTHON_KIND: Final = re.compile(r"a valid (dictionary|tuple)(?: or instance of \w+)?")
 _YES_NO: Final = {
@@ -38,11 +39,27 @@ def problem_of(error: Any) -> Problem:
     """What one of pydantic's errors means to the operator."""
     path = tuple(part for part in error["loc"] if part != "[key]")
     where = ".".join(str(part) for part in path) or "the file"
-    kind, written = error["type"], error["input"]
-    if kind == "extra_forbidden":
-        return Problem(path, "unknown-field", f"`{where}` is not a field", _nearest(path))
-    if kind == "missing":
-        return Problem(path[:-1], "field-missing", f"`{where}` is missing")
+    match error["type"]:
+        case "refused":  # by a validator that has a code and a hint of its own
+            said = error["ctx"]
+            return Problem(path, said["code"], f"`{where}`: {said['message']}", said["hint"])
+        case "extra_forbidden":
+            return _unknown(path, where)
+        case "missing":
+            return Problem(path[:-1], "field-missing", f"`{where}` is missing")
+        case kind:
+            return _wrong_kind(path, where, kind, error)
+
+
+def _unknown(path: Path, where: str) -> Problem:
+    ours = why_reserved(str(path[-1])) if "do" in path else None
+    if ours is not None:
+        return Problem(path, *ours)
+    return Problem(path, "unknown-field", f"`{where}` is not a field", _nearest(path))
+
+
+def _wrong_kind(path: Path, where: str, kind: str, error: Any) -> Problem:
+    written = error["input"]
     if isinstance(written, date):
         message = f"`{where}`: {written} without quotes is a date, and a text is meant"
         return Problem(path, "text-unquoted", message, f'write "{written}"')

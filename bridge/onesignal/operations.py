@@ -134,6 +134,9 @@ class RemoveSubscription:
     name = "remove_subscription"
 
 
+ContactType = Literal["Email", "SMS"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetContact:
     """What an event says of a user's e-mail address or phone number, and of leave to write there.
@@ -144,7 +147,7 @@ class SetContact:
 
     rule: str
     to: Recipient
-    type: Literal["Email", "SMS"]
+    type: ContactType
     address: str | None
     opted_in: bool | None
 

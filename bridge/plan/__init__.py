@@ -8,25 +8,32 @@ Segment gets its answer: an event that nothing can use is ended there and then.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bridge.mapping.reading import runs
+from bridge.mapping.filling import as_text
 from bridge.mapping.rules import Mapping, Rule
 from bridge.mapping.terms import Once, Stay, Terms
+from bridge.mapping.update import Update
 from bridge.onesignal.operations import (
-    EXTERNAL_ID_LENGTH,
+    AddSubscription,
+    CreateAlias,
+    DeleteUser,
     Operation,
     Recipient,
-    Send,
+    RemoveSubscription,
     SendNotification,
+    TrackCustomEvent,
     UpdateUser,
-    is_blocked_external_id,
 )
 from bridge.onesignal.user_model import PROPERTIES_PER_REQUEST
-from bridge.plan.sends import plan_send
+from bridge.plan.contacts import plan_contacts
+from bridge.plan.identities import plan_addition, plan_alias, plan_deletion, plan_removal
+from bridge.plan.permission import barred, may_not_send
+from bridge.plan.sends import plan_push, plan_track
+from bridge.plan.targets import recipient, unaddressable
 from bridge.plan.updates import plan_update
-from bridge.plan.values import Draft, Note, Plan, Skip, Triage, as_text, why
+from bridge.plan.values import Draft, Note, Plan, Skip, Triage, why
 from bridge.segment.events import Event, is_onesignal_echo, routed_away
 
 __all__ = ["Note", "Plan", "Skip", "Triage", "plan", "triage"]
@@ -37,88 +44,150 @@ def triage(event: Event, mapping: Mapping) -> Triage:
     external_id = mapping.external_id(event.fields)
     if routed_away(event):
         return Triage(external_id=external_id, skip=Skip(reason="integration_disabled"))
-    rules = tuple(rule for rule in mapping.rules if rule.condition(event.fields))
+    rules = mapping.met_by(event.fields)
     if not rules and not (mapping.learns_memberships and stay_of(event) is not None):
         return Triage(external_id=external_id, skip=Skip(reason="no_rule"))
     if is_onesignal_echo(event):
         rules = tuple(rule for rule in rules if rule.echo)
         if not rules:
             return Triage(external_id=external_id, skip=Skip(reason="onesignal_echo"))
-    if (reason := _unaddressable(external_id)) is not None:
+    reason = "no_external_id" if external_id is None else unaddressable(external_id)
+    if reason is not None:
         return Triage(external_id=None, rules=rules, skip=Skip(reason=reason))
     return Triage(external_id=external_id, rules=rules)
 
 
-def _unaddressable(external_id: str | None) -> str | None:
-    """Why nothing can be sent to this id, if so."""
-    if external_id is None:
-        return "no_external_id"
-    if is_blocked_external_id(external_id):
-        return "blocked_external_id"
-    if len(external_id) > EXTERNAL_ID_LENGTH:
-        return "external_id_too_long"
-    # A page that sent its template instead of what it renders to.
-    return "liquid_in_value" if runs(external_id) else None
-
-
 def plan(event: Event, mapping: Mapping, *, apart: bool = False) -> Plan:
-    """Everything that an event means: updates of its user first, then sends.
+    """Everything that an event means: updates of its user first, then sends, deletions last.
 
     `apart` leaves the updates of its rules unfolded, for those who want to know which rule says what.
     """
     triaged = triage(event, mapping)
     if triaged.skip is not None or triaged.external_id is None:
         return Plan(skips=(triaged.skip,) if triaged.skip else ())
-    to = Recipient(label="external_id", id=triaged.external_id)
-    tags: dict[str, str] = {}
-    found: list[Operation | Skip | Note] = []
+    drawing = _Drawing(event, mapping, Recipient(label="external_id", id=triaged.external_id))
     for rule in triaged.rules:
-        planned = _plan_rule(rule, event, to, cap=mapping.tag_cap, earlier=tags)
-        for one in planned:
-            if isinstance(one, UpdateUser):
-                tags |= one.tags
-        found += planned
-    updates = [one for one in found if isinstance(one, UpdateUser)]
-    sends = [one for one in found if isinstance(one, Send)]
-    stay = stay_of(event)
-    terms = {rule.name: _terms(rule, event, stay) for rule in triaged.rules if rule.sends}
-    return Plan(
-        operations=(*(updates if apart else _fold(updates)), *sends),
-        skips=tuple(one for one in found if isinstance(one, Skip)),
-        notes=tuple(one for one in found if isinstance(one, Note)),
-        terms={name: one for name, one in terms.items() if isinstance(one, Terms)},
-        stay=stay,
-    )
+        drawing.add(rule)
+    return drawing.plan(apart=apart)
 
 
-def _plan_rule(
-    rule: Rule, event: Event, to: Recipient, *, cap: int | None, earlier: dict[str, str]
-) -> list[Operation | Skip | Note]:
-    found: list[Operation | Skip | Note] = []
-    if rule.update is not None:
-        draft = Draft(rule.name, UpdateUser.name, event.fields)
-        update = plan_update(rule.update, draft, to, cap=cap, earlier=earlier)
-        found.append(_on_terms(rule, update) if isinstance(update, UpdateUser) else update)
-        found += draft.notes
-    if rule.push is not None:
-        draft = Draft(rule.name, SendNotification.name, event.fields)
-        unkeyed = _terms(rule, event, None)
-        if isinstance(unkeyed, Skip):
-            found.append(replace(unkeyed, operation=draft.operation))
-            return found
-        found.append(plan_send(rule, rule.push, draft, event, to))
-        found += draft.notes
-    return found
+@dataclass(slots=True)
+class _Drawing:
+    """The plan of one event in the making."""
+
+    event: Event
+    mapping: Mapping
+    user: Recipient
+    writes: list[UpdateUser] = field(default_factory=list)
+    others: list[Operation] = field(default_factory=list)
+    sends: list[Operation] = field(default_factory=list)
+    deletions: list[Operation] = field(default_factory=list)
+    skips: list[Skip] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    terms: dict[str, Terms] = field(default_factory=dict)
+    #: What the rules so far write, by whom it is about.
+    tags: dict[Recipient, dict[str, str]] = field(default_factory=dict)
+
+    def add(self, rule: Rule) -> None:
+        """What one rule does with the event."""
+        bar = barred(rule, self.event)
+        if bar is not None:
+            self.skips.append(bar)
+            return
+        if rule.update is not None:
+            self._update(rule, rule.update)
+        if not rule.is_plain:
+            self._identities(rule)
+        if rule.sends:
+            self._send(rule)
+
+    def plan(self, *, apart: bool) -> Plan:
+        writes = self.writes if apart or len(self.writes) < 2 else list(_folded(self.writes))
+        if not apart and any(one.size > PROPERTIES_PER_REQUEST for one in writes):
+            writes = [part for one in writes for part in _split(one)]
+        return Plan(
+            operations=(*writes, *self.others, *self.sends, *self.deletions),
+            skips=tuple(self.skips),
+            notes=tuple(self.notes),
+            terms=self.terms,
+            stay=stay_of(self.event),
+        )
+
+    def _draft(self, rule: Rule, operation: str) -> Draft:
+        return Draft(rule.name, operation, self.event.fields, self.notes)
+
+    def _update(self, rule: Rule, update: Update) -> None:
+        draft = self._draft(rule, UpdateUser.name)
+        to = recipient(update.to, self.user, draft)
+        if isinstance(to, Skip):
+            self.skips.append(to)
+            return
+        tags = self.tags.setdefault(to, {})
+        write = plan_update(update, draft, to, cap=self.mapping.tag_cap, earlier=tags)
+        contacts = list(plan_contacts(update.contacts, draft, to)) if update.contacts else []
+        if write is not None:
+            self.writes.append(_on_terms(rule, write))
+            tags |= write.tags
+        elif not contacts:
+            self.skips.append(draft.skip("nothing_to_write"))
+        self.others += contacts
+
+    def _identities(self, rule: Rule) -> None:
+        """Aliases and subscriptions; a deletion, which goes last."""
+        if rule.alias is not None:
+            draft = self._draft(rule, CreateAlias.name)
+            self._take(plan_alias(rule.alias, draft, self.user), self.others)
+        if rule.addition is not None:
+            draft = self._draft(rule, AddSubscription.name)
+            self._take(plan_addition(rule.addition, draft, self.user), self.others)
+        if rule.removal is not None:
+            draft = self._draft(rule, RemoveSubscription.name)
+            self._take(plan_removal(rule.removal, draft, self.user), self.others)
+        if rule.deletion is not None:
+            draft = self._draft(rule, DeleteUser.name)
+            self._take(plan_deletion(rule.deletion, draft, self.user), self.deletions)
+
+    def _send(self, rule: Rule) -> None:
+        reason, detail = may_not_send(rule, self.event, self.mapping.trust), None
+        terms = None if reason is not None else _terms(rule, self.event)
+        if isinstance(terms, Skip):
+            reason, detail = terms.reason, terms.detail
+        if rule.push is not None:
+            draft = self._draft(rule, SendNotification.name)
+            self._take(
+                plan_push(rule, rule.push, draft, self.user)
+                if reason is None
+                else draft.skip(reason, detail),
+                self.sends,
+            )
+        if rule.track is not None:
+            draft = self._draft(rule, TrackCustomEvent.name)
+            self._take(
+                plan_track(rule, rule.track, draft, self.event, self.user)
+                if reason is None
+                else draft.skip(reason, detail),
+                self.sends,
+            )
+        if isinstance(terms, Terms):
+            self.terms[rule.name] = terms
+
+    def _take(self, one: Operation | Skip, into: list[Operation]) -> None:
+        if isinstance(one, Skip):
+            self.skips.append(one)
+        else:
+            into.append(one)
 
 
 def _on_terms(rule: Rule, update: UpdateUser) -> UpdateUser:
+    if rule.unchanged == "skip" and not rule.fold_ms:
+        return update
     always: frozenset[str] = frozenset()
     if rule.unchanged == "send":
         always = frozenset({*update.properties, *(f"tags.{name}" for name in update.tags)})
     return replace(update, always=always, fold_ms=rule.fold_ms)
 
 
-def _terms(rule: Rule, event: Event, stay: Stay | None) -> Terms | Skip:
+def _terms(rule: Rule, event: Event) -> Terms | Skip:
     """The rule's terms for this event; a skip when the key of `once_per` cannot be had."""
     once: Once | None = None
     if rule.once_ms is not None:
@@ -127,7 +196,10 @@ def _terms(rule: Rule, event: Event, stay: Stay | None) -> Terms | Skip:
             reason, detail = why(key)
             return Skip(rule=rule.name, reason=reason, detail=detail)
         once = Once(rule.once_ms, key)
-    return rule.terms._replace(once=once, stay=stay)
+    stay = stay_of(event)
+    return (
+        rule.terms if once is None and stay is None else rule.terms._replace(once=once, stay=stay)
+    )
 
 
 def stay_of(event: Event) -> Stay | None:
@@ -138,26 +210,32 @@ def stay_of(event: Event) -> Stay | None:
     return Stay(audience.key, audience.entered, event.event_ms)
 
 
-def _fold(updates: list[UpdateUser]) -> Iterator[UpdateUser]:
-    """Updates of one event as few requests: the later rule wins, 100 properties in each."""
-    tags: dict[str, str] = {}
-    properties: dict[str, Any] = {}
-    for update in updates:
-        tags |= update.tags
-        properties |= update.properties
-    rules = tuple(update.rules[0] for update in updates)
-    always = frozenset(name for update in updates for name in update.always)
-    fold_ms = min((update.fold_ms for update in updates), default=0)
-    pairs = list(tags.items())
+def _folded(writes: list[UpdateUser]) -> Iterator[UpdateUser]:
+    """Writes of one event as few requests: one for each user; the later rule wins."""
+    by_user: dict[Recipient, list[UpdateUser]] = {}
+    for write in writes:
+        by_user.setdefault(write.to, []).append(write)
+    for to, own in by_user.items():
+        tags: dict[str, str] = {}
+        properties: dict[str, Any] = {}
+        for write in own:
+            tags |= write.tags
+            properties |= write.properties
+        yield UpdateUser(
+            rules=tuple(write.rules[0] for write in own),
+            to=to,
+            tags=tags,
+            properties=properties,
+            always=frozenset(name for write in own for name in write.always),
+            fold_ms=min(write.fold_ms for write in own),
+        )
+
+
+def _split(write: UpdateUser) -> Iterator[UpdateUser]:
+    """A write as several of 100 properties each."""
+    pairs, properties = list(write.tags.items()), write.properties
     room = PROPERTIES_PER_REQUEST - len(properties)
     while pairs or properties:
         now, pairs = pairs[:room], pairs[room:]
-        yield UpdateUser(
-            rules=rules,
-            to=updates[0].to,
-            tags=dict(now),
-            properties=properties,
-            always=always,
-            fold_ms=fold_ms,
-        )
+        yield replace(write, tags=dict(now), properties=properties)
         properties, room = {}, PROPERTIES_PER_REQUEST

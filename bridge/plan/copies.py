@@ -7,7 +7,7 @@ from typing import Any
 
 from bridge.mapping.expression import Missing, Refused, as_tag
 from bridge.mapping.reading import runs
-from bridge.mapping.rules import Copy, Glob
+from bridge.mapping.update import Copy, Glob
 from bridge.onesignal.tags import LIST_LENGTH, tag_name
 from bridge.plan.personal import is_personal, looks_personal
 from bridge.plan.values import Draft, why

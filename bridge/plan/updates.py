@@ -7,20 +7,21 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import JsonValue
 
-from bridge.mapping.expression import Expression
-from bridge.mapping.rules import Update
+from bridge.mapping.expression import Expression, Missing, Refused
+from bridge.mapping.filling import as_text, resolve
+from bridge.mapping.update import Update
 from bridge.onesignal.operations import Recipient, UpdateUser
 from bridge.onesignal.tags import country_code, language_code, tag_name
 from bridge.plan.copies import audience_tag, copied_tags
-from bridge.plan.values import Draft, Skip, as_text, why
+from bridge.plan.values import Draft, why
 
 _ZONE = re.compile(r"UTC|[A-Za-z][A-Za-z_]+(?:/[A-Za-z0-9_+-]+){1,2}")
 
 
 def plan_update(
     update: Update, draft: Draft, to: Recipient, *, cap: int | None, earlier: Mapping[str, str]
-) -> UpdateUser | Skip:
-    """The update, or why there is none.
+) -> UpdateUser | None:
+    """The update; None when there is nothing to write.
 
     `cap` is how many tags OneSignal's plan gives a user, `earlier` what the rules before this one
     write for the same event.
@@ -33,7 +34,7 @@ def plan_update(
             tags[name] = value
     properties: dict[str, JsonValue] = dict(_properties(update, draft))
     if not tags and not properties:
-        return Skip(rule=draft.rule, operation=draft.operation, reason="nothing_to_write")
+        return None
     return UpdateUser(rules=(draft.rule,), to=to, tags=tags, properties=properties)
 
 
@@ -67,7 +68,7 @@ def _tag(name: Expression, value: Expression, draft: Draft) -> Iterator[tuple[st
         draft.leave_out(f"tags.{named}", *why(text))
 
 
-def _properties(update: Update, draft: Draft) -> Iterator[tuple[str, str]]:
+def _properties(update: Update, draft: Draft) -> Iterator[tuple[str, JsonValue]]:
     for name, value, normal in (
         ("language", update.language, language_code),
         ("timezone_id", update.timezone, _timezone),
@@ -81,6 +82,12 @@ def _properties(update: Update, draft: Draft) -> Iterator[tuple[str, str]]:
             draft.leave_out(name, *why(found))
         else:
             yield name, text
+    for name, tree in update.raw:
+        given = resolve(tree, draft.fields, ())
+        if isinstance(given, Missing | Refused):
+            draft.leave_out(f"raw.{name}", *why(given))
+        else:
+            yield name, given
 
 
 def _timezone(text: str) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.mapping.expression import Missing, Refused, as_tag
+from bridge.mapping.expression import Missing, Refused
 from bridge.mapping.rules import Rule
 from bridge.mapping.terms import Stay, Terms
 from bridge.onesignal.operations import Operation
@@ -73,10 +73,8 @@ class Draft:
             Note(rule=self.rule, operation=self.operation, field=name, reason=reason, detail=detail)
         )
 
-
-def as_text(found: Any) -> str | Missing | Refused:
-    """A resolved value as OneSignal's text, or why there is none; null is ""."""
-    return found if isinstance(found, Missing | Refused) else as_tag(found)
+    def skip(self, reason: str, detail: str | None = None) -> Skip:
+        return Skip(rule=self.rule, operation=self.operation, reason=reason, detail=detail)
 
 
 def why(found: Any) -> tuple[str, str | None]:

@@ -57,7 +57,8 @@ def test_a_value_without_liquid_is_literal(value: Any) -> None:
     expression = compile_expression(value)
     assert expression.is_literal
     assert expression.paths == frozenset()
-    assert expression.resolve(EVENT) is value
+    assert expression.resolve(EVENT) == value
+    assert type(expression.resolve(EVENT)) is type(value)
 
 
 @pytest.mark.parametrize(

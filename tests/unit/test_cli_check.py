@@ -13,7 +13,7 @@ from bridge.mapping.load import starter
 
 GOOD = "version: 1\n"
 WARNS = 'version: 1\npush: {links: ["https://a.example"]}\n'
-BAD = "version: 1\nrulez: []\nidentity: {anonymous: alias}\n"
+BAD = "version: 1\nrulez: []\nidentity: {anonymous: maybe}\n"
 SETTINGS = {
     "BRIDGE_ONESIGNAL_APP_ID": "8a1b3c4d-0000-4000-8000-000000000001",
     "BRIDGE_ONESIGNAL_API_KEY": "os_v2_app_test",
@@ -55,7 +55,7 @@ def test_everything_wrong_with_its_place_and_a_hint(files: dict[str, Path]) -> N
 
     assert result.exit_code == 1
     assert result.output == (
-        "error[field-invalid]: `identity.anonymous`: Input should be 'skip'\n"
+        "error[field-invalid]: `identity.anonymous`: Input should be 'skip' or 'external_id'\n"
         f"  --> {files['bad']}:3:12\n"
         "\n"
         "error[unknown-field]: `rulez` is not a field\n"

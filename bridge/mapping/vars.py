@@ -1,0 +1,23 @@
+"""The vars of a mapping that are in force: what the files say, and what an app or the environment does."""
+
+from __future__ import annotations
+
+import orjson
+
+from bridge.mapping.expression import Var, Vars
+
+
+def overridden(declared: Vars, names: Vars) -> Vars:
+    """What the files declare, with `names` over it."""
+    return {**declared, **{name: _as(declared.get(name), value) for name, value in names.items()}}
+
+
+def _as(declared: object, value: Var) -> Var:
+    """`value` as the kind that it replaces, if it spells one: the environment knows only texts."""
+    if not isinstance(value, str) or declared is None or isinstance(declared, str):
+        return value
+    try:
+        spelled = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return value
+    return spelled if isinstance(spelled, bool | int | float) else value
