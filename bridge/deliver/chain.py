@@ -16,12 +16,12 @@ from bridge.deliver.attempts import Ended, Wait
 from bridge.deliver.gate import StoppingError
 from bridge.deliver.means import SOURCE_GONE, Means
 from bridge.deliver.progress import Progress, tell
-from bridge.deliver.sends import found_send, new_send
+from bridge.deliver.sends import found_send, new_sends
 from bridge.deliver.updates import Update
 from bridge.errors import BridgeError
 from bridge.journal.records import Death, End, Waiting, operation_name
 from bridge.mapping.rules import Mapping
-from bridge.onesignal.operations import Operation, SendNotification, UpdateUser
+from bridge.onesignal.operations import Operation, UpdateUser
 from bridge.plan import Plan, plan
 from bridge.plan.restraint import restrain
 from bridge.segment.events import Event, Unusable, read_event
@@ -87,11 +87,7 @@ class Chain:
         wait = await self._updates(row, mapping, planned, progress)
         if wait is not None:
             return wait
-        pushes = [one for one in planned.operations if isinstance(one, SendNotification)]
-        waits += [
-            await new_send(self.means, row, mapping.revision, push, progress, self.written)
-            for push in pushes
-        ]
+        waits.append(await new_sends(self.means, row, mapping, planned, progress, self.written))
         wait = min((one for one in waits if one), key=lambda one: one.until_ms, default=None)
         if wait is None:
             await self._finish(row, progress)
@@ -208,4 +204,4 @@ def _remaining(row: Waiting, planned: Plan) -> Plan:
         elif left(one.rule, one.name):
             operations.append(one)
     skips = tuple(skip for skip in planned.skips if left(skip.rule, skip.operation))
-    return Plan(operations=tuple(operations), skips=skips, notes=planned.notes)
+    return replace(planned, operations=tuple(operations), skips=skips)

@@ -12,7 +12,7 @@ import orjson
 from bridge.deliver.keys import key_of
 from bridge.journal import Journal
 from bridge.journal.records import Dead, NewSend, Replayed, Send
-from bridge.onesignal.operations import Recipient
+from bridge.onesignal.operations import Recipient, SendNotification
 from bridge.onesignal.user_model import NOTIFICATIONS_PATH
 
 OURS = frozenset({"plan_failed", "internal_error", "source_gone"})
@@ -64,4 +64,8 @@ def send_again(dead: Dead, send: Send, *, now_ms: int) -> NewSend:
         path=NOTIFICATIONS_PATH,
         body=body,
         created_ms=now_ms,
+        person_hash=send.person_hash,
+        counted=send.operation == SendNotification.name,
+        once=send.once,
+        once_ms=send.once_ms,
     )

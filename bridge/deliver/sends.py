@@ -5,6 +5,7 @@ From the moment that it is written only the row decides: these bytes, this key, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -15,73 +16,178 @@ from bridge.deliver.keys import key_of
 from bridge.deliver.means import Means
 from bridge.deliver.progress import Progress, tell
 from bridge.deliver.retry import GiveUp, after_failure
+from bridge.deliver.standing import contradicts, guard_of, ruling
+from bridge.journal import Journal
+from bridge.journal.membership import Heard
 from bridge.journal.records import BULK, Death, End, NewSend, OpenSend, Waiting, operation_name
-from bridge.onesignal.operations import SendNotification
-from bridge.onesignal.user_model import NOTIFICATIONS_PATH, notification_body
+from bridge.journal.sends import Bid, Known, Reached, Ruling
+from bridge.mapping.rules import Mapping
+from bridge.mapping.terms import Stay, Terms
+from bridge.onesignal.operations import Recipient, Send, SendNotification
+from bridge.onesignal.user_model import send_body, send_path
 from bridge.onesignal.verdict import Accepted, Closed, Failed, NoRecipients, Refused, Verdict
+from bridge.plan import Plan
 from bridge.telemetry import log
 
 
-async def new_send(
+async def new_sends(
     means: Means,
     row: Waiting,
-    revision: str,
-    push: SendNotification,
+    mapping: Mapping,
+    planned: Plan,
     progress: Progress,
     written: set[int],
 ) -> Wait | None:
-    """Write a send of this revision of the mapping, and try it.
+    """Learn what the event says of an audience; write those of its sends that may be, and try them.
 
-    `written` learns of events of which a send was written.
+    `written` learns of events of which a send was written. None when the chain has nothing left to
+    do of them; a send that is held, or waits in a group, is no business of its chain any more.
     """
-    now = means.clock.now_ms()
-    expires = None if push.max_age_ms is None else row.event_ms + push.max_age_ms
-    if expires is not None and now > expires:
-        progress.add(End(push.rule, push.name, "skipped", "too_old"))
+    sends = [one for one in planned.operations if isinstance(one, Send)]
+    stay = planned.stay if mapping.learns_memberships else None
+    if not sends:
+        if stay is not None:
+            await _learn(means, row, stay)
         return None
-    new = _write(means, row, revision, push, expires)
-    done = progress.done | {operation_name(push.rule, push.name)}
-    is_new = await means.journal.write_send(
-        new, ends=progress.ends, deaths=progress.deaths, done=sorted(done)
+    bids = [_bid(means, row, mapping, planned, send) for send in sends]
+    rulings = await _write(means, row, _Judge(means, row, mapping, planned, sends), bids, progress)
+    _tell_rulings(means, row, bids, rulings, progress)
+    if any(one.verdict in {"go", "hold"} for one in rulings):
+        written.add(row.seq)
+    waits = [Wait(until_ms=one.until_ms) for one in rulings if one.verdict == "wait"]
+    leaving = [
+        bid.send for bid, one in zip(bids, rulings, strict=True) if one.verdict == "go"
+    ]
+    means.unperformed.update(send.key for send in leaving)
+    for send in leaving:
+        wait = await found_send(means, row, _opened(send), progress)
+        waits += [wait] if wait else []
+    return min(waits, key=lambda one: one.until_ms, default=None)
+
+
+@dataclass(slots=True, frozen=True)
+class _Judge:
+    """Decides about the sends of one event."""
+
+    means: Means
+    row: Waiting
+    mapping: Mapping
+    planned: Plan
+    sends: list[Send]
+
+    def decide(self, number: int, known: Known) -> Ruling:
+        send = self.sends[number]
+        return ruling(
+            _terms(self.row, self.planned, send),
+            known,
+            event_ms=self.row.event_ms,
+            now_ms=self.means.clock.now_ms(),
+            paused=self.means.brake.paused(send.rule),
+            starts_ms=self._starts_ms(send.rule),
+        )
+
+    def contradicts(self, rows: Sequence[Waiting]) -> bool:
+        stay = self.planned.stay
+        return stay is not None and contradicts(rows, self.row, stay, self.means.mapping)
+
+    def _starts_ms(self, rule: str) -> int | None:
+        if self.planned.stay is None:
+            return None
+        return next((one.starts_ms for one in self.mapping.rules if one.name == rule), None)
+
+
+def _terms(row: Waiting, planned: Plan, send: Send) -> Terms:
+    """What may still stop a send; nothing when a person has asked for it."""
+    if row.only is not None:
+        return Terms()
+    terms = planned.terms.get(send.rule, Terms())
+    # Nobody is disturbed by a custom event, and no limit of OneSignal's on volume counts it.
+    return terms if isinstance(send, SendNotification) else terms._replace(cap=None, limit=None)
+
+
+async def _learn(means: Means, row: Waiting, stay: Stay) -> None:
+    await means.journal.sends.learn(
+        means.destination.name,
+        row.user_hash,
+        Heard(stay.audience, stay.entered, row.event_ms, row.seq),
+        contradicts=lambda rows: contradicts(rows, row, stay, means.mapping),
     )
-    if not is_new:
-        progress.add(End(push.rule, push.name, "skipped", "already_sent"))
-        return None
-    progress.done = done
+
+
+async def _write(
+    means: Means, row: Waiting, judge: _Judge, bids: list[Bid], progress: Progress
+) -> list[Ruling]:
+    stay = judge.planned.stay if judge.mapping.learns_memberships else None
+    return await means.journal.sends.write(
+        row.seq,
+        bids,
+        decide=judge.decide,
+        heard=Heard(stay.audience, stay.entered, row.event_ms, row.seq) if stay else None,
+        contradicts=judge.contradicts,
+        reached=Reached(progress.ends, progress.deaths, frozenset(progress.done)),
+        now_ms=means.clock.now_ms(),
+    )
+
+
+def _tell_rulings(
+    means: Means, row: Waiting, bids: list[Bid], rulings: list[Ruling], progress: Progress
+) -> None:
+    """Everything that had ended, and what the rulings end, is in the journal now."""
+    ends = list(progress.ends)
+    for (send, _), decided in zip(bids, rulings, strict=True):
+        if decided.verdict == "stop":
+            ends.append(End(send.rule, send.operation, "skipped", decided.reason))
+        if decided.verdict != "wait":
+            progress.done.add(operation_name(send.rule, send.operation))
+        if decided.first:
+            log().error("rule.held", rule=send.rule, app=send.app, code="limit_reached")
     progress.written()
-    written.add(row.seq)
-    return await _send(means, row, _opened(new), progress, uncertain=False)
+    tell(means, row, ends)
 
 
-def _write(
-    means: Means, row: Waiting, revision: str, push: SendNotification, expires_ms: int | None
-) -> NewSend:
-    app = means.destination
+def _bid(means: Means, row: Waiting, mapping: Mapping, planned: Plan, send: Send) -> Bid:
+    terms = planned.terms.get(send.rule, Terms())
+    app, journal = means.destination, means.journal
+    once = None if terms.once is None else journal.user_hash(app.name, f"once|{terms.once.key}")
+    is_push = isinstance(send, SendNotification)
+    checked = _terms(row, planned, send)
+    # What a person has asked for takes its places, though none is asked for.
+    guard = guard_of(checked._replace(once=terms.once, stay=terms.stay), once=once, is_push=is_push)
     key = key_of(
         app=app.name,
-        rule=push.rule,
+        rule=send.rule,
         message_id=row.message_id,
         seq=row.seq,
-        recipient=push.to,
+        recipient=send.to,
         generation=0,
     )
-    return NewSend(
+    new = NewSend(
         key=key,
         seq=row.seq,
         app=app.name,
-        rule=push.rule,
-        operation=push.name,
+        rule=send.rule,
+        operation=send.name,
         user_hash=row.user_hash,
-        label=push.to.label,
-        recipient=push.to.id,
+        label=send.to.label,
+        recipient=send.to.id,
         generation=0,
-        revision=revision,
-        expires_ms=expires_ms,
+        revision=mapping.revision,
+        expires_ms=None if checked.max_age_ms is None else row.event_ms + checked.max_age_ms,
         method="POST",
-        path=NOTIFICATIONS_PATH,
-        body=notification_body(push, app_id=app.app_id, key=key, recipients=[push.to]),
+        path=send_path(send, app_id=app.app_id),
+        body=send_body(send, app_id=app.app_id, key=key),
         created_ms=means.clock.now_ms(),
+        person_hash=person_hash(journal, app.name, send.to),
+        counted=is_push and terms.cap is not None,
+        once=once,
+        once_ms=guard.once_ms,
     )
+    return Bid(new, guard)
+
+
+def person_hash(journal: Journal, app: str, to: Recipient) -> int:
+    """The hash of who gets a send: the event's user unless it says otherwise."""
+    return journal.user_hash(app, to.id if to.label == "external_id" else str(to))
 
 
 async def found_send(means: Means, row: Waiting, send: OpenSend, progress: Progress) -> Wait | None:
@@ -93,9 +199,12 @@ async def found_send(means: Means, row: Waiting, send: OpenSend, progress: Progr
 async def _send(
     means: Means, row: Waiting, send: OpenSend, progress: Progress, *, uncertain: bool
 ) -> Wait | None:
-    ended = await Send(means, row, send, uncertain).run()
+    ended = await Sending(means, row, send, uncertain).run()
     if isinstance(ended, Wait):
         return ended
+    if isinstance(ended, Held):
+        await means.journal.sends.hold(send.key, "paused")
+        return None
     end = ended.end(send.rule, send.operation, send.call_key)
     progress.add(end, ended.death)
     await means.journal.end_send(
@@ -122,8 +231,13 @@ def _opened(new: NewSend) -> OpenSend:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Somebody has pulled the brake."""
+
+
 @dataclass(slots=True)
-class Send:
+class Sending:
     """A send that the journal holds, on its way: these bytes, this key, and no others."""
 
     means: Means
@@ -132,8 +246,8 @@ class Send:
     #: Whether an attempt may have been performed.
     uncertain: bool
 
-    async def run(self) -> Ended | Wait:
-        """Until it ends, or has to be tried again later."""
+    async def run(self) -> Ended | Wait | Held:
+        """Until it ends, is held, or has to be tried again later."""
         if self.send.not_before_ms > self.means.clock.now_ms():
             return Wait(until_ms=self.send.not_before_ms)
         self.means.unperformed.discard(self.send.key)
@@ -141,17 +255,21 @@ class Send:
             judged = await self._attempt()
             if judged is None:
                 break
+            if isinstance(judged, Held):
+                return judged
             verdict, text = judged
             if not (isinstance(verdict, Closed) or holds_everyone(verdict)):
                 return await self._settle(verdict, text)
         return self._too_old()
 
-    async def _attempt(self) -> tuple[Verdict, str] | None:
+    async def _attempt(self) -> tuple[Verdict, str] | Held | None:
         """One call; None when it grew too old while it waited for its turn."""
         means, gate = self.means, self.means.destination.sends
         written = self.send.method, self.send.path, self.send.body
         try:
             async with turn(gate, bulk=self.row.rank == BULK):
+                if means.brake.paused(self.send.rule):
+                    return Held()
                 return None if self._expired() else await ask(means, gate, "send", written)
         except ShutError:
             if not self.uncertain:

@@ -23,6 +23,7 @@ from bridge.journal.records import (
     Send,
     Waiting,
 )
+from bridge.journal.sends import Sends
 
 
 class Journal(Protocol):
@@ -31,6 +32,10 @@ class Journal(Protocol):
     @property
     def is_new(self) -> bool:
         """Nothing was in it when it was opened."""
+
+    @property
+    def sends(self) -> Sends:
+        """Writing sends, and what is held."""
 
     def user_hash(self, app: str, external_id: str) -> int:
         """A keyed hash of a user of an app: 63 bits, never 0; tells nothing about the id."""
@@ -52,15 +57,6 @@ class Journal(Protocol):
 
     async def chains(self, users: Sequence[int], *, limit: int) -> dict[int, list[Waiting]]:
         """The pending events of these users, oldest seq first, at most `limit` for each."""
-
-    async def write_send(
-        self, send: NewSend, *, ends: Sequence[End], deaths: Sequence[Death], done: Sequence[str]
-    ) -> bool:
-        """Write a send and its call before the first attempt, with the ends that came before it.
-
-        `done` names every operation of the event that has ended or now has a send. False, and
-        nothing is written, when this very send was written before.
-        """
 
     async def postpone(
         self, seq: int, *, not_before_ms: int, attempt: int, error: str, now_ms: int

@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple
 
 LIVE, BULK = 0, 1
 LANES = 256
+GROUP_LANES = range(LANES, LANES + 16)
+"""Lanes in which sends of many people form groups."""
 
 Replayed = Literal["replayed", "not-dead", "not-an-event"]
 """What came of asking for a replay."""
@@ -101,8 +103,25 @@ class Waiting(NamedTuple):
     sends: tuple[OpenSend, ...]
 
 
+class SendGroup(NamedTuple):
+    """What sends have in common that may share a call; `id` is a hash of all the rest."""
+
+    id: bytes
+    app: str
+    endpoint: Literal["send", "event"]
+    lane: int
+    rank: int
+    label: str
+    method: str
+    path: str
+    body: bytes
+
+
 class NewSend(NamedTuple):
-    """A send to be written, with the one call that carries it, before its first attempt."""
+    """A send to be written, with the one call that carries it, before its first attempt.
+
+    One that has a group shares a call that is not made yet, and brings no body but its `part`.
+    """
 
     key: str
     seq: int
@@ -119,6 +138,15 @@ class NewSend(NamedTuple):
     path: str
     body: bytes
     created_ms: int
+    #: Who gets it; `user_hash` is whom the event is about.
+    person_hash: int
+    #: It takes one of the person's places under `push.cap`.
+    counted: bool = False
+    #: The place of `once_per` that it takes, and for how long.
+    once: int | None = None
+    once_ms: int | None = None
+    group: SendGroup | None = None
+    part: bytes | None = None
 
 
 class Death(NamedTuple):
@@ -170,6 +198,9 @@ class Send(NamedTuple):
     generation: int
     revision: str
     state: str
+    person_hash: int
+    once: int | None
+    once_ms: int | None
 
 
 class GateRow(NamedTuple):

@@ -15,11 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-import orjson
-
 from bridge.clock import Clock, SystemClock
 from bridge.errors import JournalUnavailableError
-from bridge.journal import sqlite_rows as rows
+from bridge.journal import sqlite_rows as rows, sqlite_sends as sends
 from bridge.journal.pressure import Pressure, free_bytes
 from bridge.journal.queries import queries
 from bridge.journal.records import (
@@ -42,6 +40,9 @@ if TYPE_CHECKING:
     from bridge.journal import Journal
 
 T = TypeVar("T")
+
+AHEAD_ROWS = 100
+"""Pending events of a user that are looked at for what contradicts an earlier one."""
 
 
 class SqliteJournal:
@@ -71,6 +72,12 @@ class SqliteJournal:
             connection,
             append_many=self._append_many,
             broken=self._break,
+        )
+
+        self.sends = sends.SqliteSends(
+            write=self._write,
+            read=self._read,
+            chain=lambda connection, user: rows.chain(connection, user, AHEAD_ROWS),
         )
 
     def __repr__(self) -> str:
@@ -162,19 +169,6 @@ class SqliteJournal:
 
         return await self._read(read)
 
-    async def write_send(
-        self, send: NewSend, *, ends: Sequence[End], deaths: Sequence[Death], done: Sequence[str]
-    ) -> bool:
-        def write(connection: sqlite3.Connection) -> bool:
-            if not rows.insert_send(connection, send):
-                return False
-            rows.insert_ends(connection, send.seq, ends, deaths, send.created_ms)
-            values = {"seq": send.seq, "done": orjson.dumps(list(done)).decode()}
-            connection.execute(queries()["mark_done"], values)
-            return True
-
-        return bool(await self._write(write))
-
     async def postpone(
         self, seq: int, *, not_before_ms: int, attempt: int, error: str, now_ms: int
     ) -> None:
@@ -203,10 +197,7 @@ class SqliteJournal:
         self, seq: int, key: str, end: End, *, death: Death | None, at_ms: int
     ) -> None:
         def write(connection: sqlite3.Connection) -> None:
-            values = {"key": key, "state": end.status, "at_ms": at_ms}
-            connection.execute(queries()["end_send"], values)
-            connection.execute(queries()["end_call"], {"key": end.call_key})
-            rows.insert_ends(connection, seq, [end], [death] if death else [], at_ms)
+            sends.end(connection, seq, key, end, death, at_ms)
 
         await self._write(write)
 

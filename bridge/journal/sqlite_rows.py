@@ -140,12 +140,20 @@ def _insert_dead(connection: sqlite3.Connection, seq: int, death: Death, at_ms: 
     _insert(connection, "append_dead", [row])
 
 
-def insert_send(connection: sqlite3.Connection, send: NewSend) -> bool:
-    values = send._asdict() | {"call_key": send.key, "lane": lane_of(send.user_hash)}
-    if connection.execute(queries()["write_send"], values).rowcount == 0:
-        return False
-    connection.execute(queries()["write_call"], values)
-    return True
+def insert_send(connection: sqlite3.Connection, send: NewSend, *, hold: str | None = None) -> None:
+    """A send that was not written before, with its call unless it shares one."""
+    values = send._asdict() | {
+        "state": "pending" if hold is None else "held",
+        "hold": hold,
+        "group_id": None if send.group is None else send.group.id,
+        "call_key": send.key if send.group is None else None,
+        "lane": lane_of(send.user_hash),
+    }
+    connection.execute(queries()["write_send"], values)
+    if send.group is None:
+        connection.execute(queries()["write_call"], values)
+    else:
+        connection.execute(queries()["write_group"], send.group._asdict())
 
 
 def finish(connection: sqlite3.Connection, seq: int) -> None:
@@ -230,7 +238,24 @@ def _revive_send(connection: sqlite3.Connection, dead: Dead, send: NewSend, at_m
             queries()["write_call"],
             send._asdict() | {"call_key": send.key, "lane": lane_of(send.user_hash)},
         )
-        return
-    left = {"key": dead.send_key, "state": "replayed", "at_ms": at_ms}
-    connection.execute(queries()["end_send"], left)
-    insert_send(connection, send)
+    else:
+        left = {"key": dead.send_key, "state": "replayed", "at_ms": at_ms, "kept": False}
+        connection.execute(queries()["end_send"], left)
+        insert_send(connection, send)
+    connection.execute(queries()["retake_place"], {"key": send.key, "now_ms": at_ms})
+
+
+def back_to_work(connection: sqlite3.Connection, seq: int, rule: str, operation: str) -> None:
+    """A send that the journal holds is its chain's to do again."""
+    app, user_hash, event_ms = connection.execute(queries()["whose_event"], {"seq": seq}).fetchone()
+    mark = orjson.dumps([operation_name(rule, operation)]).decode()
+    values = {
+        "seq": seq,
+        "app": app,
+        "lane": lane_of(user_hash),
+        "user_hash": user_hash,
+        "event_ms": event_ms,
+        "only": mark,
+        "done": mark,
+    }
+    connection.execute(queries()["revive"], values)

@@ -415,7 +415,7 @@ async def test_an_event_whose_push_was_written_never_dies_around_it(
         with_phones(here)
         with monkeypatch.context() as patch:
             patch.setattr("bridge.deliver.chain.TROUBLES", 1)
-            patch.setattr("bridge.deliver.sends.Send", explode)
+            patch.setattr("bridge.deliver.sends.Sending", explode)
             await here.post(shipped())
             await here.still()
         await here.settle()

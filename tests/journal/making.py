@@ -7,7 +7,9 @@ import sqlite3
 from typing import Any
 
 from bridge.journal import Journal
+from bridge.journal.membership import Heard
 from bridge.journal.records import LANES, Dead, Death, End, Entry, NewSend, Waiting
+from bridge.journal.sends import Bid, Decide, Guard, Reached, Ruling
 from bridge.journal.sqlite import SqliteJournal
 
 NOW = 1_800_000_000_000
@@ -49,6 +51,7 @@ def new_send(seq: int, key: str = "key-0", **more: Any) -> NewSend:
         "path": "/notifications",
         "body": f'{{"idempotency_key":"{key}"}}'.encode(),
         "created_ms": NOW,
+        "person_hash": 7,
     }
     return NewSend(**(values | more))
 
@@ -79,10 +82,36 @@ def mark(one: NewSend | Death | End) -> str:
     return f"{one.rule}/{one.operation}"
 
 
+GO = Ruling("go")
+
+
 async def write(journal: Journal, send: NewSend, **more: Any) -> bool:
-    """Write a send that is the first thing done of its event."""
-    values: dict[str, Any] = {"ends": [], "deaths": [], "done": [mark(send)]}
-    return await journal.write_send(send, **(values | more))
+    """Write a send that is the first thing done of its event; whether it was not written before."""
+    rulings = await bid(journal, send, **more)
+    return rulings == [GO]
+
+
+async def bid(
+    journal: Journal,
+    *sends: NewSend,
+    guard: Guard | None = None,
+    decide: Decide = lambda _, known: GO,
+    heard: Heard | None = None,
+    passing: bool = False,
+    **more: Any,
+) -> list[Ruling]:
+    """Ask for sends of one event to be written; `ends`, `deaths`, `done` as they are reached."""
+    reached = {"ends": [], "deaths": [], "done": []} | more
+    now_ms = reached.pop("now_ms", NOW)
+    return await journal.sends.write(
+        sends[0].seq,
+        [Bid(send, guard or Guard()) for send in sends],
+        decide=decide,
+        heard=heard,
+        contradicts=lambda _: passing,
+        reached=Reached(reached["ends"], reached["deaths"], frozenset(reached["done"])),
+        now_ms=now_ms,
+    )
 
 
 async def chain(journal: Journal, user: int = 7, *, limit: int = 100) -> list[Waiting]:

@@ -314,7 +314,7 @@ async def test_the_ends_before_a_send_are_written_with_it(journal: SqliteJournal
     assert (await chain(journal))[0].done == set(done)
 
 
-async def test_a_send_written_before_is_refused_and_nothing_is_written(
+async def test_a_send_that_another_event_wrote_before_is_skipped(
     journal: SqliteJournal,
 ) -> None:
     (one, other) = await journal.append([entry("m1"), entry("m1", source="app")])
@@ -323,7 +323,19 @@ async def test_a_send_written_before_is_refused_and_nothing_is_written(
     assert not await write(journal, new_send(other.seq, body=b"other"), ends=[tags])
     first, second = await chain(journal)
     assert (len(first.sends), first.sends[0].body) == (1, new_send(one.seq).body)
-    assert (second.sends, second.done) == ((), frozenset())
+    assert (second.sends, second.done) == ((), frozenset({mark(new_send(1))}))
+    assert await outcomes(journal) == [
+        (other.seq, "tags", "update_user", "delivered", None),
+        (other.seq, "welcome", "send_notification", "skipped", "already_sent"),
+    ]
+
+
+async def test_a_send_that_the_event_wrote_itself_is_left_as_it_is(journal: SqliteJournal) -> None:
+    ((seq, _),) = await journal.append([entry("m1")])
+    assert await write(journal, new_send(seq))
+    assert not await write(journal, new_send(seq, body=b"other"))
+    (row,) = await chain(journal)
+    assert [send.body for send in row.sends] == [new_send(seq).body]
     assert await outcomes(journal) == []
 
 
@@ -421,7 +433,7 @@ async def test_a_call_ends_with_the_last_of_its_members(journal: SqliteJournal) 
 
 async def test_a_held_member_keeps_its_call(journal: SqliteJournal) -> None:
     first, _ = await two_in_one_call(journal)
-    await change(journal, "UPDATE send SET state = 'held' WHERE key = 'key-1'")
+    await change(journal, "UPDATE send SET state = 'held', hold = 'limit' WHERE key = 'key-1'")
     await journal.end_send(first, "key-0", end(key="shared"), death=None, at_ms=NOW)
     assert await select(journal, "SELECT key FROM call") == [("shared",)]
     assert (await journal.counts()).held == 1

@@ -48,6 +48,35 @@ PLANS = {
     "forget_outcome": ["outcome USING PRIMARY KEY (seq=? AND rule=? AND operation=?)"],
     "restore_event": ["dead USING INTEGER PRIMARY KEY (rowid=?)"],
     "ended": ["outcome USING PRIMARY KEY (seq=?)"],
+    "whose_event": ["event USING INTEGER PRIMARY KEY (rowid=?)"],
+    "put_off": ["pending USING INTEGER PRIMARY KEY (rowid=?)"],
+    "sends_written": ["send USING PRIMARY KEY (key=?)"],
+    "membership": ["membership USING PRIMARY KEY (user_hash=? AND app=? AND audience=?)"],
+    "forget_fired": ["fired USING PRIMARY KEY (user_hash=? AND app=? AND audience=?)"],
+    "fired": ["fired USING PRIMARY KEY (user_hash=? AND app=? AND audience=? AND rule=?)"],
+    "place_taken": ["place USING PRIMARY KEY (person_hash=? AND app=? AND rule=? AND once=?)"],
+    "retake_place": ["send USING PRIMARY KEY (key=?)"],
+    "return_place": [
+        "place USING PRIMARY KEY (person_hash=? AND app=? AND rule=? AND once=?)",
+        "s USING PRIMARY KEY (key=?)",
+        "o USING INDEX send_seq (seq=?)",
+    ],
+    "person_sends": [
+        "send USING COVERING INDEX send_person (person_hash=? AND ended_ms=? AND state=? AND counted=?)",
+        "send USING COVERING INDEX send_person (person_hash=? AND ended_ms>?)",
+    ],
+    "pace": ["pace USING PRIMARY KEY (app=? AND rule=? AND slot_ms>?)"],
+    "forget_pace": ["pace USING PRIMARY KEY (app=? AND rule=? AND slot_ms<?)"],
+    "rule_held": ["send USING COVERING INDEX send_held (app=? AND rule=? AND hold=?)"],
+    "people": [
+        "reached_day USING PRIMARY KEY (app=? AND day>?)",
+        "reached USING PRIMARY KEY (person_hash=? AND app=?)",
+    ],
+    "reach": ["send USING PRIMARY KEY (key=?)"],
+    "hold_send": ["send USING PRIMARY KEY (key=?)"],
+    "held_some": ["send USING INDEX send_held (app=?)"],
+    "release_send": ["send USING PRIMARY KEY (key=?)"],
+    "discard_send": ["send USING PRIMARY KEY (key=?)"],
     "send_one": ["send USING PRIMARY KEY (key=?)"],
     "drop_gate": ["gate USING PRIMARY KEY (key=?)"],
     "meta_get": ["meta USING PRIMARY KEY (key=?)"],
@@ -58,9 +87,12 @@ COUNTS = {
     "counts": [
         "pending USING COVERING INDEX",
         "dead USING INDEX dead_reason",
-        "send USING INDEX send_held",
+        "send USING COVERING INDEX send_held",
+        "send USING COVERING INDEX send_waiting",
         "event USING INTEGER PRIMARY KEY (rowid=?)",
     ],
+    "held_page": ["s USING INDEX send_held", "e USING INTEGER PRIMARY KEY (rowid=?)"],
+    "held_counts": ["send USING COVERING INDEX send_held"],
     "dead_count": ["dead USING INDEX dead_reason"],
     "gates": ["gate"],
     "last_seq": ["sqlite_sequence"],
@@ -115,7 +147,8 @@ async def test_counting_reads_nothing_but_what_it_counts(journal: SqliteJournal)
 
 async def test_every_statement_that_reads_is_in_the_table() -> None:
     writes = {name for name in queries() if name.startswith("append_")}
-    writes |= {"write_send", "write_call", "revive", "meta_set", "set_gate"}
+    writes |= {"write_send", "write_call", "write_group", "revive", "meta_set", "set_gate"}
+    writes |= {"keep_membership", "fire", "take_place", "keep_pace"}
     assert set(PLANS) | set(COUNTS) | writes == set(queries())
 
 

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from bridge.journal.records import End
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
-from tests.journal.making import NOW, chain, death, end, entry, new_send, outcomes, select
+from tests.journal.making import NOW, chain, death, end, entry, new_send, outcomes, select, write
 
 T = TypeVar("T")
 USERS = (7, 8, 7 + 256)
@@ -108,7 +108,7 @@ class JournalMachine(RuleBasedStateMachine):
         key, mark = f"{seq}-{name}-0", f"{name}/{OPERATION}"
         done = known.done | {mark}
         new = new_send(seq, key, rule=name, user_hash=known.user)
-        written = self.run(self.journal.write_send(new, ends=[], deaths=[], done=sorted(done)))
+        written = self.run(write(self.journal, new, done=done))
         assert written == (key not in self.sends)
         if written:
             self.sends[key] = (seq, name, "pending")

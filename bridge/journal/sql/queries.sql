@@ -44,19 +44,7 @@ WHERE p.user_hash = :user_hash ORDER BY p.seq LIMIT :limit;
 SELECT s.key, s.rule, s.operation, s.expires_ms, c.key AS call_key, c.method, c.path, c.body,
        c.not_before_ms, c.attempt, c.created_ms
 FROM send s JOIN call c ON c.key = s.call_key
-WHERE s.seq = :seq AND s.state = 'pending';
-
--- write_send --
--- Nothing is inserted when this very send was written before: through another source, or before a crash.
-INSERT INTO send (key, seq, app, rule, operation, user_hash, label, recipient, generation, revision,
-                  expires_ms, call_key, created_ms)
-VALUES (:key, :seq, :app, :rule, :operation, :user_hash, :label, :recipient, :generation, :revision,
-        :expires_ms, :call_key, :created_ms)
-ON CONFLICT (key) DO NOTHING;
-
--- write_call --
-INSERT INTO call (key, app, method, path, body, lane, created_ms)
-VALUES (:key, :app, :method, :path, :body, :lane, :created_ms);
+WHERE s.seq = :seq AND s.state = 'pending' AND s.group_id IS NULL;
 
 -- mark_done --
 -- What a replay took out of `done` stays out, until it has ended or has a send again.
@@ -68,7 +56,8 @@ UPDATE pending SET done = CASE WHEN revived = '[]' THEN :done ELSE
 WHERE seq = :seq;
 
 -- end_send --
-UPDATE send SET state = :state, ended_ms = :at_ms WHERE key = :key;
+-- What did not reach its person, and certainly will not, takes no place of the cap any more.
+UPDATE send SET state = :state, ended_ms = :at_ms, counted = counted AND :kept WHERE key = :key;
 
 -- reopen_send --
 -- Replayed with its own key: OneSignal tells a repeat by it.
@@ -77,7 +66,8 @@ UPDATE send SET state = 'pending', ended_ms = NULL, expires_ms = NULL, call_key 
 -- end_call --
 -- A call ends with the last of its members; one that is held still needs it.
 DELETE FROM call
-WHERE key = :key AND NOT EXISTS (SELECT 1 FROM send WHERE call_key = :key AND ended_ms IS NULL);
+WHERE key = :key AND NOT EXISTS (
+  SELECT 1 FROM send WHERE call_key = :key AND (ended_ms IS NULL OR state = 'dead') AND ended_ms IS NULL);
 
 -- retry_call --
 UPDATE call SET not_before_ms = :not_before_ms, attempt = :attempt, uncertain = :uncertain, last_error = :last_error
@@ -85,6 +75,12 @@ WHERE key = :key;
 
 -- postpone --
 UPDATE pending SET not_before_ms = :not_before_ms, attempt = :attempt, last_error = :last_error,
+                   first_try_ms = coalesce(first_try_ms, :now_ms)
+WHERE seq = :seq;
+
+-- put_off --
+-- A send of the event has to wait before it may be written: no failure.
+UPDATE pending SET not_before_ms = :not_before_ms, last_error = :last_error,
                    first_try_ms = coalesce(first_try_ms, :now_ms)
 WHERE seq = :seq;
 
@@ -119,6 +115,9 @@ FROM event WHERE seq = :seq;
 -- recent --
 -- Events after a seq, in their order, for a look back; those that no rule wanted may have no payload.
 SELECT seq, source, message_id, received_ms, payload FROM event WHERE seq > :after ORDER BY seq;
+
+-- whose_event --
+SELECT app, user_hash, event_ms FROM event WHERE seq = :seq;
 
 -- user_of --
 SELECT app, user_hash FROM event WHERE seq = :seq;
@@ -171,7 +170,8 @@ ON CONFLICT (seq) DO UPDATE SET
             UNION SELECT value FROM json_each(excluded.done)));
 
 -- send_one --
-SELECT key, seq, app, rule, operation, user_hash, label, recipient, generation, revision, state
+SELECT key, seq, app, rule, operation, user_hash, label, recipient, generation, revision, state,
+       person_hash, once, once_ms
 FROM send WHERE key = :key;
 
 -- gates --
@@ -186,8 +186,9 @@ VALUES (:key, :state, :reason, :blocked_until_ms, :changed_ms);
 DELETE FROM gate WHERE key = :key;
 
 -- counts --
--- Small tables only; never a scan of events.
-SELECT (SELECT count(*) FROM pending) AS pending,
+-- Small tables only; never a scan of events. A send in a group waits without its event.
+SELECT (SELECT count(*) FROM pending) +
+       (SELECT count(*) FROM send WHERE state = 'pending' AND group_id IS NOT NULL) AS pending,
        (SELECT count(*) FROM dead WHERE state = 'dead') AS dead,
        (SELECT count(*) FROM send WHERE state = 'held') AS held,
        (SELECT min(received_ms) FROM event WHERE seq = (SELECT min(seq) FROM pending)) AS oldest_ms;

@@ -59,7 +59,7 @@ CREATE INDEX pending_user ON pending (user_hash, seq);
 -- The states of a send, and the only moves between them.
 --
 --   pending ──> delivered | no_recipients | skipped | dead       OneSignal answered, or it grew too old
---   pending ──> held ──> pending | discarded                     a limit; a person decides
+--   pending ──> held ──> pending | discarded                     a limit or the brake; a person decides
 --   dead ──> pending                                             replayed with its own key: it may have been done
 --   dead ──> replayed | discarded                                replayed with a new key: it certainly was not
 CREATE TABLE send_move (
@@ -73,27 +73,41 @@ INSERT INTO send_move (was, becomes) VALUES
   ('dead', 'pending'), ('dead', 'replayed'), ('dead', 'discarded');
 
 CREATE TABLE send (
-  key        TEXT    PRIMARY KEY,                -- the idempotency key at OneSignal
-  seq        INTEGER NOT NULL,
-  app        TEXT    NOT NULL,
-  rule       TEXT    NOT NULL,
-  operation  TEXT    NOT NULL,
-  user_hash  INTEGER NOT NULL,
-  label      TEXT    NOT NULL,
-  recipient  TEXT    NOT NULL,
-  generation INTEGER NOT NULL DEFAULT 0,
-  revision   TEXT    NOT NULL,                   -- of the mapping that planned it
-  expires_ms INTEGER,                            -- too old after this; NULL: never
-  state      TEXT    NOT NULL DEFAULT 'pending'
+  key         TEXT    PRIMARY KEY,               -- the idempotency key at OneSignal
+  seq         INTEGER NOT NULL,
+  app         TEXT    NOT NULL,
+  rule        TEXT    NOT NULL,
+  operation   TEXT    NOT NULL,
+  user_hash   INTEGER NOT NULL,                  -- whom the event is about
+  person_hash INTEGER NOT NULL,                  -- who gets it
+  label       TEXT    NOT NULL,
+  recipient   TEXT    NOT NULL,
+  generation  INTEGER NOT NULL DEFAULT 0,
+  revision    TEXT    NOT NULL,                  -- of the mapping that planned it
+  expires_ms  INTEGER,                           -- too old after this; NULL: never
+  state       TEXT    NOT NULL DEFAULT 'pending'
     CHECK (state IN ('pending', 'held', 'delivered', 'no_recipients', 'skipped', 'dead', 'replayed', 'discarded')),
-  call_key   TEXT,
-  created_ms INTEGER NOT NULL,
-  ended_ms   INTEGER,
-  CHECK ((state IN ('pending', 'held')) = (ended_ms IS NULL))
+  hold        TEXT,                              -- why it is held
+  counted     INTEGER NOT NULL DEFAULT 0 CHECK (counted IN (0, 1)), -- it takes one of its person's places under `push.cap`
+  once        INTEGER,                           -- the place of `once_per` that it took
+  once_ms     INTEGER,                           -- and for how long
+  group_id    BLOB,                              -- what it may share a call with; NULL: its call is its own
+  part        BLOB,                              -- its own part of a call that it shares
+  call_key    TEXT,                              -- NULL: its group is not sealed yet
+  created_ms  INTEGER NOT NULL,
+  ended_ms    INTEGER,
+  CHECK ((state IN ('pending', 'held')) = (ended_ms IS NULL)),
+  CHECK ((state = 'held') = (hold IS NOT NULL)),
+  CHECK (group_id IS NOT NULL OR call_key IS NOT NULL),
+  CHECK ((once IS NULL) = (once_ms IS NULL))
 ) WITHOUT ROWID;
 CREATE INDEX send_seq ON send (seq);
-CREATE INDEX send_call ON send (call_key) WHERE ended_ms IS NULL;
-CREATE INDEX send_held ON send (created_ms) WHERE state = 'held';
+CREATE INDEX send_call ON send (call_key) WHERE ended_ms IS NULL OR state = 'dead';
+-- The last columns are there so that who counts reads nothing but the index.
+CREATE INDEX send_held ON send (app, rule, hold, created_ms, state) WHERE state = 'held';
+CREATE INDEX send_person ON send (person_hash, ended_ms, state, counted) WHERE counted = 1;
+CREATE INDEX send_waiting ON send (group_id, call_key, created_ms, state)
+  WHERE state = 'pending' AND group_id IS NOT NULL;
 
 CREATE TRIGGER send_moves BEFORE UPDATE OF state ON send
 WHEN OLD.state <> NEW.state
@@ -109,6 +123,7 @@ CREATE TABLE call (
   path          TEXT    NOT NULL,
   body          BLOB    NOT NULL,                -- every attempt sends exactly these bytes
   lane          INTEGER NOT NULL,
+  group_id      BLOB,                            -- whose members share it; NULL: it has one, whose chain sends it
   not_before_ms INTEGER NOT NULL DEFAULT 0,
   attempt       INTEGER NOT NULL DEFAULT 0,
   uncertain     INTEGER NOT NULL DEFAULT 0 CHECK (uncertain IN (0, 1)), -- an attempt may have been performed
@@ -116,6 +131,20 @@ CREATE TABLE call (
   last_error    TEXT
 ) WITHOUT ROWID;
 CREATE INDEX call_lane ON call (lane, created_ms);
+CREATE INDEX call_group ON call (group_id) WHERE group_id IS NOT NULL;
+
+-- What sends have in common that may share a call: all of a push but its recipients and its key.
+CREATE TABLE send_group (
+  id       BLOB    PRIMARY KEY,
+  app      TEXT    NOT NULL,
+  endpoint TEXT    NOT NULL CHECK (endpoint IN ('send', 'event')),
+  lane     INTEGER NOT NULL CHECK (lane BETWEEN 256 AND 271),
+  rank     INTEGER NOT NULL CHECK (rank IN (0, 1)),
+  label    TEXT    NOT NULL,                     -- by which its recipients are named
+  method   TEXT    NOT NULL,
+  path     TEXT    NOT NULL,
+  body     BLOB    NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE outcome (
   seq       INTEGER NOT NULL,
@@ -167,6 +196,77 @@ CREATE TABLE state (
   used_ms   INTEGER NOT NULL,
   PRIMARY KEY (app, user_hash)
 ) WITHOUT ROWID;
+
+-- Who is in which audience: the last word by event time, and since when it has been so.
+CREATE TABLE membership (
+  user_hash INTEGER NOT NULL,
+  app       TEXT    NOT NULL,
+  audience  TEXT    NOT NULL,
+  entered   INTEGER NOT NULL CHECK (entered IN (0, 1)),
+  since_ms  INTEGER NOT NULL,
+  last_ms   INTEGER NOT NULL CHECK (last_ms >= since_ms),
+  last_seq  INTEGER NOT NULL,
+  quiet     INTEGER NOT NULL CHECK (quiet IN (0, 1)), -- this stay is no news: no rule fires for it any more
+  PRIMARY KEY (user_hash, app, audience)
+) WITHOUT ROWID;
+
+-- Which rules have fired for the stay that `membership` is about, and by which event.
+CREATE TABLE fired (
+  user_hash INTEGER NOT NULL,
+  app       TEXT    NOT NULL,
+  audience  TEXT    NOT NULL,
+  rule      TEXT    NOT NULL,
+  seq       INTEGER NOT NULL,
+  PRIMARY KEY (user_hash, app, audience, rule)
+) WITHOUT ROWID;
+
+-- Places of `once_per`: taken with the send, given back when it reached nobody.
+CREATE TABLE place (
+  person_hash INTEGER NOT NULL,
+  app         TEXT    NOT NULL,
+  rule        TEXT    NOT NULL,
+  once        INTEGER NOT NULL,                  -- a keyed hash of the rule's key
+  seq         INTEGER NOT NULL,                  -- the event that took it
+  taken_ms    INTEGER NOT NULL,
+  until_ms    INTEGER NOT NULL,
+  PRIMARY KEY (person_hash, app, rule, once)
+) WITHOUT ROWID;
+CREATE INDEX place_until ON place (until_ms);
+
+-- How many sends of a rule were written, by short stretches of time; rule '': of all rules with `cap: off`.
+CREATE TABLE pace (
+  app     TEXT    NOT NULL,
+  rule    TEXT    NOT NULL,
+  slot_ms INTEGER NOT NULL,                      -- when the stretch began
+  sends   INTEGER NOT NULL,
+  PRIMARY KEY (app, rule, slot_ms)
+) WITHOUT ROWID;
+
+-- When a person was last reached by a push, in days since 1970, and how many people each day was last for.
+CREATE TABLE reached (
+  person_hash INTEGER NOT NULL,
+  app         TEXT    NOT NULL,
+  day         INTEGER NOT NULL,
+  PRIMARY KEY (person_hash, app)
+) WITHOUT ROWID;
+CREATE TABLE reached_day (
+  app    TEXT    NOT NULL,
+  day    INTEGER NOT NULL,
+  people INTEGER NOT NULL CHECK (people >= 0),
+  PRIMARY KEY (app, day)
+) WITHOUT ROWID;
+CREATE TRIGGER reached_first AFTER INSERT ON reached BEGIN
+  INSERT INTO reached_day (app, day, people) VALUES (NEW.app, NEW.day, 1)
+  ON CONFLICT DO UPDATE SET people = people + 1;
+END;
+CREATE TRIGGER reached_again AFTER UPDATE OF day ON reached WHEN OLD.day <> NEW.day BEGIN
+  UPDATE reached_day SET people = people - 1 WHERE app = OLD.app AND day = OLD.day;
+  INSERT INTO reached_day (app, day, people) VALUES (NEW.app, NEW.day, 1)
+  ON CONFLICT DO UPDATE SET people = people + 1;
+END;
+CREATE TRIGGER reached_no_more AFTER DELETE ON reached BEGIN
+  UPDATE reached_day SET people = people - 1 WHERE app = OLD.app AND day = OLD.day;
+END;
 
 -- An id that was found to be somebody already known.
 CREATE TABLE identity (

@@ -1,0 +1,172 @@
+"""What the journal keeps of sends: may one be written, who holds it, which call carries it.
+
+Everything that decides whether a send may be written is read, judged and changed in one transaction,
+so that nothing can come between. The journal does not judge: it hands what it knows to a `decide`
+that is pure, and does what that says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from bridge.journal.membership import Heard, Membership
+from bridge.journal.records import Death, End, NewSend, Waiting
+
+Hold = Literal["limit", "paused"]
+
+
+class Guard(NamedTuple):
+    """What has to be known before a send may be written; what is None is not asked."""
+
+    audience: str | None = None
+    #: A hash of the key of `once_per`, and for how long its place is taken.
+    once: int | None = None
+    once_ms: int | None = None
+    #: The times over which the person's pushes, and the rule's sends, are counted.
+    cap_ms: int | None = None
+    limit_ms: int | None = None
+    #: The time over which the sends of all rules without a cap are counted.
+    volume_ms: int | None = None
+
+
+class Known(NamedTuple):
+    """What is known, at the moment of judging, of the person and the rule of a send."""
+
+    membership: Membership | None = None
+    #: A later event, still to be worked on, says the opposite.
+    passing: bool = False
+    #: By another event, for the stay that `membership` is about.
+    fired: bool = False
+    #: By another event.
+    once_taken_ms: int | None = None
+    person_sends: int = 0
+    rule_sends: int = 0
+    rule_held: bool = False
+    volume_sends: int = 0
+    #: When the oldest of them count no more.
+    volume_until_ms: int = 0
+    #: Reached by a push in the last 30 days, with the one this send is for.
+    people: int = 1
+
+
+class Ruling(NamedTuple):
+    """What becomes of a bid.
+
+    `go`: it is written, to be sent. `hold`: it is written, for a person to release. `stop`: it is
+    skipped for good. `wait`: it is not written, and judged again later.
+    """
+
+    verdict: Literal["go", "hold", "stop", "wait"]
+    reason: str | None = None
+    until_ms: int = 0
+    #: The first that its rule's limit holds.
+    first: bool = False
+
+
+ALREADY_SENT = Ruling("stop", "already_sent")
+
+
+class Bid(NamedTuple):
+    """A send that asks to be written."""
+
+    send: NewSend
+    guard: Guard
+
+
+class Reached(NamedTuple):
+    """How far an event has come when its sends are written: what has ended, and all that is done."""
+
+    ends: Sequence[End]
+    deaths: Sequence[Death]
+    done: frozenset[str]
+
+
+class HeldSend(NamedTuple):
+    key: str
+    seq: int
+    app: str
+    rule: str
+    operation: str
+    hold: str
+    message_id: str
+    name: str | None
+    created_ms: int
+
+
+class Released(NamedTuple):
+    """What goes on: users whose chains have it to do, and groups."""
+
+    sends: int
+    users: frozenset[int]
+    groups: frozenset[bytes]
+
+
+Decide = Callable[[int, Known], Ruling]
+Contradicts = Callable[[Sequence[Waiting]], bool]
+
+
+class Sends(Protocol):
+    """The part of a journal that is about sends."""
+
+    async def write(
+        self,
+        seq: int,
+        bids: Sequence[Bid],
+        *,
+        decide: Decide,
+        heard: Heard | None,
+        contradicts: Contradicts,
+        reached: Reached,
+        now_ms: int,
+    ) -> list[Ruling]:
+        """Learn what the event says, and write those of its sends that may be written.
+
+        `decide` is asked for each bid in its order, and `contradicts` of the pending events of the
+        user; both may be asked again. What is written or stopped is done, and the ends of what is
+        stopped are written with `reached`. A bid whose very send was written before is stopped.
+        When one has to wait, so has the event.
+        """
+
+    async def learn(
+        self, app: str, user_hash: int, heard: Heard, *, contradicts: Contradicts
+    ) -> None:
+        """Keep what an event without sends says of a membership."""
+
+    async def hold(self, key: str, why: Hold) -> None:
+        """A send that was written and may not leave waits for a person."""
+
+    async def held(
+        self, app: str | None = None, *, rule: str | None = None, limit: int = 100
+    ) -> list[HeldSend]:
+        """What is held, by rule, oldest first."""
+
+    async def held_counts(self) -> list[tuple[str, str, str, int]]:
+        """How many by app, rule and why, most first."""
+
+    async def release(
+        self,
+        *,
+        app: str,
+        rule: str | None = None,
+        why: Hold | None = None,
+        keys: Sequence[str] | None = None,
+        limit: int,
+    ) -> Released:
+        """Let some of what is held go, oldest first; not more than `limit` of them.
+
+        It is checked no more: what a person releases is not too old. The last that a rule's limit
+        held re-arms it.
+        """
+
+    async def discard(
+        self,
+        *,
+        app: str,
+        rule: str | None = None,
+        why: Hold | None = None,
+        keys: Sequence[str] | None = None,
+        limit: int,
+        at_ms: int,
+    ) -> int:
+        """End some of what is held, unsent; how many."""

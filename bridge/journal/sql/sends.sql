@@ -1,0 +1,110 @@
+-- sends_written --
+-- By which event.
+SELECT seq FROM send WHERE key = :key;
+
+-- write_send --
+INSERT INTO send (key, seq, app, rule, operation, user_hash, person_hash, label, recipient, generation, revision,
+                  expires_ms, state, hold, counted, once, once_ms, group_id, part, call_key, created_ms)
+VALUES (:key, :seq, :app, :rule, :operation, :user_hash, :person_hash, :label, :recipient, :generation, :revision,
+        :expires_ms, :state, :hold, :counted, :once, :once_ms, :group_id, :part, :call_key, :created_ms);
+
+-- write_call --
+INSERT INTO call (key, app, method, path, body, lane, created_ms)
+VALUES (:key, :app, :method, :path, :body, :lane, :created_ms);
+
+-- write_group --
+INSERT OR IGNORE INTO send_group (id, app, endpoint, lane, rank, label, method, path, body)
+VALUES (:id, :app, :endpoint, :lane, :rank, :label, :method, :path, :body);
+
+-- membership --
+SELECT entered, since_ms, last_ms, last_seq, quiet FROM membership
+WHERE user_hash = :user_hash AND app = :app AND audience = :audience;
+
+-- keep_membership --
+INSERT OR REPLACE INTO membership (user_hash, app, audience, entered, since_ms, last_ms, last_seq, quiet)
+VALUES (:user_hash, :app, :audience, :entered, :since_ms, :last_ms, :last_seq, :quiet);
+
+-- forget_fired --
+-- Another stay has begun.
+DELETE FROM fired WHERE user_hash = :user_hash AND app = :app AND audience = :audience;
+
+-- fired --
+-- By another event: one event's sends of one rule are one firing.
+SELECT 1 FROM fired
+WHERE user_hash = :user_hash AND app = :app AND audience = :audience AND rule = :rule AND seq <> :seq;
+
+-- fire --
+INSERT OR IGNORE INTO fired (user_hash, app, audience, rule, seq)
+VALUES (:user_hash, :app, :audience, :rule, :seq);
+
+-- place_taken --
+SELECT taken_ms FROM place
+WHERE person_hash = :person_hash AND app = :app AND rule = :rule AND once = :once AND seq <> :seq;
+
+-- take_place --
+INSERT OR REPLACE INTO place (person_hash, app, rule, once, seq, taken_ms, until_ms)
+VALUES (:person_hash, :app, :rule, :once, :seq, :now_ms, :now_ms + :once_ms);
+
+-- retake_place --
+-- A replay takes again what was given back.
+INSERT OR REPLACE INTO place (person_hash, app, rule, once, seq, taken_ms, until_ms)
+SELECT person_hash, app, rule, once, seq, :now_ms, :now_ms + once_ms FROM send WHERE key = :key AND once IS NOT NULL;
+
+-- return_place --
+-- Unless another send of the same firing has kept it, or another event has taken it since.
+DELETE FROM place WHERE (person_hash, app, rule, once) =
+  (SELECT s.person_hash, s.app, s.rule, s.once FROM send s WHERE s.key = :key)
+ AND seq = (SELECT s.seq FROM send s WHERE s.key = :key)
+ AND NOT EXISTS (SELECT 1 FROM send o WHERE o.seq = place.seq AND o.rule = place.rule AND o.key <> :key
+                 AND o.state IN ('pending', 'held', 'delivered'));
+
+-- person_sends --
+-- Those that are under way count, however long ago they were written: they will arrive later.
+SELECT (SELECT count(*) FROM send WHERE counted = 1 AND person_hash = :person_hash AND ended_ms IS NULL AND state = 'pending')
+     + (SELECT count(*) FROM send WHERE counted = 1 AND person_hash = :person_hash AND ended_ms > :since_ms);
+
+-- pace --
+SELECT coalesce(sum(sends), 0), min(slot_ms) FROM pace WHERE app = :app AND rule = :rule AND slot_ms > :since_ms;
+
+-- keep_pace --
+INSERT INTO pace (app, rule, slot_ms, sends) VALUES (:app, :rule, :slot_ms, 1)
+ON CONFLICT DO UPDATE SET sends = sends + 1;
+
+-- forget_pace --
+DELETE FROM pace WHERE app = :app AND rule = :rule AND slot_ms <= :since_ms;
+
+-- rule_held --
+SELECT 1 FROM send WHERE state = 'held' AND app = :app AND rule = :rule AND hold = 'limit' LIMIT 1;
+
+-- people --
+SELECT coalesce((SELECT sum(people) FROM reached_day WHERE app = :app AND day > :day), 0)
+     + (SELECT count(*) = 0 FROM reached WHERE person_hash = :person_hash AND app = :app AND day > :day);
+
+-- reach --
+INSERT INTO reached (person_hash, app, day) SELECT person_hash, app, :day FROM send WHERE key = :key AND operation = 'send_notification'
+ON CONFLICT DO UPDATE SET day = excluded.day WHERE day < excluded.day;
+
+-- hold_send --
+UPDATE send SET state = 'held', hold = :hold WHERE key = :key AND state = 'pending';
+
+-- held_page --
+SELECT s.key, s.seq, s.app, s.rule, s.operation, s.hold, e.message_id, e.name, s.created_ms
+FROM send s JOIN event e USING (seq)
+WHERE s.state = 'held' AND (:app IS NULL OR s.app = :app) AND (:rule IS NULL OR s.rule = :rule)
+ORDER BY s.app, s.rule, s.created_ms LIMIT :limit;
+
+-- held_counts --
+SELECT app, rule, hold, count(*) AS n FROM send WHERE state = 'held' GROUP BY app, rule, hold ORDER BY n DESC;
+
+-- held_some --
+SELECT key, seq, user_hash, rule, operation, group_id, call_key FROM send
+WHERE state = 'held' AND app = :app AND (:rule IS NULL OR rule = :rule) AND (:hold IS NULL OR hold = :hold)
+  AND (:keys IS NULL OR key IN (SELECT value FROM json_each(:keys)))
+ORDER BY created_ms LIMIT :limit;
+
+-- release_send --
+-- Nobody asks again how old it is.
+UPDATE send SET state = 'pending', hold = NULL, expires_ms = NULL WHERE key = :key;
+
+-- discard_send --
+UPDATE send SET state = 'discarded', hold = NULL, counted = 0, ended_ms = :at_ms WHERE key = :key;

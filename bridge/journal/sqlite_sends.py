@@ -1,0 +1,376 @@
+"""Sends in a SQLite journal; see `bridge.journal.sends`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import orjson
+
+from bridge.journal import sqlite_rows as rows
+from bridge.journal.membership import Heard, Membership, is_another_stay, learn
+from bridge.journal.queries import queries
+from bridge.journal.records import Death, End, NewSend, Waiting, operation_name
+from bridge.journal.sends import (
+    ALREADY_SENT,
+    Bid,
+    Contradicts,
+    Decide,
+    Guard,
+    HeldSend,
+    Hold,
+    Known,
+    Reached,
+    Released,
+    Ruling,
+)
+
+if TYPE_CHECKING:
+    from bridge.journal.sends import Sends
+
+T = TypeVar("T")
+
+SLOTS = 60
+"""Stretches into which the time of a limit is cut: it may hold by one of them too early, never late."""
+OWN = Ruling("wait", "already_written")
+REACHED_DAYS = 30
+DAY_MS = 86_400_000
+
+
+class _Read(Protocol):
+    def __call__(self, query: Callable[[sqlite3.Connection], T]) -> Awaitable[T]: ...
+
+
+class SqliteSends:
+    """Transactions about sends, on the journal's writer."""
+
+    def __init__(
+        self,
+        *,
+        write: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
+        read: _Read,
+        chain: Callable[[sqlite3.Connection, int], list[Waiting]],
+    ) -> None:
+        """`chain` finds the pending events of a user on the writer's connection."""
+        self._write = write
+        self._read = read
+        self._chain = chain
+
+    async def write(
+        self,
+        seq: int,
+        bids: Sequence[Bid],
+        *,
+        decide: Decide,
+        heard: Heard | None,
+        contradicts: Contradicts,
+        reached: Reached,
+        now_ms: int,
+    ) -> list[Ruling]:
+        def write(connection: sqlite3.Connection) -> list[Ruling]:
+            passing = False
+            if heard is not None and bids:
+                app, user_hash = bids[0].send.app, bids[0].send.user_hash
+                passing = contradicts(self._chain(connection, user_hash))
+                _learn(connection, app, user_hash, heard, passing=passing)
+            rulings = []
+            for number, bid in enumerate(bids):
+                ruling = _rule(connection, number, bid, decide, passing=passing, now_ms=now_ms)
+                _do(connection, bid, ruling, now_ms)
+                rulings.append(ruling)
+            _reach(connection, seq, bids, rulings, reached, now_ms)
+            return rulings
+
+        result: list[Ruling] = await self._write(write)
+        return result
+
+    async def learn(
+        self, app: str, user_hash: int, heard: Heard, *, contradicts: Contradicts
+    ) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            passing = contradicts(self._chain(connection, user_hash))
+            _learn(connection, app, user_hash, heard, passing=passing)
+
+        await self._write(write)
+
+    # Held -----------------------------------------------------------------------------------------
+
+    async def hold(self, key: str, why: Hold) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(queries()["hold_send"], {"key": key, "hold": why})
+
+        await self._write(write)
+
+    async def held(
+        self, app: str | None = None, *, rule: str | None = None, limit: int = 100
+    ) -> list[HeldSend]:
+        values = {"app": app, "rule": rule, "limit": limit}
+        return await self._read(
+            lambda connection: [
+                HeldSend(*row) for row in connection.execute(queries()["held_page"], values)
+            ]
+        )
+
+    async def held_counts(self) -> list[tuple[str, str, str, int]]:
+        return await self._read(
+            lambda connection: connection.execute(queries()["held_counts"]).fetchall()
+        )
+
+    async def release(
+        self,
+        *,
+        app: str,
+        rule: str | None = None,
+        why: Hold | None = None,
+        keys: Sequence[str] | None = None,
+        limit: int,
+    ) -> Released:
+        def write(connection: sqlite3.Connection) -> Released:
+            found = _held_some(connection, app, rule, why, keys, limit)
+            for one in found:
+                _release(connection, one)
+            _rearm(connection, app, found)
+            return Released(
+                sends=len(found),
+                users=frozenset(one["user_hash"] for one in found if one["group_id"] is None),
+                groups=frozenset(one["group_id"] for one in found if one["group_id"] is not None),
+            )
+
+        result: Released = await self._write(write)
+        return result
+
+    async def discard(
+        self,
+        *,
+        app: str,
+        rule: str | None = None,
+        why: Hold | None = None,
+        keys: Sequence[str] | None = None,
+        limit: int,
+        at_ms: int,
+    ) -> int:
+        def write(connection: sqlite3.Connection) -> int:
+            found = _held_some(connection, app, rule, why, keys, limit)
+            for one in found:
+                _discard(connection, one, at_ms)
+            _rearm(connection, app, found)
+            return len(found)
+
+        return int(await self._write(write))
+
+
+# Writing ------------------------------------------------------------------------------------------
+
+
+def _learn(
+    connection: sqlite3.Connection, app: str, user_hash: int, heard: Heard, *, passing: bool
+) -> None:
+    whose = {"user_hash": user_hash, "app": app, "audience": heard.audience}
+    before = _membership(connection, whose)
+    after = learn(before, heard, passing=passing)
+    if after is None:
+        return
+    connection.execute(queries()["keep_membership"], whose | after._asdict())
+    if is_another_stay(before, after):
+        connection.execute(queries()["forget_fired"], whose)
+
+
+def _membership(connection: sqlite3.Connection, whose: dict[str, Any]) -> Membership | None:
+    row = connection.execute(queries()["membership"], whose).fetchone()
+    if row is None:
+        return None
+    entered, since_ms, last_ms, last_seq, quiet = row
+    return Membership(bool(entered), since_ms, last_ms, last_seq, bool(quiet))
+
+
+def _rule(
+    connection: sqlite3.Connection,
+    number: int,
+    bid: Bid,
+    decide: Decide,
+    *,
+    passing: bool,
+    now_ms: int,
+) -> Ruling:
+    before = connection.execute(queries()["sends_written"], {"key": bid.send.key}).fetchone()
+    if before is not None:
+        # Of this very event: who asks has not heard of it, and does after another look.
+        is_own = before[0] == bid.send.seq
+        return OWN._replace(until_ms=now_ms) if is_own else ALREADY_SENT
+    known = _known(connection, bid.send, bid.guard, now_ms)
+    return decide(number, known._replace(passing=passing))
+
+
+def _known(connection: sqlite3.Connection, send: NewSend, guard: Guard, now_ms: int) -> Known:
+    whose = {
+        "user_hash": send.user_hash,
+        "person_hash": send.person_hash,
+        "app": send.app,
+        "rule": send.rule,
+        "seq": send.seq,
+    }
+    known = Known()
+    if guard.audience is not None:
+        whose |= {"audience": guard.audience}
+        fired = connection.execute(queries()["fired"], whose).fetchone() is not None
+        known = known._replace(membership=_membership(connection, whose), fired=fired)
+    if guard.once is not None:
+        row = connection.execute(queries()["place_taken"], whose | {"once": guard.once}).fetchone()
+        known = known._replace(once_taken_ms=None if row is None else row[0])
+    if guard.cap_ms is not None:
+        since = whose | {"since_ms": now_ms - guard.cap_ms}
+        (count,) = connection.execute(queries()["person_sends"], since).fetchone()
+        known = known._replace(person_sends=count)
+    if guard.limit_ms is not None:
+        count, _ = _pace(connection, send.app, send.rule, guard.limit_ms, now_ms)
+        held = connection.execute(queries()["rule_held"], whose).fetchone() is not None
+        known = known._replace(rule_sends=count, rule_held=held)
+    if guard.volume_ms is not None:
+        count, until = _pace(connection, send.app, "", guard.volume_ms, now_ms)
+        day = {"day": now_ms // DAY_MS - REACHED_DAYS}
+        (people,) = connection.execute(queries()["people"], whose | day).fetchone()
+        known = known._replace(volume_sends=count, volume_until_ms=until, people=people)
+    return known
+
+
+def _slot(per_ms: int, now_ms: int) -> tuple[int, int]:
+    """When the present stretch began, and when the last one ended that counts no more."""
+    width = max(1, per_ms // SLOTS)
+    return now_ms - now_ms % width, now_ms - per_ms - width
+
+
+def _pace(
+    connection: sqlite3.Connection, app: str, rule: str, per_ms: int, now_ms: int
+) -> tuple[int, int]:
+    """How many within the time, at least, and when the oldest of them are out of it."""
+    slot, since = _slot(per_ms, now_ms)
+    values = {"app": app, "rule": rule, "since_ms": since}
+    count, oldest = connection.execute(queries()["pace"], values).fetchone()
+    return count, (slot if oldest is None else oldest) + now_ms - since
+
+
+def _keep_pace(
+    connection: sqlite3.Connection, app: str, rule: str, per_ms: int, now_ms: int
+) -> None:
+    slot, since = _slot(per_ms, now_ms)
+    values = {"app": app, "rule": rule, "slot_ms": slot, "since_ms": since}
+    connection.execute(queries()["forget_pace"], values)
+    connection.execute(queries()["keep_pace"], values)
+
+
+def _do(connection: sqlite3.Connection, bid: Bid, ruling: Ruling, now_ms: int) -> None:
+    """Write the send, and take the places that it takes."""
+    if ruling.verdict not in {"go", "hold"}:
+        return
+    send, guard = bid
+    is_held = ruling.verdict == "hold"
+    rows.insert_send(connection, send, hold=ruling.reason if is_held else None)
+    values = send._asdict()
+    if guard.audience is not None:
+        connection.execute(queries()["fire"], values | {"audience": guard.audience})
+    if guard.once is not None:
+        connection.execute(queries()["take_place"], values | {"now_ms": now_ms})
+    if guard.limit_ms is not None and not is_held:
+        _keep_pace(connection, send.app, send.rule, guard.limit_ms, now_ms)
+    if guard.volume_ms is not None and not is_held:
+        _keep_pace(connection, send.app, "", guard.volume_ms, now_ms)
+
+
+def _reach(
+    connection: sqlite3.Connection,
+    seq: int,
+    bids: Sequence[Bid],
+    rulings: list[Ruling],
+    reached: Reached,
+    now_ms: int,
+) -> None:
+    """Write how far the event has come, with what these rulings end."""
+    ended = list(zip(bids, rulings, strict=True))
+    stops = [
+        End(bid.send.rule, bid.send.operation, "skipped", ruling.reason)
+        for bid, ruling in ended
+        if ruling.verdict == "stop"
+    ]
+    rows.insert_ends(connection, seq, [*reached.ends, *stops], reached.deaths, now_ms)
+    done = reached.done | {
+        operation_name(bid.send.rule, bid.send.operation)
+        for bid, ruling in ended
+        if ruling.verdict != "wait" or ruling.reason == OWN.reason
+    }
+    values = {"seq": seq, "done": orjson.dumps(sorted(done)).decode()}
+    connection.execute(queries()["mark_done"], values)
+    waits = [ruling for ruling in rulings if ruling.verdict == "wait"]
+    if waits:
+        until = min(ruling.until_ms for ruling in waits)
+        why = waits[0].reason
+        wait = {"seq": seq, "not_before_ms": until, "last_error": why, "now_ms": now_ms}
+        connection.execute(queries()["put_off"], wait)
+
+
+# Ending -------------------------------------------------------------------------------------------
+
+
+def end(
+    connection: sqlite3.Connection,
+    seq: int,
+    key: str,
+    ended: End,
+    death: Death | None,
+    at_ms: int,
+) -> None:
+    """A send has ended; what it took and did not use is given back."""
+    kept = ended.status == "delivered" or (death is not None and death.uncertain)
+    values = {"key": key, "state": ended.status, "at_ms": at_ms, "kept": kept}
+    connection.execute(queries()["end_send"], values)
+    if ended.status == "delivered":
+        connection.execute(queries()["reach"], values | {"day": at_ms // DAY_MS})
+    if not kept:
+        connection.execute(queries()["return_place"], values)
+    connection.execute(queries()["end_call"], {"key": ended.call_key})
+    rows.insert_ends(connection, seq, [ended], [death] if death else [], at_ms)
+
+
+# Held ---------------------------------------------------------------------------------------------
+
+
+def _held_some(
+    connection: sqlite3.Connection,
+    app: str,
+    rule: str | None,
+    why: Hold | None,
+    keys: Sequence[str] | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    chosen = None if keys is None else orjson.dumps(list(keys)).decode()
+    values = {"app": app, "rule": rule, "hold": why, "keys": chosen, "limit": limit}
+    found = connection.execute(queries()["held_some"], values)
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def _release(connection: sqlite3.Connection, one: dict[str, Any]) -> None:
+    connection.execute(queries()["release_send"], one)
+    if one["group_id"] is None:
+        rows.back_to_work(connection, one["seq"], one["rule"], one["operation"])
+
+
+def _discard(connection: sqlite3.Connection, one: dict[str, Any], at_ms: int) -> None:
+    connection.execute(queries()["discard_send"], one | {"at_ms": at_ms})
+    connection.execute(queries()["return_place"], one)
+    connection.execute(queries()["end_call"], {"key": one["call_key"]})
+    ended = End(one["rule"], one["operation"], "discarded", "by_person")
+    rows.insert_ends(connection, one["seq"], [ended], [], at_ms)
+
+
+def _rearm(connection: sqlite3.Connection, app: str, left: Iterable[dict[str, Any]]) -> None:
+    """A rule of whose sends its limit holds none any more begins to count anew."""
+    for rule in {one["rule"] for one in left}:
+        values = {"app": app, "rule": rule}
+        if connection.execute(queries()["rule_held"], values).fetchone() is None:
+            # Of any time: it has one limit at once.
+            connection.execute(queries()["forget_pace"], values | {"since_ms": 2**62})
+
+
+if TYPE_CHECKING:
+    _: type[Sends] = SqliteSends
