@@ -104,8 +104,8 @@ class Means:
     roll: Callable[[], float]
     #: Users created lately: a 404 of theirs is OneSignal still at work. Hash to monotonic seconds.
     created: dict[int, float] = field(default_factory=dict)
-    #: Keys of sends that wait after attempts of which OneSignal certainly performed none.
-    unperformed: set[str] = field(default_factory=set)
+    #: Keys of calls that are out, or of which the journal could not be told what became of them.
+    attempted: set[str] = field(default_factory=set)
 
     async def call(
         self, endpoint_class: EndpointClass, method: str, path: str, body: bytes, *, key: int = 0

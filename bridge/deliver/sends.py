@@ -6,12 +6,11 @@ From the moment that it is written only the row decides: these bytes, this key, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
 from bridge.deliver.attempts import Ended, Wait, ask, holds_everyone, turn
-from bridge.deliver.gate import ShutError
 from bridge.deliver.keys import key_of
 from bridge.deliver.means import Means
 from bridge.deliver.progress import Progress, tell
@@ -55,10 +54,7 @@ async def new_sends(
     if any(one.verdict in {"go", "hold"} for one in rulings):
         written.add(row.seq)
     waits = [Wait(until_ms=one.until_ms) for one in rulings if one.verdict == "wait"]
-    leaving = [
-        bid.send for bid, one in zip(bids, rulings, strict=True) if one.verdict == "go"
-    ]
-    means.unperformed.update(send.key for send in leaving)
+    leaving = [bid.send for bid, one in zip(bids, rulings, strict=True) if one.verdict == "go"]
     for send in leaving:
         wait = await found_send(means, row, _opened(send), progress)
         waits += [wait] if wait else []
@@ -191,28 +187,25 @@ def person_hash(journal: Journal, app: str, to: Recipient) -> int:
 
 
 async def found_send(means: Means, row: Waiting, send: OpenSend, progress: Progress) -> Wait | None:
-    """A send of an earlier time: it may have been performed, unless we know better."""
-    uncertain = send.key not in means.unperformed
-    return await _send(means, row, send, progress, uncertain=uncertain)
-
-
-async def _send(
-    means: Means, row: Waiting, send: OpenSend, progress: Progress, *, uncertain: bool
-) -> Wait | None:
-    ended = await Sending(means, row, send, uncertain).run()
-    if isinstance(ended, Wait):
-        return ended
+    """A send that was written, now or long ago: try it."""
+    ended = await Sending(means, row, send).run()
     if isinstance(ended, Held):
         await means.journal.sends.hold(send.key, "paused")
-        return None
+    if isinstance(ended, Ended):
+        await _end(means, row, send, ended, progress)
+    means.attempted.discard(send.key)
+    return ended if isinstance(ended, Wait) else None
+
+
+async def _end(
+    means: Means, row: Waiting, send: OpenSend, ended: Ended, progress: Progress
+) -> None:
     end = ended.end(send.rule, send.operation, send.call_key)
-    progress.add(end, ended.death)
     await means.journal.end_send(
         row.seq, send.key, end, death=ended.death, at_ms=means.clock.now_ms()
     )
+    progress.done.add(operation_name(send.rule, send.operation))
     tell(means, row, [end])
-    progress.written()
-    return None
 
 
 def _opened(new: NewSend) -> OpenSend:
@@ -228,6 +221,7 @@ def _opened(new: NewSend) -> OpenSend:
         not_before_ms=0,
         attempt=0,
         created_ms=new.created_ms,
+        uncertain=False,
     )
 
 
@@ -244,13 +238,15 @@ class Sending:
     row: Waiting
     send: OpenSend
     #: Whether an attempt may have been performed.
-    uncertain: bool
+    uncertain: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.uncertain = bool(self.send.uncertain) or self.send.key in self.means.attempted
 
     async def run(self) -> Ended | Wait | Held:
         """Until it ends, is held, or has to be tried again later."""
         if self.send.not_before_ms > self.means.clock.now_ms():
             return Wait(until_ms=self.send.not_before_ms)
-        self.means.unperformed.discard(self.send.key)
         while not self._expired():
             judged = await self._attempt()
             if judged is None:
@@ -266,15 +262,13 @@ class Sending:
         """One call; None when it grew too old while it waited for its turn."""
         means, gate = self.means, self.means.destination.sends
         written = self.send.method, self.send.path, self.send.body
-        try:
-            async with turn(gate, bulk=self.row.rank == BULK):
-                if means.brake.paused(self.send.rule):
-                    return Held()
-                return None if self._expired() else await ask(means, gate, "send", written)
-        except ShutError:
-            if not self.uncertain:
-                means.unperformed.add(self.send.key)
-            raise
+        async with turn(gate, bulk=self.row.rank == BULK):
+            if means.brake.paused(self.send.rule):
+                return Held()
+            if self._expired():
+                return None
+            means.attempted.add(self.send.key)
+            return await ask(means, gate, "send", written)
 
     def _expired(self) -> bool:
         expires = self.send.expires_ms
@@ -327,8 +321,6 @@ class Sending:
             uncertain=self.uncertain,
             error=decided.error,
         )
-        if not self.uncertain:
-            self.means.unperformed.add(self.send.key)
         return Wait(until_ms=until)
 
     def _dead(self, reason: str, http: int | None, text: str) -> Ended:

@@ -80,6 +80,8 @@ class OpenSend(NamedTuple):
     not_before_ms: int
     attempt: int
     created_ms: int
+    #: An attempt may have been performed.
+    uncertain: bool
 
 
 class Waiting(NamedTuple):

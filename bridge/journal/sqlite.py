@@ -63,6 +63,7 @@ class SqliteJournal:
         self._held = held
         self._pressure = pressure
         self._closed = False
+        connection.execute(queries()["next_run"])
         self._salt = connection.execute(queries()["meta_get"], {"key": "salt"}).fetchone()[0]
         self._last_seq: int = connection.execute(queries()["last_seq"]).fetchone()[0]
         self._reader = open_reader(path)

@@ -148,7 +148,7 @@ async def test_counting_reads_nothing_but_what_it_counts(journal: SqliteJournal)
 async def test_every_statement_that_reads_is_in_the_table() -> None:
     writes = {name for name in queries() if name.startswith("append_")}
     writes |= {"write_send", "write_call", "write_group", "revive", "meta_set", "set_gate"}
-    writes |= {"keep_membership", "fire", "take_place", "keep_pace"}
+    writes |= {"keep_membership", "next_run", "fire", "take_place", "keep_pace"}
     assert set(PLANS) | set(COUNTS) | writes == set(queries())
 
 

@@ -42,7 +42,8 @@ WHERE p.user_hash = :user_hash ORDER BY p.seq LIMIT :limit;
 -- open_sends --
 -- Sends of one event that have not ended, with the bytes of their call.
 SELECT s.key, s.rule, s.operation, s.expires_ms, c.key AS call_key, c.method, c.path, c.body,
-       c.not_before_ms, c.attempt, c.created_ms
+       c.not_before_ms, c.attempt, c.created_ms,
+       c.uncertain OR c.run <> (SELECT value FROM meta WHERE key = 'run') AS uncertain
 FROM send s JOIN call c ON c.key = s.call_key
 WHERE s.seq = :seq AND s.state = 'pending' AND s.group_id IS NULL;
 
@@ -195,6 +196,9 @@ SELECT (SELECT count(*) FROM pending) +
 
 -- meta_get --
 SELECT value FROM meta WHERE key = :key;
+
+-- next_run --
+INSERT INTO meta (key, value) VALUES ('run', 1) ON CONFLICT (key) DO UPDATE SET value = value + 1;
 
 -- meta_set --
 INSERT INTO meta (key, value) VALUES (:key, :value);

@@ -127,6 +127,7 @@ CREATE TABLE call (
   not_before_ms INTEGER NOT NULL DEFAULT 0,
   attempt       INTEGER NOT NULL DEFAULT 0,
   uncertain     INTEGER NOT NULL DEFAULT 0 CHECK (uncertain IN (0, 1)), -- an attempt may have been performed
+  run           INTEGER NOT NULL,                -- of the process that wrote it: what an earlier one attempted is not known
   created_ms    INTEGER NOT NULL,
   last_error    TEXT
 ) WITHOUT ROWID;

@@ -9,8 +9,8 @@ VALUES (:key, :seq, :app, :rule, :operation, :user_hash, :person_hash, :label, :
         :expires_ms, :state, :hold, :counted, :once, :once_ms, :group_id, :part, :call_key, :created_ms);
 
 -- write_call --
-INSERT INTO call (key, app, method, path, body, lane, created_ms)
-VALUES (:key, :app, :method, :path, :body, :lane, :created_ms);
+INSERT INTO call (key, app, method, path, body, lane, run, created_ms)
+VALUES (:key, :app, :method, :path, :body, :lane, (SELECT value FROM meta WHERE key = 'run'), :created_ms);
 
 -- write_group --
 INSERT OR IGNORE INTO send_group (id, app, endpoint, lane, rank, label, method, path, body)
