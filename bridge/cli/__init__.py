@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from bridge.cli import check, dead, demo, pause, plan, sandbox, serve, test
+from bridge.cli import check, dead, demo, init, pause, plan, sandbox, serve, test
 
 app = typer.Typer(
     name="segment-bridge",
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 for _command in (
     demo.demo,
+    init.init,
     serve.serve,
     check.check,
     plan.plan,

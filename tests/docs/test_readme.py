@@ -95,6 +95,7 @@ def test_every_command_is_in_the_table_and_nothing_else() -> None:
     "command",
     [
         "demo",
+        "init",
         "serve",
         "check",
         "plan",
