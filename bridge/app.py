@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,19 +17,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge.clock import Clock
 from bridge.config import App, Config, Source
+from bridge.config.mappings import Mappings
+from bridge.config.reload import Reload, Reloader
 from bridge.console.api import Api
 from bridge.console.brake import BrakeApi
+from bridge.console.status import GateState, SourceState, StatusApi
 from bridge.deliver.brake import Brake, load_brake
 from bridge.deliver.gates import make_gates
 from bridge.deliver.lanes import CREDIT, Lanes
 from bridge.deliver.means import SOURCE_GONE, SPACING_SECONDS, Destination, Means, Spacing
 from bridge.deliver.replay import replay
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
-from bridge.mapping.rules import Mapping
 from bridge.onesignal.client import OneSignal
 from bridge.receive.accept import SourceRoute
 from bridge.receive.body import Budget
 from bridge.receive.health import Health
+from bridge.receive.pulse import Pulse
 from bridge.receive.sender import Proof
 from bridge.receive.webhook import METHODS, Intake, Webhook
 from bridge.settings import Settings
@@ -48,15 +51,17 @@ class Bridge:
 
     config: Config
     clock: Clock
-    #: The mapping in force, by source.
-    mappings: dict[str, Mapping]
+    #: In force, by source.
+    mappings: Mappings
     journal: SqliteJournal
     #: What each app has to itself, by its name.
     lanes: dict[str, Lanes]
     means: dict[str, Means]
     metrics: Metrics
     brake: Brake
+    intakes: dict[str, Intake]
     app: ASGIApp
+    reloader: Reloader = field(init=False)
     draining: bool = False
     _work: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -71,9 +76,33 @@ class Bridge:
         """Say that it is time to send new events elsewhere; what comes is still taken."""
         self.draining = True
 
+    def unready(self) -> str | None:
+        """Why nothing new should be sent here; None when it should."""
+        return "draining" if self.draining else self.journal.unready
+
     def start(self) -> None:
+        self._tell_restraint()
         loop = asyncio.get_running_loop()
         self._work = [loop.create_task(lanes.run()) for lanes in self.lanes.values()]
+
+    def watch(self, read: Callable[[], Config]) -> None:
+        """Keep to what the files say; `read` reads them."""
+        self.reloader.read = read
+        self._work.append(asyncio.get_running_loop().create_task(self.reloader.watch()))
+
+    def bring_into_force(self, config: Config, mappings: Mappings) -> None:
+        """From now on; an event that is planned already goes on as it was planned."""
+        self.config, self.mappings = config, mappings
+        for name, intake in self.intakes.items():
+            intake.proof = _proof(config.sources[name])
+        for means in self.means.values():
+            means.restraint = config.restraint
+        self._tell_restraint()
+
+    def _tell_restraint(self) -> None:
+        restraint = self.config.restraint
+        self.metrics.dry_run.set(restraint.dry_run)
+        self.metrics.only_users.set(-1 if restraint.only is None else len(restraint.only))
 
     async def stop(self, seconds: float) -> None:
         """Finish the calls that are out, for so long; the rest stays pending."""
@@ -86,12 +115,15 @@ class Bridge:
 @asynccontextmanager
 async def running(
     config: Config,
-    mappings: dict[str, Mapping],
+    mappings: Mappings,
     *,
     clock: Clock,
     transport: httpx.AsyncBaseTransport | None = None,
+    read: Callable[[], Config] | None = None,
 ) -> AsyncIterator[Bridge]:
     """A bridge that accepts and delivers, until the end of the block; `mappings` by source.
+
+    `read` says what the config is now: with it, edits come into force while the bridge runs.
 
     Raises:
         JournalError: the database cannot be used as it is.
@@ -108,6 +140,8 @@ async def running(
             for means in bridge.means.values():
                 await means.destination.gates.load()
             bridge.start()
+            if read is not None:
+                bridge.watch(read)
             try:
                 yield bridge
             finally:
@@ -125,7 +159,7 @@ def _client(app: App, transport: httpx.AsyncBaseTransport | None) -> OneSignal:
 
 def _compose(
     config: Config,
-    mappings: dict[str, Mapping],
+    mappings: Mappings,
     journal: SqliteJournal,
     clients: dict[str, OneSignal],
     clock: Clock,
@@ -140,14 +174,24 @@ def _compose(
         means={},
         metrics=Metrics(),
         brake=brake,
+        intakes={},
         app=Starlette(),
+    )
+    bridge.reloader = Reloader(
+        clock=clock,
+        config=config,
+        mappings=mappings,
+        read=lambda: config,
+        swap=bridge.bring_into_force,
+        record=Reload(loaded_ms=clock.now_ms()),
     )
     for app in config.apps.values():
         bridge.means[app.name] = _means(bridge, app, clients[app.name])
         bridge.lanes[app.name] = Lanes(
             bridge.means[app.name], credit=max(LEAST_CREDIT, CREDIT // len(config.apps))
         )
-    webhook = Webhook(_intakes(bridge))
+    bridge.intakes = _intakes(bridge)
+    webhook = Webhook(bridge.intakes)
     bridge.app = Front(webhook, Starlette(routes=_routes(bridge, webhook)), list(config.sources))
     return bridge
 
@@ -216,6 +260,7 @@ def _routes(bridge: Bridge, webhook: Webhook) -> list[BaseRoute]:
         *_health(bridge).routes(),
         *_api(bridge).routes(),
         *_brake_api(bridge).routes(),
+        *_status_api(bridge).routes(),
     ]
 
 
@@ -243,6 +288,7 @@ def _intake(bridge: Bridge, source: Source, budget: Budget) -> Intake:
         budget=budget,
         max_body=settings.max_body,
         appended=bridge.lanes[source.app].dirty,
+        pulse=Pulse(bridge.clock),
     )
 
 
@@ -258,9 +304,6 @@ def _health(bridge: Bridge) -> Health:
     settings = bridge.settings
     token = settings.metrics_token
 
-    def unready() -> str | None:
-        return "draining" if bridge.draining else bridge.journal.unready
-
     def gates() -> dict[tuple[str, str], float]:
         return {
             (app, gate.name): gate.held_seconds
@@ -274,7 +317,7 @@ def _health(bridge: Bridge) -> Health:
         metrics=bridge.metrics,
         folder=Path(settings.database_path).absolute().parent,
         metrics_token=token.get_secret_value().encode() if token else None,
-        unready=unready,
+        unready=bridge.unready,
         gates=gates,
     )
 
@@ -309,4 +352,37 @@ def _brake_api(bridge: Bridge) -> BrakeApi:
         pause=pause,
         resume=resume,
         rules=lambda: {rule.name for one in bridge.mappings.values() for rule in one.rules},
+    )
+
+
+def _status_api(bridge: Bridge) -> StatusApi:
+    token = bridge.settings.admin_token
+
+    def gates() -> list[GateState]:
+        return [
+            GateState(app=app, name=gate.name, closed=gate.closed, held_seconds=gate.held_seconds)
+            for app, means in bridge.means.items()
+            for gate in (means.destination.writes, means.destination.sends)
+        ]
+
+    def sources() -> list[SourceState]:
+        return [
+            SourceState(
+                source=name,
+                app=intake.source.app,
+                per_minute=intake.pulse.per_minute,
+                last_ms=intake.pulse.last_ms,
+            )
+            for name, intake in bridge.intakes.items()
+        ]
+
+    return StatusApi(
+        token=token.get_secret_value().encode() if token else None,
+        journal=bridge.journal,
+        clock=bridge.clock,
+        reloader=bridge.reloader,
+        unready=bridge.unready,
+        gates=gates,
+        sources=sources,
+        paused=lambda: list(bridge.brake.pauses),
     )

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from bridge.cli import check, dead, demo, init, pause, plan, sandbox, serve, test
+from bridge.cli import check, dead, demo, init, pause, plan, sandbox, serve, status, test
 
 app = typer.Typer(
     name="segment-bridge",
@@ -29,6 +29,7 @@ for _command in (
     sandbox.sandbox,
     pause.pause,
     pause.resume,
+    status.status,
 ):
     app.command()(_command)
 app.command("test")(test.play_examples)

@@ -70,14 +70,14 @@ async def _serve(config: Config) -> str | None:
     from bridge.app import running
     from bridge.cli.server import Server, listen
     from bridge.clock import SystemClock
-    from bridge.config.load import warnings
+    from bridge.config.load import load_config, warnings
     from bridge.config.mappings import load_mappings
     from bridge.telemetry import log
 
     settings = config.settings
     mappings, findings = load_mappings(config)
     listening = listen(settings.host, settings.port)
-    async with running(config, mappings, clock=SystemClock()) as bridge:
+    async with running(config, mappings, clock=SystemClock(), read=load_config) as bridge:
         for finding in (*warnings(config), *findings):
             log().warning(finding.code, message=finding.message, hint=finding.hint)
         counts = await bridge.journal.counts()

@@ -2,7 +2,8 @@
 
 On SIGTERM: `/readyz` fails at once and no further call to OneSignal begins; requests go on being
 accepted for two seconds, while the load balancer looks elsewhere; calls that are out get what is
-left of `BRIDGE_DRAIN`. A second signal ends everything at once; nothing accepted is lost by it.
+left of `BRIDGE_DRAIN`. A second signal ends everything at once; nothing accepted is lost by it. SIGHUP reads
+mappings and secrets again.
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ class Server:
         # From here on, and so before anybody is told that it serves: a signal is not an accident.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
+        signal.signal(signal.SIGHUP, self._hung_up)
 
     async def until_stopped(self, listening: socket.socket) -> str | None:
         """Serve; why it ended, when nobody asked for it."""
@@ -117,6 +119,9 @@ class Server:
             os._exit(1)
         # A handler of signal.signal runs between two bytecodes, anywhere; the loop wakes up for it.
         self._loop.call_soon_threadsafe(self._stop.set)
+
+    def _hung_up(self, _number: int, _frame: FrameType | None) -> None:
+        self._loop.call_soon_threadsafe(self._bridge.reloader.ask)
 
     async def _drain(self) -> None:
         bridge = self._bridge

@@ -15,7 +15,7 @@ from bridge.console.api import full, summary
 from bridge.deliver.brake import load_brake
 from bridge.deliver.replay import replay
 from bridge.errors import BridgeError
-from bridge.journal.sqlite import SqliteJournal, open_sqlite
+from bridge.journal.sqlite import SqliteJournal, open_sqlite, read_counts
 from bridge.settings import SERVICE_URL, Settings, admin_token
 
 T = TypeVar("T")
@@ -38,6 +38,9 @@ class Service(Protocol):
 
     def replay(self, dead_id: int) -> str | None:
         """Replay one; None when that was done, else why not."""
+
+    def status(self) -> dict[str, Any]:
+        """`well`, `problems`, and what `bridge.console.status` tells."""
 
     def pause(self, what: str) -> None:
         """Pull the brake for `pushes` or `rule/NAME`."""
@@ -123,6 +126,9 @@ class _Running:
         answer = self._http.post(f"/api/v1/dead/{dead_id}/replay")
         return None if answer.is_success else str(answer.json()["message"])
 
+    def status(self) -> dict[str, Any]:
+        return self._object("GET", "/api/v1/status")
+
     def pause(self, what: str) -> None:
         self._object("POST", "/api/v1/pause", json=_target(what))
 
@@ -169,6 +175,18 @@ class _Stopped:
         now_ms = SystemClock().now_ms()
         done, _ = self._with(lambda journal: replay(journal, dead_id, now_ms=now_ms))
         return None if done == "replayed" else done.replace("-", " ")
+
+    def status(self) -> dict[str, Any]:
+        counts = read_counts(self._path)
+        oldest = None if counts.oldest_ms is None else SystemClock().now_ms() - counts.oldest_ms
+        return {
+            "well": False,
+            "problems": ["no bridge runs"],
+            "pending": counts.pending,
+            "oldest_waiting_seconds": max(0, oldest or 0) / 1000,
+            "held": counts.held,
+            "dead": counts.dead,
+        }
 
     def pause(self, what: str) -> None:
         async def pause(journal: SqliteJournal) -> None:

@@ -33,7 +33,7 @@ from bridge.journal.records import (
     Send,
     Waiting,
 )
-from bridge.journal.sqlite_file import create, lock, open_reader, open_writer
+from bridge.journal.sqlite_file import create, lock, open_reader, open_writer, reading
 from bridge.journal.writer import Transaction, Writer, fatal_name
 
 if TYPE_CHECKING:
@@ -305,6 +305,16 @@ def open_sqlite(
     except BaseException:
         held.close()
         raise
+
+
+def read_counts(path: Path) -> Counts:
+    """What waits in the journal at `path`, which is not locked for it, and not changed.
+
+    Raises:
+        JournalError: it is no journal of this version.
+    """
+    with reading(path) as connection:
+        return Counts(*connection.execute(queries()["counts"]).fetchone())
 
 
 if TYPE_CHECKING:

@@ -33,6 +33,7 @@ from bridge.receive.body import (
     too_large,
     unpack,
 )
+from bridge.receive.pulse import Pulse
 from bridge.receive.sender import BATCH_REFUSED, Proof
 from bridge.segment import raw_json
 from bridge.segment.audience_calls import read_audience_call
@@ -66,6 +67,7 @@ class Intake:
     max_body: int
     #: Told of every user with new work, after it is on disk: hash and rank.
     appended: Callable[[int, int], None]
+    pulse: Pulse
 
 
 class Webhook:
@@ -200,6 +202,8 @@ def _tell(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:
     ]
     if duplicates := len(appended) - len(fresh):
         intake.metrics.dedupe_hits.inc(duplicates)
+    if fresh:
+        intake.pulse.beat(len(fresh))
     ranks = [0, 0]
     for entry in fresh:
         if entry.rank is not None:

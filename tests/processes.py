@@ -1,0 +1,63 @@
+"""The real commands as processes, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import re
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import bridge
+from tests.harness import eventually
+
+
+@dataclass
+class Command:
+    """A command of ours, running; `text` is all that it has written."""
+
+    process: Process
+    output: Path
+
+    @property
+    def text(self) -> str:
+        return self.output.read_text()
+
+    async def says(self, pattern: re.Pattern[str]) -> str:
+        async def look() -> str | None:
+            found = pattern.search(self.text)
+            assert found or self.process.returncode is None, self.text
+            return found[1] if found else None
+
+        return await eventually(look, within=20)
+
+    async def ends(self, *, within: float) -> int:
+        async with asyncio.timeout(within):
+            return await self.process.wait()
+
+
+_numbers = itertools.count()
+
+
+@asynccontextmanager
+async def command(folder: Path, *arguments: str, **environment: str) -> AsyncIterator[Command]:
+    """`python -m bridge` with these arguments, in this folder; killed at the end of the block."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
+    output = folder / f"output-{next(_numbers)}"
+    with output.open("wb") as written:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bridge", *arguments,
+            cwd=folder, stdout=written, stderr=written,
+            env=kept | {"PYTHONPATH": str(Path(bridge.__file__).parents[1])} | environment,
+        )  # fmt: skip
+    try:
+        yield Command(process, output)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
