@@ -50,9 +50,10 @@ def _sources() -> Iterator[tuple[str, tuple[Source, App]]]:
     from bridge.config.load import load_config
     from bridge.settings import read_environment
 
-    settings = read_environment().settings
-    if settings.config is None:
-        yield DEFAULT, (environment_source(settings, DEFAULT), environment_app(settings))
+    said = read_environment()
+    if said.settings.config is None:
+        app = environment_app(said.settings, said.variables)
+        yield DEFAULT, (environment_source(said.settings, DEFAULT), app)
         return
     config = load_config()
     for source in config.sources.values():

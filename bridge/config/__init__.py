@@ -80,8 +80,6 @@ class Config:
     settings: Settings
     apps: dict[str, App]
     sources: dict[str, Source]
-    #: Variables of mappings that the environment sets, by name in small letters.
-    variables: dict[str, str] = field(default_factory=dict)
     #: Files beside the mappings that decided something of it.
     files: tuple[Path, ...] = ()
 

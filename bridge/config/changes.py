@@ -114,6 +114,5 @@ def live(old: Config, new: Config) -> Config:
         settings=settings,
         sources=sources,
         apps=apps,
-        variables=new.variables,
         files=new.files,
     )

@@ -51,7 +51,6 @@ def load_config(environment: Mapping[str, str] | None = None) -> Config:
         settings=said.settings,
         apps=apps,
         sources=sources,
-        variables=said.variables,
         files=files,
     )
 
@@ -87,10 +86,10 @@ def _apps(said: Environment, reading: Reading) -> dict[str, App]:
     entries = reading.entries.apps
     if not entries:
         reading.findings += _environment_app_findings(said.settings)
-        shared = reading.entries.vars
-        return {DEFAULT: environment_app(said.settings, shared)}
+        vars_ = reading.entries.vars | said.variables
+        return {DEFAULT: environment_app(said.settings, vars_)}
     _contradict(said, reading, "apps", _OF_APPS)
-    apps = {name: _app(name, entry, said.settings, reading) for name, entry in entries.items()}
+    apps = {name: _app(name, entry, said, reading) for name, entry in entries.items()}
     often = Counter(app.app_id.lower() for app in apps.values())
     for app in apps.values():
         if often[app.app_id.lower()] > 1:
@@ -100,8 +99,8 @@ def _apps(said: Environment, reading: Reading) -> dict[str, App]:
     return apps
 
 
-def _app(name: str, entry: AppEntry, settings: Settings, reading: Reading) -> App:
-    at = ("apps", name)
+def _app(name: str, entry: AppEntry, said: Environment, reading: Reading) -> App:
+    at, settings = ("apps", name), said.settings
     keys = reading.secrets(at, entry, "api_key")
     if entry.api_key is None and entry.api_key_file is None:
         message = f"app {name} has no api_key"
@@ -116,7 +115,7 @@ def _app(name: str, entry: AppEntry, settings: Settings, reading: Reading) -> Ap
         upsert=entry.upsert or settings.onesignal_upsert,
         alias_chunk=entry.alias_chunk or settings.onesignal_alias_chunk,
         event_key=entry.event_key or settings.onesignal_event_key,
-        vars=reading.entries.vars | entry.vars,
+        vars=reading.entries.vars | entry.vars | said.variables,
     )
 
 

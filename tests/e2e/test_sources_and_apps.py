@@ -222,6 +222,10 @@ async def test_a_push_that_was_written_before_a_dry_run_waits_for_the_real_one(
         assert not dry.sandbox.calls
         assert (await dry.bridge.journal.counts()).pending == 1
     assert len(onesignal.calls) == calls
+    async with rig(tmp_path, PUSHES, clock=here.clock) as real:
+        real.sandbox.add_device("u1", "android", app_id=APP_ID)
+        await real.settle(within=60)
+        assert len(real.sandbox.pushes) == 1
 
 
 async def test_only_the_people_listed_are_written_to_and_pushed(tmp_path: Path) -> None:

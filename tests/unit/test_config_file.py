@@ -38,6 +38,8 @@ sources:
 vars: {{vip_template: any-vip, limit: 3}}
 """
 
+ONE_APP = {"ONESIGNAL_APP_ID": SHOP_ID, "ONESIGNAL_API_KEY": "key"}
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -131,10 +133,11 @@ def test_every_file_that_decided_something_is_known(folder: Path) -> None:
     }
 
 
-def test_variables_of_the_environment_are_known_by_their_name_in_small_letters(
-    folder: Path,
-) -> None:
-    assert load(folder, TWO, VAR_VIP_TEMPLATE="x").variables == {"vip_template": "x"}
+def test_a_variable_of_the_environment_counts_over_every_file(folder: Path) -> None:
+    config = load(folder, TWO, VAR_VIP_TEMPLATE="x")
+    assert [app.vars["vip_template"] for app in config.apps.values()] == ["x", "x"]
+    config = load(folder, "sources: {a: {secrets: s}}\nvars: {a: 1, b: 2}", VAR_B="3", **ONE_APP)
+    assert config.apps["default"].vars == {"a": "1", "b": "3"}
 
 
 def test_an_app_to_which_no_source_goes_is_a_warning(folder: Path) -> None:
