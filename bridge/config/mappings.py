@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bridge.config import App, Config, Source
 from bridge.errors import ConfigurationError, Finding
 from bridge.mapping.load import load_mapping, starter
@@ -38,10 +40,11 @@ def load_of(source: Source, app: App) -> tuple[Mapping, list[Finding]]:
     Raises:
         ConfigurationError: with everything that is wrong with it.
     """
-    return load_mapping(
+    mapping, findings = load_mapping(
         source.mappings or starter(),
         serves=app.platforms,
         tag_cap=app.tag_cap,
         names=app.vars,
         trust="server" if source.trusted else "client",
     )
+    return replace(mapping, reverse_etl=source.reverse_etl), findings

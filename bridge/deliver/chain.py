@@ -99,7 +99,7 @@ class Chain:
             log().error("event.source_gone", message_id=row.message_id, source=row.source)
             return self._lost(row, progress, "source_gone", row.source)
         try:
-            planned = restrain(plan(_read(row), mapping), self.means.restraint)
+            planned = restrain(plan(_read(row, mapping), mapping), self.means.restraint)
             return _remaining(row, planned)
         except Exception as error:  # noqa: BLE001 — whatever a payload does to us, it must not stop its user
             log().error("plan.failed", message_id=row.message_id, error=type(error).__name__)
@@ -151,14 +151,18 @@ class Chain:
         self.means.metrics.e2e_seconds.observe(max(0, age_ms) / 1000)
 
 
-def _read(row: Waiting) -> Event:
+def _read(row: Waiting, mapping: Mapping) -> Event:
     """The event as it was heard.
 
     Raises:
         ValueError: it cannot be read any more, though it could when it was accepted.
     """
     event = read_event(
-        orjson.loads(row.payload), raw=row.payload, source=row.source, received_ms=row.received_ms
+        orjson.loads(row.payload),
+        raw=row.payload,
+        source=row.source,
+        received_ms=row.received_ms,
+        reverse_etl=mapping.reverse_etl,
     )
     if isinstance(event, Unusable):
         raise ValueError(event.code)  # noqa: TRY004 — it is what was sent that is wrong, not a type of ours

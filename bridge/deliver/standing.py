@@ -107,7 +107,11 @@ def _says_otherwise(row: Waiting, stay: Stay, mapping: Mapping) -> bool:
 
 def _stay(row: Waiting, mapping: Mapping) -> Stay | None:
     event = read_event(
-        orjson.loads(row.payload), raw=row.payload, source=row.source, received_ms=row.received_ms
+        orjson.loads(row.payload),
+        raw=row.payload,
+        source=row.source,
+        received_ms=row.received_ms,
+        reverse_etl=mapping.reverse_etl,
     )
     if isinstance(event, Unusable) or triage(event, mapping).skip is not None:
         return None

@@ -29,6 +29,7 @@ from bridge.mapping.operations import (
 from bridge.mapping.push import Field, Push, compile_push
 from bridge.mapping.terms import LIMIT_MAX, LIMIT_PER_MS, Rate, Terms, Unchanged
 from bridge.mapping.update import Copy, Glob, Update, compile_update
+from bridge.segment.audience import ReverseEtl
 from bridge.segment.ids import id_text
 
 __all__ = [
@@ -138,6 +139,8 @@ class Mapping:
     trust: Trust = "server"
     unknown_user: Literal["create", "skip"] = "create"
     tag_cap: int | None = None
+    #: How the rows of the source are read, when it is a reverse ETL one.
+    reverse_etl: ReverseEtl | None = None
     files: tuple[str, ...] = ()
     examples: tuple[Example, ...] = ()
     event_names: frozenset[str] = field(default_factory=frozenset)

@@ -54,7 +54,13 @@ def accept(
     """Everything to be written for one request."""
     accepted = Accepted()
     for index, element in enumerate(elements):
-        event = read_event(element.value, raw=element.raw, source=source.name, received_ms=now_ms)
+        event = read_event(
+            element.value,
+            raw=element.raw,
+            source=source.name,
+            received_ms=now_ms,
+            reverse_etl=mapping.reverse_etl,
+        )
         if isinstance(event, Unusable):
             accepted.entries.append(_unusable(event, element, source, hashing, now_ms))
             accepted.rejected.append({"index": index, "code": event.code, "message": event.message})

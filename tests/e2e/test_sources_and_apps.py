@@ -100,8 +100,8 @@ class Two(Rig):
 
 
 @asynccontextmanager
-async def two(folder: Path) -> AsyncIterator[Two]:
-    (folder / "bridge.yaml").write_text(CONFIG)
+async def two(folder: Path, config_text: str = CONFIG) -> AsyncIterator[Two]:
+    (folder / "bridge.yaml").write_text(config_text)
     (folder / "pushes.yaml").write_text(PUSHES)
     (folder / "tags.yaml").write_text(TAGS)
     environment = {
@@ -189,6 +189,45 @@ async def test_what_an_app_that_is_gone_has_left_stays_for_its_return(tmp_path: 
         await alone.pass_time(60)
         assert (await alone.bridge.journal.counts()).pending == 1
         assert await alone.outcomes() == []
+
+
+ROWS = """
+version: 1
+rules:
+  - name: vip
+    when: audience.key = "vip"
+    do: {update_user: {tags: {vip: "{{ audience.entered }}"}}}
+"""
+CLIENT = """
+version: 1
+push: {platforms: {exclude: [ios]}}
+rules:
+  - {name: any, when: event = "Hello", do: {send_notification: {contents: "any"}}}
+  - {name: named, when: source = "members" and event = "Hello", do: {send_notification: {contents: "named"}}}
+"""
+
+
+async def test_a_source_is_read_and_trusted_as_the_file_says(tmp_path: Path) -> None:
+    config = CONFIG.replace(
+        "app: club, mappings: tags.yaml",
+        ("app: club, mappings: rows.yaml, reverse_etl: {mode: mirror, key: vip}"),
+    ).replace("app: club, mappings: pushes.yaml", "app: club, mappings: client.yaml, trust: client")
+    (tmp_path / "rows.yaml").write_text(ROWS)
+    (tmp_path / "client.yaml").write_text(CLIENT)
+    async with two(tmp_path, config) as here:
+        here.club.add_device("u1", "android", app_id=CLUB_ID)
+        assert await here.send("profiles", track("new", "u1", "m1")) == 200
+        assert await here.send("profiles", track("deleted", "u2", "m2")) == 200
+        assert await here.send("members", track("Hello", "u1", "m3")) == 200
+        await here.settle()
+
+        users = [here.club.user(name, app_id=CLUB_ID) for name in ("u1", "u2")]
+        assert [user and dict(user.tags) for user in users] == [{"vip": "true"}, {"vip": "false"}]
+        assert len(here.club.pushes) == 1
+        assert {one[1]: one[3:] for one in await here.outcomes() if one[0] == 3} == {
+            "any": ("skipped", "client_source"),
+            "named": ("delivered", None),
+        }
 
 
 # Restraint

@@ -512,7 +512,7 @@ def _failing_for(event: str, mapping: Mapping) -> Mapping:
             raise ZeroDivisionError
         return rule.condition(fields)
 
-    bad: Any = condition
+    bad = replace(rule.condition, test=condition, pins={})
     return replace(mapping, rules=(replace(rule, condition=bad), *mapping.rules[1:]))
 
 
