@@ -13,6 +13,7 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from bridge.mapping.fql import Fields
 from bridge.mapping.rules import Mapping
 from tests.harness import SECRET, Rig, identify, rig, signature, signed, track
 
@@ -507,7 +508,7 @@ def _failing_for(event: str, mapping: Mapping) -> Mapping:
     """The mapping, as if a rule of it had a bug that one event finds."""
     rule = mapping.rules[0]
 
-    def condition(fields: dict[str, Any]) -> bool:
+    def condition(fields: Fields) -> bool:
         if fields.get("event") == event:
             raise ZeroDivisionError
         return rule.condition(fields)
