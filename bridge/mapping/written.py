@@ -142,6 +142,12 @@ def scalar(value: object) -> object:
     return value
 
 
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not (value is None or isinstance(value, str | int | float)):
+        raise ValueError("write a number, or a text with `{{ }}`")
+    return scalar(value)
+
+
 def _present(value: object) -> object:
     if value is None:
         raise ValueError("write a value, or leave the field out")
@@ -213,7 +219,8 @@ Text = Annotated[str | None, Sent(kind="text")]
 """A text, which may hold `{{ }}`; left out when the event does not say."""
 Link = Annotated[str | None, Sent(kind="link")]
 """An address or a picture: what comes from an event is encoded and must begin as `push.links` says."""
-Number = Annotated[int | float | str | None, BeforeValidator(scalar)]
+Number = Annotated[int | float | str | None, BeforeValidator(_number)]
+"""A number, or a text with `{{ }}` that comes to one."""
 
 
 def whole(least: int | None = None, most: int | None = None) -> Sent:

@@ -8,9 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 
+from bridge.errors import ConfigurationError
+from bridge.mapping.document import Do
+from bridge.mapping.expression import Vars
 from bridge.mapping.load import Source, compile_mapping
-from bridge.mapping.rules import Mapping
+from bridge.mapping.rules import Mapping, Trust
 from bridge.onesignal.operations import SendNotification, UpdateUser
 from bridge.plan import Plan, Skip, plan
 from bridge.segment.body import NotJson, read_body
@@ -21,8 +25,8 @@ NO_IPHONES = {"platforms": {"exclude": ["ios"]}}
 
 
 def rule(name: str = "r", when: str = "true", **more: Any) -> dict[str, Any]:
-    """A rule; `update_user` and `send_notification` go into its `do`."""
-    operations = {key: more.pop(key) for key in ("update_user", "send_notification") if key in more}
+    """A rule; what names an operation goes into its `do`."""
+    operations = {key: more.pop(key) for key in Do.model_fields if key in more}
     return {"name": name, "when": when, "do": operations, **more}
 
 
@@ -30,13 +34,26 @@ def mapping_of(
     *rules: dict[str, Any],
     serves: tuple[str, ...] = ("android", "web"),
     tag_cap: int | None = None,
+    names: Vars | None = None,
+    trust: Trust = "server",
     **more: Any,
 ) -> Mapping:
     text = orjson.dumps({"version": 1, "rules": rules, **more}).decode()
     mapping, _ = compile_mapping(
-        [Source(name="test.yaml", text=text)], serves=serves, tag_cap=tag_cap
+        [Source(name="test.yaml", text=text)],
+        serves=serves,
+        tag_cap=tag_cap,
+        names=names,
+        trust=trust,
     )
     return mapping
+
+
+def errors_of(*rules: dict[str, Any], **more: Any) -> list[str]:
+    """Everything that is wrong with a mapping, each as its code and message."""
+    with pytest.raises(ConfigurationError) as refusal:
+        mapping_of(*rules, **more)
+    return [f"{one.code}: {one.message}" for one in refusal.value.findings if one.is_error]
 
 
 def event_of(sent: dict[str, Any]) -> Event:
