@@ -127,7 +127,12 @@ def test_every_field_says_in_a_sentence_what_it_is() -> None:
     assert {model for model, _, _ in fields} >= {"Rule", "SendNotification", "Target", "Contact"}
     for where, name, field in fields:
         assert field.description, (where, name)
-        assert field.description[0].isupper() or field.description[0] in "`0f", (where, name)
+        assert field.description[0].isupper() or field.description.startswith(
+            ("`", "0 ", "10 ", "false ")
+        ), (
+            where,
+            name,
+        )
         assert field.description.endswith("."), (where, name)
     for model in declared():
         assert model.__doc__, model
