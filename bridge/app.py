@@ -25,8 +25,9 @@ from bridge.console.status import GateState, SourceState, StatusApi
 from bridge.deliver.brake import Brake, load_brake
 from bridge.deliver.gates import make_gates
 from bridge.deliver.lanes import CREDIT, Lanes
-from bridge.deliver.means import SOURCE_GONE, SPACING_SECONDS, Destination, Means, Spacing
+from bridge.deliver.means import SOURCE_GONE, Destination, Means
 from bridge.deliver.replay import replay
+from bridge.deliver.spacing import SPACING_SECONDS, Spacing
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from bridge.onesignal.client import OneSignal
 from bridge.receive.accept import SourceRoute

@@ -35,9 +35,11 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Not before `until_ms`."""
+    """Not before `until_ms`; or, when something new is heard of the user, not before `news_ms`."""
 
     until_ms: int
+    #: None: news make no difference.
+    news_ms: int | None = None
 
 
 @asynccontextmanager

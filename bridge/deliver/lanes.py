@@ -29,7 +29,7 @@ from bridge.deliver.credit import Credit
 from bridge.deliver.gate import ShutError, StoppingError
 from bridge.deliver.lots import LOT_SIZE, Lots
 from bridge.deliver.means import Means
-from bridge.journal.records import BULK, LANES, LIVE, Head, Waiting, lane_of
+from bridge.journal.records import BULK, LANES, LIVE, Head, Loaded, lane_of
 from bridge.telemetry import log
 
 CREDIT = 5000
@@ -61,7 +61,7 @@ class Lanes:
         self._due: dict[int, dict[int, None]] = {LIVE: {}, BULK: {}}
         self._chains: dict[int, asyncio.Task[None]] = {}
         self._again: set[int] = set()
-        self._parked: dict[int, tuple[int, int]] = {}
+        self._parked: dict[int, tuple[Wait, int]] = {}
         self._alarms: list[tuple[int, int]] = []
         self._wake = asyncio.Event()
         self._stopping = False
@@ -138,8 +138,9 @@ class Lanes:
         now = self._means.clock.now_ms()
         while self._alarms and self._alarms[0][0] <= now:
             until, user = heapq.heappop(self._alarms)
-            if self._parked.get(user, (0, 0))[0] == until:
-                _, rank = self._parked.pop(user)
+            wait, rank = self._parked.get(user, (None, 0))
+            if wait is not None and wait.until_ms == until:
+                del self._parked[user]
                 self._due[rank][user] = None
 
     def _is_busy(self, user: int) -> bool:
@@ -203,8 +204,11 @@ class Lanes:
             if user in self._chains:
                 self._again.add(user)
             elif user in self._parked:
-                until, parked_rank = self._parked[user]
-                self._parked[user] = until, min(rank, parked_rank)
+                wait, parked_rank = self._parked[user]
+                sooner = _with_news(wait)
+                self._parked[user] = sooner, min(rank, parked_rank)
+                if sooner is not wait:
+                    heapq.heappush(self._alarms, (sooner.until_ms, user))
             elif user in self._lots:
                 self._lots.raise_rank(user, rank)
             else:
@@ -223,9 +227,9 @@ class Lanes:
         except BaseException:
             self._due[rank] |= dict.fromkeys(users)
             raise
-        for user, rows in chains.items():
-            if rows:
-                self._begin(user, rank, rows, limit)
+        for user, loaded in chains.items():
+            if loaded.rows:
+                self._begin(user, rank, loaded, limit)
         return True
 
     def _take_due(self, rank: int) -> list[int]:
@@ -255,20 +259,21 @@ class Lanes:
 
     # Working --------------------------------------------------------------------------------------
 
-    def _begin(self, user: int, rank: int, rows: list[Waiting], limit: int) -> None:
-        self._credit.lend(user, rank, len(rows))
-        work = self._work(user, rank, rows, limit)
+    def _begin(self, user: int, rank: int, loaded: Loaded, limit: int) -> None:
+        self._credit.lend(user, rank, len(loaded.rows))
+        work = self._work(user, rank, loaded, limit)
         self._chains[user] = asyncio.get_running_loop().create_task(work)
 
-    async def _work(self, user: int, rank: int, rows: list[Waiting], limit: int) -> None:
+    async def _work(self, user: int, rank: int, loaded: Loaded, limit: int) -> None:
         wait: Wait | ShutError | None = None
         try:
-            while rows and not self._stopping:
-                wait = await Chain(self._means).run(rows)
-                if wait is not None or not (user in self._again or len(rows) == limit):
+            while loaded.rows and not self._stopping:
+                size = len(loaded.rows)
+                wait = await Chain(self._means).run(loaded, whole=size < limit)
+                if wait is not None or not (user in self._again or size == limit):
                     break
-                limit = min(ROWS_PER_CHAIN, len(rows) + self._credit.room(rank))
-                rows = await self._reload(user, rank, limit)
+                limit = min(ROWS_PER_CHAIN, size + self._credit.room(rank))
+                loaded = await self._reload(user, rank, limit)
         except ShutError as shut:
             wait = shut
         except StoppingError:
@@ -279,11 +284,11 @@ class Lanes:
         finally:
             self._end(user, rank, wait)
 
-    async def _reload(self, user: int, rank: int, limit: int) -> list[Waiting]:
+    async def _reload(self, user: int, rank: int, limit: int) -> Loaded:
         self._again.discard(user)
-        rows = (await self._means.journal.chains([user], limit=limit))[user]
-        self._credit.lend(user, rank, len(rows))
-        return rows
+        loaded = (await self._means.journal.chains([user], limit=limit))[user]
+        self._credit.lend(user, rank, len(loaded.rows))
+        return loaded
 
     def _end(self, user: int, rank: int, wait: Wait | ShutError | None) -> None:
         del self._chains[user]
@@ -302,6 +307,14 @@ class Lanes:
             return self._lots.park(wait.gate, user, rank)
         if len(self._parked) >= self._room_to_park:
             return False
-        self._parked[user] = wait.until_ms, rank
+        wait = _with_news(wait) if user in self._again else wait
+        self._parked[user] = wait, rank
         heapq.heappush(self._alarms, (wait.until_ms, user))
         return True
+
+
+def _with_news(wait: Wait) -> Wait:
+    """What is left of a wait once something new is heard."""
+    if wait.news_ms is None or wait.news_ms >= wait.until_ms:
+        return wait
+    return Wait(until_ms=wait.news_ms)

@@ -9,6 +9,7 @@ from bridge.clock import Clock
 from bridge.deliver.brake import Brake
 from bridge.deliver.gate import EndpointClass, Gate
 from bridge.deliver.gates import Gates
+from bridge.deliver.spacing import Moments, Spacing
 from bridge.journal import Journal
 from bridge.mapping.rules import Mapping
 from bridge.onesignal.client import OneSignal
@@ -16,35 +17,10 @@ from bridge.onesignal.verdict import Answer, NoAnswer
 from bridge.plan.restraint import Restraint
 from bridge.telemetry import Metrics
 
-SPACING_SECONDS = 1.05
-"""Between two writes to one user: OneSignal's limit is one a second (reference/rate-limits), as it
-counts; timers that fire a little early and the way there must not add up to less."""
+CREATED_LATELY_SECONDS = 60.0
+"""A 404 this soon after a create is OneSignal still working on it (its own SDK waits as long)."""
 SOURCE_GONE = Mapping(revision="", rules=())
 """For events of a source that is not configured any more: they wait as dead letters for a person."""
-_PRUNE_AT = 20_000
-
-
-@dataclass(slots=True, kw_only=True)
-class Spacing:
-    """When each user was last written to, for as long as it matters."""
-
-    clock: Clock
-    #: Nobody is written to before this: what a process before us did in its last second is unknown.
-    not_before: float = 0.0
-    _last: dict[int, float] = field(default_factory=dict)
-
-    async def wait(self, user_hash: int) -> None:
-        """Return when this user may be written to again."""
-        free = max(self._last.get(user_hash, float("-inf")) + SPACING_SECONDS, self.not_before)
-        if (wait := free - self.clock.monotonic()) > 0:
-            await self.clock.sleep(wait)
-
-    def mark(self, user_hash: int) -> None:
-        """A write to this user has just been answered."""
-        now = self.clock.monotonic()
-        self._last[user_hash] = now
-        if len(self._last) > _PRUNE_AT:
-            self._last = {u: at for u, at in self._last.items() if now - at < SPACING_SECONDS}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,8 +78,12 @@ class Means:
     brake: Brake
     #: A uniform draw from [0, 1), for jitter.
     roll: Callable[[], float]
-    #: Users created lately: a 404 of theirs is OneSignal still at work. Hash to monotonic seconds.
-    created: dict[int, float] = field(default_factory=dict)
+    #: Users created lately: a 404 of theirs is OneSignal still at work.
+    created: Moments = field(default_factory=lambda: Moments(CREATED_LATELY_SECONDS))
+    #: Users of whom OneSignal said lately that it does not know them: the next call creates them.
+    missing: Moments = field(default_factory=lambda: Moments(CREATED_LATELY_SECONDS))
+    #: Events that were refused in company, by seq: each goes alone, so that only the culprit dies.
+    alone: set[int] = field(default_factory=set)
     #: Keys of calls that are out, or of which the journal could not be told what became of them.
     attempted: set[str] = field(default_factory=set)
 
@@ -117,13 +97,3 @@ class Means:
         self.metrics.calls.labels(endpoint_class, http).inc()
         self.metrics.call_seconds.labels(endpoint_class).observe(self.clock.monotonic() - started)
         return answer
-
-    def note_created(self, user_hash: int, *, for_seconds: float) -> None:
-        now = self.clock.monotonic()
-        self.created[user_hash] = now
-        if len(self.created) > _PRUNE_AT:
-            self.created = {u: at for u, at in self.created.items() if now - at < for_seconds}
-
-    def created_since(self, user_hash: int) -> float:
-        """Seconds since this user was created by us; infinite when it was not, or long ago."""
-        return self.clock.monotonic() - self.created.get(user_hash, float("-inf"))

@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bridge.deliver.means import Means
-from bridge.journal.records import Death, End, Waiting, operation_name
+from bridge.journal.records import Death, End, Status, Waiting, operation_name
 from bridge.telemetry import log
+
+_FIRST: tuple[Status, ...] = ("dead", "delivered", "no_recipients", "discarded", "skipped")
+"""How an operation of several parts ends: as the first of these that one of them came to."""
 
 
 @dataclass(slots=True)
@@ -19,14 +22,25 @@ class Progress:
     deaths: list[Death] = field(default_factory=list)
 
     def add(self, end: End, death: Death | None = None) -> None:
-        self.ends.append(end)
-        self.done.add(operation_name(end.rule, end.operation))
+        """An operation has ended, or a part of it: of what its parts came to the first of `_FIRST`."""
+        name = operation_name(end.rule, end.operation)
+        self.ends = _with(self.ends, end)
+        self.done.add(name)
         if death is not None:
             self.deaths.append(death._replace(rule=end.rule, operation=end.operation))
 
     def written(self) -> None:
         """What there was is in the journal now."""
         self.ends, self.deaths = [], []
+
+
+def _with(ends: list[End], end: End) -> list[End]:
+    """The ends with one more, or with another end of the same operation."""
+    for number, one in enumerate(ends):
+        if (one.rule, one.operation) == (end.rule, end.operation):
+            first = min(one, end, key=lambda e: _FIRST.index(e.status))
+            return [*ends[:number], first, *ends[number + 1 :]]
+    return [*ends, end]
 
 
 def tell(means: Means, row: Waiting, ends: Iterable[End]) -> None:

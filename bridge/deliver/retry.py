@@ -14,8 +14,6 @@ FIRST_SECONDS = 2.0
 LONGEST_SECONDS = 300.0
 GIVE_UP_ATTEMPTS = 10
 GIVE_UP_AGE_MS = 24 * 3_600_000
-CREATED_LATELY_SECONDS = 60.0
-"""A 404 this soon after a create is OneSignal still working on it (its own SDK waits as long)."""
 CREATED_WAIT_SECONDS = 5.0
 
 

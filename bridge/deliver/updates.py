@@ -1,23 +1,21 @@
-"""One update, tried until it ends or has to wait."""
+"""One write to a user, tried until it ends or has to wait.
+
+A user that OneSignal does not know is created, with all that was ever written for it: by the next
+call, which is a second later and takes along what has come meanwhile.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import orjson
 
 from bridge.deliver.attempts import Ended, Wait, ask, holds_everyone, turn
-from bridge.deliver.means import Means
-from bridge.deliver.retry import (
-    CREATED_LATELY_SECONDS,
-    CREATED_WAIT_SECONDS,
-    GiveUp,
-    after_failure,
-)
-from bridge.journal.records import BULK, Death, Waiting
-from bridge.mapping.rules import Mapping
-from bridge.onesignal.operations import Request, UpdateUser
-from bridge.onesignal.user_model import create_user, patch_user
+from bridge.deliver.means import CREATED_LATELY_SECONDS, Means
+from bridge.deliver.retry import CREATED_WAIT_SECONDS, GiveUp, after_failure
+from bridge.journal.records import BULK, Death, Learnt, Waiting
+from bridge.onesignal.operations import Request
 from bridge.onesignal.verdict import (
     Accepted,
     Closed,
@@ -32,74 +30,100 @@ from bridge.telemetry import log
 _USER_WAIT_SECONDS = 1.0
 
 
-@dataclass(slots=True)
-class Update:
-    """An update of the chain's user on its way."""
+@dataclass(slots=True, kw_only=True)
+class Write:
+    """A write to one user on its way, for one event or for many."""
 
     means: Means
+    #: The first of its events: the one that waits when the write has to.
     row: Waiting
-    mapping: Mapping
-    update: UpdateUser
+    attempt: int
+    operation: str
+    user_hash: int
+    request: Callable[[], Request]
+    #: What is asked for a user that OneSignal does not know; None: such a user is not created.
+    create: Callable[[], Request] | None
+    #: How it ends for a user that is not known and not created.
+    absent: Ended
+    #: What an attempt that may have been performed makes uncertain.
+    doubt: Learnt | None = None
+    #: Whether the user was created by it.
+    created: bool = False
 
     async def run(self) -> Ended | Wait:
         """Until it ends, or has to be tried again later."""
-        create = self.means.destination.post_first
+        means, user = self.means, self.user_hash
+        missing = means.missing.since(user, means.clock.monotonic()) < CREATED_LATELY_SECONDS
+        self.created = self.create is not None and (means.destination.post_first or missing)
         while True:
-            verdict, text = await self._attempt(create=create)
-            if isinstance(verdict, Unknown) and not create:
-                if self._created_lately():
-                    return await self._wait(CREATED_WAIT_SECONDS, "not_yet_created")
-                if self.mapping.unknown_user == "skip":
-                    return Ended(status="skipped", reason="unknown_user", http=404)
-                create = True
-            elif not (isinstance(verdict, Closed) or holds_everyone(verdict)):
-                return await self._settle(verdict, text, create=create)
+            verdict, text = await self._attempt()
+            if not (isinstance(verdict, Closed) or holds_everyone(verdict)):
+                return await self._settle(verdict, text)
 
-    async def _attempt(self, *, create: bool) -> tuple[Verdict, str]:
+    def _asked(self) -> Request:
+        return self.create() if self.created and self.create is not None else self.request()
+
+    async def _attempt(self) -> tuple[Verdict, str]:
         means, gate = self.means, self.means.destination.writes
-        request = self._request(create=create)
+        request = self._asked()
         written = request.method, request.path, orjson.dumps(request.body)
-        await means.spacing.wait(self.row.user_hash)
+        if (wait := means.spacing.wait(self.user_hash)) > 0:
+            await means.clock.sleep(wait)
         async with turn(gate, bulk=self.row.rank == BULK):
             try:
                 return await ask(means, gate, "write", written)
             finally:
-                means.spacing.mark(self.row.user_hash)
+                means.spacing.mark(self.user_hash)
 
-    def _request(self, *, create: bool) -> Request:
-        build = create_user if create else patch_user
-        return build(self.update, app_id=self.means.destination.app_id)
-
-    def _created_lately(self) -> bool:
-        return self.means.created_since(self.row.user_hash) < CREATED_LATELY_SECONDS
-
-    async def _settle(self, verdict: Verdict, text: str, *, create: bool) -> Ended | Wait:
+    async def _settle(self, verdict: Verdict, text: str) -> Ended | Wait:
         match verdict:
             case Accepted(status=status):
-                if create:
-                    self.means.note_created(self.row.user_hash, for_seconds=CREATED_LATELY_SECONDS)
+                self._note_created()
                 return Ended(status="delivered", http=status)
             case Postponed(after_seconds=seconds):
                 return await self._wait(max(seconds or 0.0, _USER_WAIT_SECONDS), "user_limit")
             case Failed():
-                return await self._failed(verdict, text, create=create)
+                return await self._failed(verdict, text)
             case Refused(reason=reason, status=status):
-                return self._dead(reason, status, text, create=create)
+                return self._dead(reason, status, text)
+            case Unknown() if not self.created:
+                return await self._unknown()
             case _:
-                return self._dead("http_404", 404, text, create=create)
+                return self._dead("http_404", 404, text)
 
-    async def _failed(self, failed: Failed, text: str, *, create: bool) -> Ended | Wait:
+    def _note_created(self) -> None:
+        if self.created:
+            self.means.created.mark(self.user_hash, self.means.clock.monotonic())
+            self.means.missing.drop(self.user_hash)
+
+    async def _unknown(self) -> Ended | Wait:
+        means, now = self.means, self.means.clock.monotonic()
+        if self.create is None:
+            return self.absent
+        if means.created.since(self.user_hash, now) < CREATED_LATELY_SECONDS:
+            return await self._wait(CREATED_WAIT_SECONDS, "not_yet_created")
+        means.missing.mark(self.user_hash, now)
+        return wait_of(means, means.spacing.wait(self.user_hash))
+
+    async def _failed(self, failed: Failed, text: str) -> Ended | Wait:
         now = self.means.clock.now_ms()
         age_ms = now - (self.row.first_try_ms or now)
         decided = after_failure(
-            failed, attempts=self.row.attempt, age_ms=age_ms, roll=self.means.roll()
+            failed, attempts=self.attempt, age_ms=age_ms, roll=self.means.roll()
         )
         if isinstance(decided, GiveUp):
-            return self._dead(decided.reason, failed.status, text, create=create)
+            return self._dead(decided.reason, failed.status, text)
         log().warning("update.failed", reason=failed.reason, attempt=decided.attempt)
-        return await self._wait(decided.after_seconds, decided.error, attempt=decided.attempt)
+        return await self._wait(
+            decided.after_seconds,
+            decided.error,
+            attempt=decided.attempt,
+            doubted=not failed.certain,
+        )
 
-    async def _wait(self, seconds: float, why: str, attempt: int | None = None) -> Wait:
+    async def _wait(
+        self, seconds: float, why: str, *, attempt: int | None = None, doubted: bool = False
+    ) -> Wait:
         now = self.means.clock.now_ms()
         until = now + round(seconds * 1000)
         await self.means.journal.postpone(
@@ -108,15 +132,16 @@ class Update:
             attempt=self.row.attempt if attempt is None else attempt,
             error=why,
             now_ms=now,
+            learnt=[self.doubt] if doubted and self.doubt is not None else [],
         )
         return Wait(until_ms=until)
 
-    def _dead(self, reason: str, http: int | None, text: str, *, create: bool) -> Ended:
-        request = self._request(create=create)
+    def _dead(self, reason: str, http: int | None, text: str) -> Ended:
+        request = self._asked()
         shown = {"method": request.method, "path": request.path, "body": request.body}
         death = Death(
             rule="",
-            operation=UpdateUser.name,
+            operation=self.operation,
             reason=reason,
             request=orjson.dumps(shown),
             answer=text,
@@ -126,3 +151,9 @@ class Update:
             send_key=None,
         )
         return Ended(status="dead", reason=reason, http=http, death=death)
+
+
+def wait_of(means: Means, seconds: float) -> Wait:
+    """To be looked at again in so many seconds; nothing was tried, so nothing is written."""
+    # Rounded up, but not for what a sum of floats is too much.
+    return Wait(until_ms=means.clock.now_ms() + -int(-(seconds * 1000 - 1e-3) // 1))

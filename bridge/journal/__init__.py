@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bridge.journal.records import (
+    Acked,
     Appended,
     Counts,
     Dead,
@@ -19,9 +20,10 @@ from bridge.journal.records import (
     Entry,
     GateRow,
     Head,
+    Learnt,
+    Loaded,
     NewSend,
     Send,
-    Waiting,
 )
 from bridge.journal.sends import Sends
 
@@ -55,11 +57,26 @@ class Journal(Protocol):
     ) -> list[list[Head]]:
         """For each lane, users of the app with work in this rank, above that lane's cursor."""
 
-    async def chains(self, users: Sequence[int], *, limit: int) -> dict[int, list[Waiting]]:
-        """The pending events of these users, oldest seq first, at most `limit` for each."""
+    async def chains(self, users: Sequence[int], *, limit: int) -> dict[int, Loaded]:
+        """The pending events of these users, at most `limit` for each, and their state."""
+
+    async def state(self, user_hash: int) -> bytes | None:
+        """What was written for a user, as it was last learnt."""
+
+    async def ack(
+        self, acked: Sequence[Acked], *, learnt: Sequence[Learnt] = (), at_ms: int
+    ) -> None:
+        """What one call did, or that none was needed: every end of it and what it taught, at once."""
 
     async def postpone(
-        self, seq: int, *, not_before_ms: int, attempt: int, error: str, now_ms: int
+        self,
+        seq: int,
+        *,
+        not_before_ms: int,
+        attempt: int,
+        error: str,
+        now_ms: int,
+        learnt: Sequence[Learnt] = (),
     ) -> None:
         """An update will be tried again, not before that time."""
 
@@ -77,6 +94,12 @@ class Journal(Protocol):
         self, seq: int, ends: Sequence[End], *, deaths: Sequence[Death], at_ms: int
     ) -> None:
         """Nothing of the event is left to do; these are the ends not yet written."""
+
+    async def drop_unused(self, *, after: int, before_ms: int, limit: int) -> int | None:
+        """Look at the state of `limit` users, and drop what was not used since `before_ms`.
+
+        The user hash after which to go on; None when there is none left.
+        """
 
     async def dead_letters(
         self,

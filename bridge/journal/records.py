@@ -6,6 +6,7 @@ as much. Times are milliseconds since 1970; `user_hash` is `Journal.user_hash`'s
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 LIVE, BULK = 0, 1
@@ -117,6 +118,30 @@ class SendGroup(NamedTuple):
     method: str
     path: str
     body: bytes
+
+
+class Loaded(NamedTuple):
+    """One user's pending events, oldest seq first, and what was written for the user before."""
+
+    rows: list[Waiting]
+    state: bytes | None = None
+
+
+class Acked(NamedTuple):
+    """What has ended of one event."""
+
+    seq: int
+    ends: Sequence[End]
+    deaths: Sequence[Death] = ()
+    #: Every operation of the event that has ended or has a send; None: nothing of it is left to do.
+    done: Sequence[str] | None = None
+
+
+class Learnt(NamedTuple):
+    """What there is to know of a user from now on, given what is known on disk."""
+
+    user_hash: int
+    join: Callable[[bytes | None], bytes]
 
 
 class NewSend(NamedTuple):

@@ -21,6 +21,7 @@ from bridge.journal import sqlite_rows as rows, sqlite_sends as sends
 from bridge.journal.pressure import Pressure, free_bytes
 from bridge.journal.queries import queries
 from bridge.journal.records import (
+    Acked,
     Appended,
     Counts,
     Dead,
@@ -29,9 +30,10 @@ from bridge.journal.records import (
     Entry,
     GateRow,
     Head,
+    Learnt,
+    Loaded,
     NewSend,
     Send,
-    Waiting,
 )
 from bridge.journal.sqlite_file import create, lock, open_reader, open_writer, reading
 from bridge.journal.writer import Transaction, Writer, fatal_name
@@ -78,7 +80,7 @@ class SqliteJournal:
         self.sends = sends.SqliteSends(
             write=self._write,
             read=self._read,
-            chain=lambda connection, user: rows.chain(connection, user, AHEAD_ROWS),
+            chain=lambda connection, user: rows.waiting(connection, user, AHEAD_ROWS),
         )
 
     def __repr__(self) -> str:
@@ -164,14 +166,33 @@ class SqliteJournal:
 
         return await self._read(read)
 
-    async def chains(self, users: Sequence[int], *, limit: int) -> dict[int, list[Waiting]]:
-        def read(connection: sqlite3.Connection) -> dict[int, list[Waiting]]:
+    async def chains(self, users: Sequence[int], *, limit: int) -> dict[int, Loaded]:
+        def read(connection: sqlite3.Connection) -> dict[int, Loaded]:
             return {user: rows.chain(connection, user, limit) for user in users}
 
         return await self._read(read)
 
+    async def state(self, user_hash: int) -> bytes | None:
+        return await self._read(lambda connection: rows.state(connection, user_hash))
+
+    async def ack(
+        self, acked: Sequence[Acked], *, learnt: Sequence[Learnt] = (), at_ms: int
+    ) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            rows.ack(connection, acked, at_ms)
+            rows.learn(connection, learnt, at_ms)
+
+        await self._write(write)
+
     async def postpone(
-        self, seq: int, *, not_before_ms: int, attempt: int, error: str, now_ms: int
+        self,
+        seq: int,
+        *,
+        not_before_ms: int,
+        attempt: int,
+        error: str,
+        now_ms: int,
+        learnt: Sequence[Learnt] = (),
     ) -> None:
         values = {
             "seq": seq,
@@ -180,7 +201,12 @@ class SqliteJournal:
             "last_error": error,
             "now_ms": now_ms,
         }
-        await self._execute("postpone", values)
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(queries()["postpone"], values)
+            rows.learn(connection, learnt, now_ms)
+
+        await self._write(write)
 
     async def retry_call(
         self, key: str, *, not_before_ms: int, attempt: int, uncertain: bool, error: str
@@ -210,6 +236,17 @@ class SqliteJournal:
             rows.finish(connection, seq)
 
         await self._write(write)
+
+    async def drop_unused(self, *, after: int, before_ms: int, limit: int) -> int | None:
+        values = {"after": after, "before_ms": before_ms, "limit": limit}
+
+        def write(connection: sqlite3.Connection) -> int | None:
+            last = connection.execute(queries()["state_page"], values).fetchone()[0]
+            connection.execute(queries()["drop_unused"], values | {"last": last})
+            return None if last is None else int(last)
+
+        found: int | None = await self._write(write)
+        return found
 
     # Dead letters ---------------------------------------------------------------------------------
 

@@ -14,10 +14,13 @@ import orjson
 
 from bridge.journal.queries import queries
 from bridge.journal.records import (
+    Acked,
     Dead,
     Death,
     End,
     Entry,
+    Learnt,
+    Loaded,
     NewSend,
     OpenSend,
     Send,
@@ -164,9 +167,43 @@ def finish(connection: sqlite3.Connection, seq: int) -> None:
         connection.execute(queries()["finish_revived"], {"seq": seq})
 
 
-def chain(connection: sqlite3.Connection, user: int, limit: int) -> list[Waiting]:
+def ack(connection: sqlite3.Connection, acked: Sequence[Acked], at_ms: int) -> None:
+    _insert(connection, "append_outcome", ((one.seq, *e, at_ms) for one in acked for e in one.ends))
+    for one in acked:
+        for death in one.deaths:
+            _insert_dead(connection, one.seq, death, at_ms)
+        if one.done is None:
+            finish(connection, one.seq)
+        else:
+            mark_done(connection, one.seq, one.done)
+
+
+def mark_done(connection: sqlite3.Connection, seq: int, done: Sequence[str]) -> None:
+    values = {"seq": seq, "done": orjson.dumps(list(done)).decode()}
+    connection.execute(queries()["mark_done"], values)
+
+
+def state(connection: sqlite3.Connection, user: int) -> bytes | None:
+    row = connection.execute(queries()["state"], {"user_hash": user}).fetchone()
+    return None if row is None else row[0]
+
+
+def learn(connection: sqlite3.Connection, learnt: Sequence[Learnt], at_ms: int) -> None:
+    for one in learnt:
+        facts = one.join(state(connection, one.user_hash))
+        values = {"user_hash": one.user_hash, "facts": facts, "used_ms": at_ms}
+        connection.execute(queries()["learn"], values)
+
+
+def waiting(connection: sqlite3.Connection, user: int, limit: int) -> list[Waiting]:
     rows = connection.execute(queries()["chain"], {"user_hash": user, "limit": limit})
     return list(_waiting(connection, rows.fetchall()))
+
+
+def chain(connection: sqlite3.Connection, user: int, limit: int) -> Loaded:
+    rows = waiting(connection, user, limit)
+    # Of nobody who has nothing to do it is asked what was done before.
+    return Loaded(rows, state(connection, user) if rows else None)
 
 
 def _waiting(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> Iterator[Waiting]:

@@ -7,7 +7,7 @@ Paths and bodies: documentation.onesignal.com/reference/update-user, /create-use
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, assert_never
 from urllib.parse import quote
@@ -77,12 +77,20 @@ def patch_user(update: UpdateUser, *, app_id: str) -> Request:
     return _write("PATCH", _user_path(update.to, app_id), {"properties": _properties(update)})
 
 
-def create_user(update: UpdateUser, *, app_id: str) -> Request:
+def create_user(
+    update: UpdateUser,
+    *,
+    app_id: str,
+    aliases: Mapping[str, str] | None = None,
+    subscriptions: Sequence[dict[str, JsonValue]] = (),
+) -> Request:
     """Create the user, or modify the one that already has this id."""
     body: dict[str, JsonValue] = {
-        "identity": {update.to.label: update.to.id},
+        "identity": {**(aliases or {}), update.to.label: update.to.id},
         "properties": _properties(update),
     }
+    if subscriptions:
+        body["subscriptions"] = list(subscriptions)
     return _write("POST", f"/apps/{app_id}/users", body)
 
 

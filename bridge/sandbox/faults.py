@@ -27,19 +27,24 @@ _STRICT = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class Match(BaseModel):
-    """What all has to fit; a glob `path` is compared with the path as sent, without `/api/v1`."""
+    """What all has to fit; a glob `path` is compared with the path as sent, without `/api/v1`.
+
+    `text` has to be somewhere in the body as it was sent.
+    """
 
     model_config = _STRICT
 
     method: str | None = None
     path: str | None = None
     endpoint_class: EndpointClass | None = Field(default=None, alias="class")
+    text: str | None = None
 
     def fits(self, request: Request) -> bool:
         return (
             self.method in {None, request.method}
             and self.endpoint_class in {None, request.endpoint_class}
             and (self.path is None or fnmatchcase(request.path, self.path))
+            and (self.text is None or self.text.encode() in request.raw_body)
         )
 
 

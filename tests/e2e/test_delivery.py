@@ -75,6 +75,12 @@ def written(here: Rig, user: str) -> list[str]:
     ]
 
 
+def in_order(values: list[str], *, until: int) -> bool:
+    """Never back, and all the way; what was folded into a later value is not written itself."""
+    numbers = [int(value) for value in values]
+    return numbers == sorted(set(numbers)) and numbers[-1] == until
+
+
 async def test_the_events_of_a_user_arrive_in_their_order(tmp_path: Path) -> None:
     async with rig(tmp_path, COUNTER) as here:
         for n in range(5):
@@ -82,7 +88,7 @@ async def test_the_events_of_a_user_arrive_in_their_order(tmp_path: Path) -> Non
         await here.post([counted(n) for n in range(5, 9)])
         await here.settle()
 
-        assert written(here, "u1") == [str(n) for n in range(9)]
+        assert in_order(written(here, "u1"), until=8)
         assert not here.sandbox.complaints
 
 
@@ -93,20 +99,25 @@ async def test_events_that_came_together_go_by_the_time_they_happened(tmp_path: 
             [counted(n, timestamp=iso(clock.now_ms() - 1000 * (9 - n))) for n in (3, 1, 2, 4)]
         )
         await here.settle()
-        assert written(here, "u1") == ["1", "2", "3", "4"]
+        assert written(here, "u1") == ["4"]
 
 
 async def test_writes_to_one_user_are_a_second_apart_and_others_do_not_wait(
     tmp_path: Path,
 ) -> None:
     async with rig(tmp_path, COUNTER) as here:
-        await here.post([counted(n) for n in range(4)] + [counted(0, "u2")])
+        await here.post([counted(0), counted(0, "u2")])
         await here.still()
         assert {call.user for call in here.sandbox.calls} == {"u1", "u2"}
+        for n in range(1, 40):
+            await here.post(counted(n))
+            await here.pass_time(0.1)
         await here.settle()
 
         moments = [call.at_ms for call in here.sandbox.calls if call.user == "u1"]
-        assert len(moments) == 5  # one more for the user that was not there
+        # As often as may be, and no more: the first found no user there.
+        assert 4 <= len(moments) <= 6
+        assert in_order(written(here, "u1"), until=39)
         assert min(later - earlier for earlier, later in pairwise(moments)) >= 1000
         assert not here.sandbox.complaints
 
@@ -136,11 +147,8 @@ async def test_a_push_waits_for_the_updates_of_every_earlier_event(tmp_path: Pat
         await here.settle()
 
         done = [call for call in here.sandbox.calls if call.applied]
-        assert [call.endpoint_class for call in done] == ["write", "write", "send"]
-        assert [call.body["properties"]["tags"] for call in done[:2]] == [
-            {"tier": "gold"},
-            {"last_order": "A7"},
-        ]
+        assert [call.endpoint_class for call in done] == ["write", "send"]
+        assert done[0].body["properties"]["tags"] == {"tier": "gold", "last_order": "A7"}
 
 
 async def test_live_goes_before_bulk_and_bulk_is_not_forgotten(tmp_path: Path) -> None:
@@ -164,7 +172,8 @@ async def test_a_long_chain_of_one_user_is_worked_through(tmp_path: Path) -> Non
     async with rig(tmp_path, COUNTER) as here:
         await here.post([counted(n) for n in range(120)])
         await here.settle()
-        assert written(here, "u1") == [str(n) for n in range(120)]
+        assert in_order(written(here, "u1"), until=119)
+        assert len(await here.outcomes()) == 120
         assert not here.sandbox.complaints
 
 
@@ -232,7 +241,7 @@ async def test_a_push_to_a_phone_that_unsubscribed_reached_nobody(tmp_path: Path
         )
 
 
-async def test_one_message_through_two_sources_updates_twice_and_pushes_once(
+async def test_one_message_through_two_sources_says_nothing_twice_and_pushes_once(
     tmp_path: Path,
 ) -> None:
     async with rig(tmp_path, SHOP, sources=("backend", "mobile")) as here:
@@ -247,6 +256,6 @@ async def test_one_message_through_two_sources_updates_twice_and_pushes_once(
             (1, "delivered", None),
             (1, "delivered", None),
             (2, "skipped", "already_sent"),
-            (2, "delivered", None),
+            (2, "skipped", "unchanged"),
         ]
         assert not here.sandbox.complaints

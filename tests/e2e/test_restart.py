@@ -160,7 +160,7 @@ class MortalJournal:
         method = getattr(self.inner, name)
         if name == "sends":
             return MortalJournal(method, self.death)
-        if name not in {"write", "postpone", "retry_call", "end_send", "finish"}:
+        if name not in {"write", "postpone", "retry_call", "end_send", "ack"}:
             return method
         return self._mortal(method)
 

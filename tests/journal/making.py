@@ -115,7 +115,7 @@ async def bid(
 
 
 async def chain(journal: Journal, user: int = 7, *, limit: int = 100) -> list[Waiting]:
-    return (await journal.chains([user], limit=limit))[user]
+    return (await journal.chains([user], limit=limit))[user].rows
 
 
 async def seqs_of_all_lanes(journal: Journal, *, rank: int) -> set[int]:

@@ -207,8 +207,8 @@ async def test_a_chain_holds_all_of_a_user_whatever_its_rank(journal: SqliteJour
         ]
     )
     found = await journal.chains([7, 99], limit=2)
-    assert [row.seq for row in found[7]] == [appended[0].seq, appended[1].seq]
-    assert found[99] == []
+    assert [row.seq for row in found[7].rows] == [appended[0].seq, appended[1].seq]
+    assert found[99].rows == []
 
 
 async def test_counts_tell_how_much_waits_and_since_when(journal: SqliteJournal) -> None:

@@ -17,6 +17,9 @@ PLANS = {
     "heard": ["dedupe USING PRIMARY KEY (key=?)"],
     "lane_heads": ["pending USING INDEX pending_lane (app=? AND lane=? AND rank=? AND seq>?)"],
     "chain": ["p USING INDEX pending_user (user_hash=?)", "e USING INTEGER PRIMARY KEY (rowid=?)"],
+    "state": ["state USING INTEGER PRIMARY KEY (rowid=?)"],
+    "state_page": ["state USING INTEGER PRIMARY KEY (rowid>?)"],
+    "drop_unused": ["state USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"],
     "open_sends": ["s USING INDEX send_seq (seq=?)", "c USING PRIMARY KEY (key=?)"],
     "mark_done": [
         "pending USING INTEGER PRIMARY KEY (rowid=?)",
@@ -148,7 +151,7 @@ async def test_counting_reads_nothing_but_what_it_counts(journal: SqliteJournal)
 async def test_every_statement_that_reads_is_in_the_table() -> None:
     writes = {name for name in queries() if name.startswith("append_")}
     writes |= {"write_send", "write_call", "write_group", "revive", "meta_set", "set_gate"}
-    writes |= {"keep_membership", "next_run", "fire", "take_place", "keep_pace"}
+    writes |= {"keep_membership", "next_run", "fire", "take_place", "keep_pace", "learn"}
     assert set(PLANS) | set(COUNTS) | writes == set(queries())
 
 

@@ -39,6 +39,22 @@ SELECT p.seq, p.lane, p.rank, p.user_hash, p.event_ms, p.not_before_ms, p.attemp
 FROM pending p JOIN event e USING (seq)
 WHERE p.user_hash = :user_hash ORDER BY p.seq LIMIT :limit;
 
+-- state --
+-- What was written for one user of an app: the hash is of both.
+SELECT facts FROM state WHERE user_hash = :user_hash;
+
+-- learn --
+INSERT INTO state (user_hash, facts, used_ms) VALUES (:user_hash, :facts, :used_ms)
+ON CONFLICT (user_hash) DO UPDATE SET facts = excluded.facts, used_ms = excluded.used_ms;
+
+-- state_page --
+-- The last of the next users by hash; a walk, so that no index on the time of use has to be kept.
+SELECT max(user_hash) FROM
+  (SELECT user_hash FROM state WHERE user_hash > :after ORDER BY user_hash LIMIT :limit);
+
+-- drop_unused --
+DELETE FROM state WHERE user_hash > :after AND user_hash <= :last AND used_ms < :before_ms;
+
 -- open_sends --
 -- Sends of one event that have not ended, with the bytes of their call.
 SELECT s.key, s.rule, s.operation, s.expires_ms, c.key AS call_key, c.method, c.path, c.body,

@@ -189,14 +189,14 @@ CREATE TABLE dead (
 CREATE UNIQUE INDEX dead_once ON dead (seq, rule, operation) WHERE state = 'dead';
 CREATE INDEX dead_reason ON dead (reason, died_ms) WHERE state = 'dead';
 
--- What we last wrote for a user, by app: the value, its event time, its messageId.
+-- What we wrote for a user of an app (the hash is of both): of every tag, property, alias and
+-- subscription its value, the event that said so, and when OneSignal accepted it. One compact text,
+-- read and written whole, and only ever joined to what it is by then.
 CREATE TABLE state (
-  app       TEXT    NOT NULL,
-  user_hash INTEGER NOT NULL,
-  facts     TEXT    NOT NULL,
-  used_ms   INTEGER NOT NULL,
-  PRIMARY KEY (app, user_hash)
-) WITHOUT ROWID;
+  user_hash INTEGER PRIMARY KEY,
+  facts     BLOB    NOT NULL,
+  used_ms   INTEGER NOT NULL
+);
 
 -- Who is in which audience: the last word by event time, and since when it has been so.
 CREATE TABLE membership (

@@ -1,0 +1,139 @@
+"""Which updates share a call, and what that call says. Pure.
+
+Consecutive updates of one user become one: of each name the later value wins, by event time and
+then by seq, and a deletion is a value. A call takes at most 100 of them. Whatever is not an update
+of this user's tags and properties is a barrier: a send that is to be written, an alias, a
+subscription, another recipient, another answer to an unknown user.
+
+Nothing waits for company that is not told to: what comes while OneSignal's second between two
+writes of a user passes is folded, and the first leaves at once. `fold: 5s` lets an update wait so
+long from its receipt; a barrier behind it ends that wait, so that a push is never later for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pydantic import JsonValue
+
+from bridge.deliver.state import (
+    Compared,
+    Fact,
+    Moment,
+    Row,
+    Values,
+    accepted,
+    compare,
+    confirmed,
+    forgotten,
+    join,
+)
+from bridge.onesignal.operations import Recipient, UpdateUser
+from bridge.onesignal.user_model import PROPERTIES_PER_REQUEST
+
+_TAG = "tags."
+
+
+class Said(NamedTuple):
+    """What one event says of a user's tags and properties."""
+
+    to: Recipient
+    values: Values
+    at: Moment
+    #: What is written even when it is unchanged.
+    always: frozenset[str]
+    #: It may wait until then for further ones, milliseconds since 1970.
+    until_ms: int
+    #: What becomes of a user that OneSignal does not know.
+    unknown: str
+
+
+def said_by(update: UpdateUser, at: Moment, *, received_ms: int, unknown: str = "create") -> Said:
+    until_ms = received_ms + update.fold_ms
+    return Said(update.to, values_of(update), at, update.always, until_ms, unknown)
+
+
+def values_of(update: UpdateUser) -> dict[str, JsonValue]:
+    """By name; the tag "" is deleted, and so is a property that is null."""
+    tags: dict[str, JsonValue] = {
+        f"{_TAG}{name}": text or None for name, text in update.tags.items()
+    }
+    return tags | update.properties
+
+
+def update_of(values: Values, *, to: Recipient, rules: tuple[str, ...] = ()) -> UpdateUser:
+    """The update that says exactly this."""
+    return UpdateUser(
+        rules=rules,
+        to=to,
+        tags={
+            name.removeprefix(_TAG): "" if value is None else str(value)
+            for name, value in values.items()
+            if name.startswith(_TAG)
+        },
+        properties={name: value for name, value in values.items() if not name.startswith(_TAG)},
+    )
+
+
+@dataclass(slots=True)
+class Folding:
+    """Updates that gather for one call, in the order of their events."""
+
+    said: list[Said] = field(default_factory=list)
+    _names: set[str] = field(default_factory=set)
+
+    def takes(self, one: Said) -> bool:
+        """Whether one more may go with those that are there."""
+        if not self.said:
+            return True
+        first = self.said[0]
+        if (first.to, first.unknown) != (one.to, one.unknown):
+            return False
+        return len(self._names | one.values.keys()) <= PROPERTIES_PER_REQUEST
+
+    def add(self, one: Said) -> None:
+        self.said.append(one)
+        self._names |= one.values.keys()
+
+    @property
+    def until_ms(self) -> int:
+        """How long all of them may wait for further ones, milliseconds since 1970; 0: not at all."""
+        if len(self._names) >= PROPERTIES_PER_REQUEST:
+            return 0
+        return min((one.until_ms for one in self.said), default=0)
+
+
+class Folded(NamedTuple):
+    """One call for many updates."""
+
+    #: What the call says; empty: none is needed.
+    write: dict[str, JsonValue]
+    #: For each update, in its order, what of it is written and what is left out.
+    compared: tuple[Compared, ...]
+    #: What the row learns when the call is accepted, and when it ends in any other way.
+    if_accepted: dict[str, Fact]
+    if_not: dict[str, Fact]
+
+
+def fold(row: Row, updates: Iterable[Said], now_ms: int) -> Folded:
+    """Compare each with what was written before it and with what goes with it.
+
+    A value that equals the row is written all the same when another update in the call says
+    something else: that one may have been attempted before, and have been performed.
+    """
+    compared: list[Compared] = []
+    after: Row = row
+    if_accepted: dict[str, Fact] = {}
+    if_not: dict[str, Fact] = {}
+    for one in updates:
+        found = compare(after, one.values, one.at, now_ms, always=one.always)
+        again = confirmed(after, found.unchanged, one.at)
+        after = join(after, forgotten(after, found.write, one.at) | again)
+        if_accepted = join(if_accepted, accepted(found.write, one.at, now_ms) | again)
+        if_not = join(if_not, forgotten(row, found.write, one.at) | again)
+        compared.append(found)
+    names = dict.fromkeys(name for found in compared for name in found.write)
+    write = {name: if_accepted[name].value for name in names}
+    return Folded(write, tuple(compared), if_accepted, if_not)

@@ -1,0 +1,61 @@
+"""What is known of the users that one chain writes to: its own, loaded with its events, and others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+
+from bridge.deliver.means import Means
+from bridge.deliver.spacing import LATELY_SECONDS
+from bridge.deliver.state import Row, decode, join, joined
+from bridge.journal.records import Learnt
+from bridge.onesignal.operations import Recipient
+
+_EXTERNAL_ID = "external_id"
+
+
+@dataclass(slots=True)
+class Known:
+    means: Means
+    user_hash: int
+    #: The row as it was loaded; read when it is first asked for.
+    blob: bytes | None
+    loaded: float = field(init=False)
+    _row: Row | None = None
+
+    def __post_init__(self) -> None:
+        self.loaded = self.means.clock.monotonic()
+
+    def hash_of(self, to: Recipient) -> int:
+        """Whom a write is about. A user who goes by several names is known by each apart."""
+        app = self.means.destination.name
+        if to.label == _EXTERNAL_ID:
+            return self.means.journal.user_hash(app, to.id)
+        return self.means.journal.user_hash(f"{app}|{to.label}", f"\x1f{to.id}")
+
+    async def row(self, user_hash: int) -> Row:
+        """What we wrote for a user, as of now."""
+        if user_hash != self.user_hash:
+            return decode(await self.means.journal.state(user_hash))
+        if self._may_have_changed():
+            self.blob, self._row = await self.means.journal.state(user_hash), None
+            self.loaded = self.means.clock.monotonic()
+        if self._row is None:
+            self._row = decode(self.blob)
+        return self._row
+
+    def _may_have_changed(self) -> bool:
+        if self.means.clock.monotonic() - self.loaded > LATELY_SECONDS:
+            return True
+        return self.means.spacing.changed_lately(self.user_hash)
+
+    def learnt(self, user_hash: int, delta: Row) -> list[Learnt]:
+        """What is to be written of a delta, in the transaction that it belongs to."""
+        return [Learnt(user_hash, partial(joined, delta=delta))] if delta else []
+
+    def remember(self, user_hash: int, delta: Row) -> None:
+        """That transaction is on disk."""
+        if user_hash != self.user_hash:
+            self.means.spacing.by_another(user_hash)
+        elif self._row is not None:
+            self._row = join(self._row, delta)

@@ -1,0 +1,82 @@
+"""At least a second between two writes to one user, and one write to a user at a time.
+
+The chain of a user is alone with it but for messages from one user about another: those write to
+somebody whose chain may be at work. While one writes, the other waits; and for a minute it is known
+that a user's row may have changed under its chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from bridge.clock import Clock
+
+SPACING_SECONDS = 1.05
+"""Between two writes to one user: OneSignal's limit is one a second (reference/rate-limits), as it
+counts; timers that fire a little early and the way there must not add up to less."""
+LATELY_SECONDS = 60.0
+_PRUNE_AT = 20_000
+
+
+@dataclass(slots=True)
+class Moments:
+    """When something last happened to each user, for as long as it matters; monotonic seconds."""
+
+    seconds: float
+    _at: dict[int, float] = field(default_factory=dict)
+    _prune_at: int = _PRUNE_AT
+
+    def mark(self, user_hash: int, now: float) -> None:
+        self._at[user_hash] = now
+        if len(self._at) > self._prune_at:
+            self._at = {u: at for u, at in self._at.items() if now - at < self.seconds}
+            self._prune_at = max(_PRUNE_AT, 2 * len(self._at))
+
+    def since(self, user_hash: int, now: float) -> float:
+        """Seconds since then; infinite when it never happened, or long ago."""
+        return now - self._at.get(user_hash, float("-inf"))
+
+    def drop(self, user_hash: int) -> None:
+        self._at.pop(user_hash, None)
+
+
+@dataclass(slots=True, kw_only=True)
+class Spacing:
+    clock: Clock
+    #: Nobody is written to before this: what a process before us did in its last second is unknown.
+    not_before: float = 0.0
+    _written: Moments = field(default_factory=lambda: Moments(SPACING_SECONDS))
+    _by_another: Moments = field(default_factory=lambda: Moments(LATELY_SECONDS))
+    _busy: set[int] = field(default_factory=set)
+
+    def wait(self, user_hash: int) -> float:
+        """Seconds until this user may be written to; 0 when it may be now."""
+        now = self.clock.monotonic()
+        left = SPACING_SECONDS - self._written.since(user_hash, now)
+        return max(0.0, left, self.not_before - now)
+
+    def busy(self, user_hash: int) -> bool:
+        """Whether somebody is writing to this user."""
+        return user_hash in self._busy
+
+    @contextmanager
+    def writing(self, user_hash: int) -> Iterator[None]:
+        """From the comparison with what was written before until the answer is on disk."""
+        self._busy.add(user_hash)
+        try:
+            yield
+        finally:
+            self._busy.discard(user_hash)
+
+    def mark(self, user_hash: int) -> None:
+        """A write to this user has just been answered."""
+        self._written.mark(user_hash, self.clock.monotonic())
+
+    def by_another(self, user_hash: int) -> None:
+        """What we know of this user has just been changed by somebody else's chain."""
+        self._by_another.mark(user_hash, self.clock.monotonic())
+
+    def changed_lately(self, user_hash: int) -> bool:
+        return self._by_another.since(user_hash, self.clock.monotonic()) < LATELY_SECONDS

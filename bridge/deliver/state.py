@@ -1,0 +1,184 @@
+"""What we wrote for a user: said once, and never taken back by something older. Pure.
+
+One row for each user of an app holds a *fact* for every tag, property, alias and subscription that
+we write: its value, the event that said so, and when OneSignal accepted it::
+
+    equal to the fact, accepted less than 7 days ago     left out, `unchanged`
+    said by an event older than the fact's               left out, `overtaken`
+    anything else                                        written
+
+An update that ends in any way but accepted leaves the time of its event and takes the acceptance
+away: nothing older is written after it, and whatever comes next is, even if nothing has changed.
+A value of None is one that was deleted. What was accepted last is kept even then, because a user
+that has to be created again gets all of it.
+
+Rows change by *deltas* only, and a delta joins a row whatever has happened to it meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+import orjson
+from pydantic import JsonValue
+
+ACCEPTED_FOR_MS = 7 * 86_400_000
+"""How long OneSignal's word is taken for a value: what it lost unseen is healed after that."""
+FACTS_PER_USER = 1000
+"""Above this the oldest are forgotten altogether: a row is read and written with every call."""
+DELETED = ""
+"""The fact that the user was deleted: nothing that was said before is written after."""
+
+LeftOut = Literal["unchanged", "overtaken"]
+
+
+class Moment(NamedTuple):
+    """When a value was said: by which event, in the order that decides which one is later."""
+
+    event_ms: int
+    seq: int
+    message_id: str = ""
+
+    def before(self, other: Moment) -> bool:
+        return self[:2] < other[:2]
+
+
+class Fact(NamedTuple):
+    value: JsonValue
+    at: Moment
+    #: None: not known to be at OneSignal.
+    accepted_ms: int | None
+
+
+Row = Mapping[str, Fact]
+Values = Mapping[str, JsonValue]
+"""What an update says, by name: `tags.tier`, `language`, `alias.crm`, …"""
+
+
+class Compared(NamedTuple):
+    """What of an update is to be written, and why the rest is not."""
+
+    write: dict[str, JsonValue]
+    left_out: dict[str, LeftOut]
+
+    @property
+    def reason(self) -> LeftOut:
+        """Of an update of which nothing is written."""
+        return "overtaken" if self.overtaken else "unchanged"
+
+    @property
+    def unchanged(self) -> list[str]:
+        return [name for name, reason in self.left_out.items() if reason == "unchanged"]
+
+    @property
+    def overtaken(self) -> list[str]:
+        return [name for name, reason in self.left_out.items() if reason == "overtaken"]
+
+
+def compare(
+    row: Row, values: Values, at: Moment, now_ms: int, *, always: frozenset[str] = frozenset()
+) -> Compared:
+    """Against what we wrote before; `always` names what is written even when it is unchanged."""
+    compared = Compared({}, {})
+    for name, value in values.items():
+        if (reason := _left_out(row, name, value, at, now_ms, again=name in always)) is None:
+            compared.write[name] = value
+        else:
+            compared.left_out[name] = reason
+    return compared
+
+
+def _left_out(
+    row: Row, name: str, value: JsonValue, at: Moment, now_ms: int, *, again: bool
+) -> LeftOut | None:
+    fact, deleted = row.get(name), row.get(DELETED)
+    if deleted is not None and at.before(deleted.at):
+        return "overtaken"
+    if fact is None:
+        return None
+    if not again and fact.value == value and _is_accepted(fact, now_ms):
+        return "unchanged"
+    return "overtaken" if at.before(fact.at) else None
+
+
+def _is_accepted(fact: Fact, now_ms: int) -> bool:
+    return fact.accepted_ms is not None and now_ms - fact.accepted_ms < ACCEPTED_FOR_MS
+
+
+# Deltas --------------------------------------------------------------------------------------------
+
+
+def accepted(values: Values, at: Moment, now_ms: int) -> dict[str, Fact]:
+    """OneSignal has these now."""
+    return {name: Fact(value, at, now_ms) for name, value in values.items()}
+
+
+def confirmed(row: Row, names: Iterable[str], at: Moment) -> dict[str, Fact]:
+    """An event said again what OneSignal has: nothing older than that event may change it."""
+    return {name: row[name]._replace(at=at) for name in names if row[name].at.before(at)}
+
+
+def forgotten(row: Row, values: Values, at: Moment) -> dict[str, Fact]:
+    """An update with these was attempted, and ended in another way than accepted."""
+    return {name: Fact(_known(row, name), at, None) for name in values}
+
+
+def doubted(row: Row, names: Iterable[str]) -> dict[str, Fact]:
+    """An attempt may have been performed, and the update will be tried again."""
+    return {name: row[name]._replace(accepted_ms=None) for name in names if name in row}
+
+
+def _known(row: Row, name: str) -> JsonValue:
+    fact = row.get(name)
+    return None if fact is None else fact.value
+
+
+def join(row: Row, delta: Row) -> dict[str, Fact]:
+    """The row after a delta: of each name the later word; doubt is doubt, however old."""
+    joined = dict(row)
+    for name, fact in delta.items():
+        joined[name] = _join(row.get(name), fact)
+    if (deleted := delta.get(DELETED)) is not None:
+        return {name: fact for name, fact in joined.items() if not fact.at.before(deleted.at)}
+    return joined
+
+
+def _join(known: Fact | None, fact: Fact) -> Fact:
+    if known is None:
+        return fact
+    if fact.at.before(known.at):
+        return known if fact.accepted_ms is not None else known._replace(accepted_ms=None)
+    return fact if fact.accepted_ms is not None else fact._replace(value=known.value)
+
+
+# On disk -------------------------------------------------------------------------------------------
+
+
+def encode(row: Row) -> bytes:
+    """One compact text: `[[event_ms, seq, messageId, accepted], …]`, `{name: [value, which of them]}`.
+
+    What was written together shares its first half.
+    """
+    kept = row.items()
+    if len(row) > FACTS_PER_USER:
+        kept = sorted(kept, key=lambda item: item[1].at[:2])[-FACTS_PER_USER:]  # type: ignore[assignment]
+    marks: dict[tuple[Moment, int | None], int] = {}
+    facts = {
+        name: [fact.value, marks.setdefault((fact.at, fact.accepted_ms), len(marks))]
+        for name, fact in kept
+    }
+    return orjson.dumps([[[*at, accepted_ms] for at, accepted_ms in marks], facts])
+
+
+def decode(blob: bytes | None) -> dict[str, Fact]:
+    if blob is None:
+        return {}
+    marks, facts = orjson.loads(blob)
+    ats = [(Moment(*mark[:3]), mark[3]) for mark in marks]
+    return {name: Fact(value, *ats[mark]) for name, (value, mark) in facts.items()}
+
+
+def joined(blob: bytes | None, delta: Row) -> bytes:
+    """The row on disk after a delta."""
+    return encode(join(decode(blob), delta))

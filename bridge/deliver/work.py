@@ -1,0 +1,63 @@
+"""One event on its way through its user's chain, and the transaction in which things of it end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bridge.deliver.left import left_of_replay
+from bridge.deliver.means import Means
+from bridge.deliver.progress import Progress, tell
+from bridge.deliver.state import Moment
+from bridge.journal.records import Acked, End, Learnt, Waiting
+from bridge.mapping.rules import Mapping
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    row: Waiting
+    mapping: Mapping
+    progress: Progress
+    #: Updates of the event that have not ended.
+    left: int = 0
+    #: It has sends too: they come after its updates.
+    sends: bool = False
+    #: A write was made for it since it was loaded; what is known of it is in memory alone.
+    begun: bool = False
+    #: A write of its tags and properties was refused: what did not fit into that one is not tried.
+    refused: bool = False
+    #: Nothing is left to do of it, and that is on disk.
+    over: bool = False
+
+    @property
+    def at(self) -> Moment:
+        return Moment(self.row.event_ms, self.row.seq, self.row.message_id)
+
+    def acked(self) -> Acked | None:
+        """What is to be written of it; None while updates of it are to come."""
+        row, progress = self.row, self.progress
+        if self.left:
+            return None
+        if self.sends:
+            return Acked(row.seq, progress.ends, progress.deaths, sorted(progress.done))
+        for rule, operation in left_of_replay(row, progress):
+            progress.add(End(rule, operation, "skipped", "rule_gone"))
+        if not (progress.done or progress.ends):
+            progress.add(End("", "", "skipped", "no_rule"))
+        return Acked(row.seq, progress.ends, progress.deaths)
+
+
+async def ack(means: Means, works: Iterable[Work], learnt: Sequence[Learnt] = ()) -> None:
+    """Write what has ended of these events, and what was learnt by it, at once."""
+    acked = [(work, one) for work in works if (one := work.acked()) is not None]
+    if not acked and not learnt:
+        return
+    now = means.clock.now_ms()
+    await means.journal.ack([one for _, one in acked], learnt=learnt, at_ms=now)
+    for work, one in acked:
+        tell(means, work.row, one.ends)
+        work.progress.written()
+        if one.done is None:
+            work.over = True
+            means.alone.discard(work.row.seq)
+            means.metrics.e2e_seconds.observe(max(0, now - work.row.received_ms) / 1000)
