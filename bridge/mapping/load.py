@@ -20,8 +20,9 @@ from bridge.errors import ConfigurationError, Finding
 from bridge.mapping import document
 from bridge.mapping.examples import Example, mismatches
 from bridge.mapping.expression import Vars
+from bridge.mapping.kept import around, compiled, with_what_is_known
 from bridge.mapping.mistakes import problem_of
-from bridge.mapping.rules import Mapping, Problem, Rule, Surroundings, Trust, compile_rule
+from bridge.mapping.rules import Mapping, Problem, Rule, Surroundings, Trust
 from bridge.mapping.traps import Trap, bangs, explain, refine, unquoted_template
 from bridge.mapping.tree import Tree, read_tree
 from bridge.mapping.vars import overridden
@@ -59,6 +60,8 @@ class Reading:
     identity: document.Identity = field(default_factory=document.Identity)
     #: Values of vars that count over those of the files.
     names: Vars = field(default_factory=dict)
+    #: What `{{ vars.… }}` stands for.
+    vars: Vars = field(default_factory=dict)
     #: Rules, examples or files are left out, because something is wrong with them.
     is_partial: bool = False
 
@@ -72,7 +75,7 @@ class Reading:
         if any(one.code == "bang-first" and one.line == line for one in self.findings_in(source)):
             return  # what is left of the condition is none of the operator's doing
         if problem.code == "condition-invalid" and (trap := refine(source.text, line)) is not None:
-            self.findings.append(_trapped(source, trap))
+            self.findings.append(trapped(source, trap))
             return
         self.findings.append(
             Finding(
@@ -207,13 +210,13 @@ def _read(source: Source, reading: Reading) -> None:
         tree = read_tree(source.text)
     except MarkedYAMLError as error:
         reading.is_partial = True
-        reading.findings.append(_trapped(source, explain(source.text, error)))
+        reading.findings.append(trapped(source, explain(source.text, error)))
         return
     except Exception as error:  # noqa: BLE001 — ruamel raises whatever an odd tag or number runs into
         reading.is_partial = True
         reading.findings.append(_odd_yaml(source, error))
         return
-    reading.findings += (_trapped(source, trap) for trap in bangs(source.text))
+    reading.findings += (trapped(source, trap) for trap in bangs(source.text))
     _validate(source, tree, reading)
 
 
@@ -226,7 +229,7 @@ def _odd_yaml(source: Source, error: Exception) -> Finding:
     return Finding(code="yaml-invalid", message=message, file=source.name)
 
 
-def _trapped(source: Source, trap: Trap, level: str = "error") -> Finding:
+def trapped(source: Source, trap: Trap, level: str = "error") -> Finding:
     return Finding(
         code=trap.code,
         message=trap.message,
@@ -243,11 +246,11 @@ def _validate(source: Source, tree: Tree, reading: Reading) -> None:
         found = Problem((), "not-a-mapping", "a mapping file begins with `version: 1`")
         reading.report(source, tree, (), found)
         return
-    if (unquoted := _unquoted_template(tree.value)) is not None:
-        reading.findings.append(_trapped(source, unquoted_template(*tree.place(unquoted))))
+    if (unquoted := tree.unquoted) is not None:
+        reading.findings.append(trapped(source, unquoted_template(*tree.place(unquoted))))
         return
     try:
-        parsed = document.Document.model_validate(tree.value)
+        parsed = document.Document.model_validate(with_what_is_known(tree))
     except ValidationError as error:
         _report_fields(source, tree, reading, error)
     except (UnicodeError, RecursionError) as error:
@@ -278,26 +281,12 @@ def _to_leave_out(path: tuple[int | str, ...], value: Any) -> tuple[str | int, .
     return None
 
 
-def _unquoted_template(tree: Any, path: tuple[str | int, ...] = ()) -> tuple[str | int, ...] | None:
-    """Where a mapping is the key of a mapping, which is what `{{ a }}` without quotes is."""
-    children: Iterable[tuple[Any, Any]] = ()
-    if isinstance(tree, dict):
-        if any(not isinstance(key, str | int | float | bool | None) for key in tree):
-            return path
-        children = tree.items()
-    elif isinstance(tree, list):
-        children = enumerate(tree)
-    found = (_unquoted_template(child, (*path, key)) for key, child in children)
-    return next((one for one in found if one is not None), None)
-
-
 def _compile(reading: Reading, serves: Collection[str]) -> None:
     defaults = _only(reading, "push") or document.PushDefaults()
     _warn_of_open_hosts(reading)
     declared: Vars = _only(reading, "vars") or {}
-    around = Surroundings(
-        defaults=defaults, serves=serves, vars=overridden(declared, reading.names)
-    )
+    reading.vars = overridden(declared, reading.names)
+    known = around(Surroundings(defaults=defaults, serves=serves, vars=reading.vars))
     named: dict[str, str] = {}
     for source, tree, parsed in reading.documents:
         for number, rule in enumerate(parsed.rules):
@@ -305,10 +294,10 @@ def _compile(reading: Reading, serves: Collection[str]) -> None:
             if rule.name in named:
                 reading.report(source, tree, at, _named_twice(rule.name, named[rule.name]))
             named.setdefault(rule.name, source.name)
-            compiled, problems = compile_rule(rule, around)
+            runs, problems = compiled(rule, tree.entry("rules", number), known)
             for problem in problems:
                 reading.report(source, tree, at, problem)
-            reading.rules.append(Ruled(source, tree, number, rule, compiled))
+            reading.rules.append(Ruled(source, tree, number, rule, runs))
 
 
 def _examples(reading: Reading) -> list[Example]:

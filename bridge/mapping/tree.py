@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -26,20 +26,24 @@ Spot = tuple[int, int]
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _SECTION: Final = re.compile(r"^([A-Za-z_]+):(?=[ \t]|$)", re.MULTILINE)
 _ONE_BY_ONE: Final = re.compile(r"([A-Za-z_]+): *(?:#[^\n]*)?\n(?: *(?:#[^\n]*)?\n)*( *)- ")
-_NOT_IN_PIECES: Final = re.compile(r"^(?:%|---|\.\.\.)|[\r\x85\u2028\u2029\ufeff]", re.MULTILINE)
-"""Directives and documents reach over pieces; the rest ends lines that `\\n` does not."""
 _ONLY_COMMENTS: Final = re.compile(r"(?: *(?:#[^\n]*)?\n)*")
 _PIECES: Final = 8192
 
 
-class Piece(NamedTuple):
-    """What was read by itself: plain values, and where the key or the dash of each stands."""
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Piece:
+    """What was read by itself. Equal to itself alone: the same text is the same piece."""
 
+    #: As Python has it.
     value: Any
+    #: Where the key or the dash of each value stands.
     spots: dict[Path, Spot]
+    #: Where an object is the key of an object, which is what `{{ a }}` without quotes is to YAML.
+    unquoted: Path | None
 
 
-Pieces = dict[Path, tuple[int, dict[Path, Spot]]]
+Pieces = dict[Path, tuple[int, Piece]]
+_NOTHING: Final = Piece(value=None, spots={}, unquoted=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,21 +52,35 @@ class Tree:
 
     #: What it says, as Python has it; None for an empty file.
     value: Any
-    #: For the path of each piece, the lines above it and its spots; `()` is the whole file.
+    #: By the path of what it holds, each piece and the lines above it; `()` is the whole file.
     pieces: Pieces
     #: Where entries of `value` stood before others were left out.
     moved: dict[Path, Path] = field(default_factory=dict)
+
+    @property
+    def unquoted(self) -> Path | None:
+        """The first place where a template lacks its quotes."""
+        for path, (_, piece) in self.pieces.items():
+            if piece.unquoted is not None:
+                return path + piece.unquoted[2:] if len(path) == 2 else piece.unquoted
+        return None
+
+    def entry(self, name: str, number: int) -> Piece | None:
+        """The piece of an entry of a list; None when it was not read by itself."""
+        path: Path = (name, number)
+        _, piece = self.pieces.get(self.moved.get(path, path), (0, None))
+        return piece
 
     def place(self, path: Path) -> Spot:
         """Line and column of the deepest part of `path` that the file has."""
         path = self.moved.get(path[:2], path[:2]) + path[2:]
         own = next(path[:length] for length in (2, 1, 0) if path[:length] in self.pieces)
-        above, spots = self.pieces[own]
+        above, piece = self.pieces[own]
         if len(own) == 2:  # an entry, which is the first and only one of its piece
             path = (path[0], 0, *path[2:])
-        while path and path not in spots:
+        while path and path not in piece.spots:
             path = path[:-1]
-        line, column = spots.get(path, (1, 1))
+        line, column = piece.spots.get(path, (1, 1))
         return line + above, column
 
     def without(self, left_out: Collection[Path]) -> Tree:
@@ -73,7 +91,8 @@ class Tree:
             if any(path[0] == name for path in left_out):
                 stay = [n for n in range(len(entries)) if (name, n) not in left_out]
                 kept[name] = [entries[n] for n in stay]
-                moved |= {(name, new): (name, old) for new, old in enumerate(stay)}
+                was = ((name, old) for old in stay)
+                moved |= {(name, new): self.moved.get(old, old) for new, old in enumerate(was)}
         return Tree(value=kept, pieces=self.pieces, moved={**self.moved, **moved})
 
 
@@ -92,16 +111,17 @@ def read_tree(text: str) -> Tree:
 
 
 def _as_one(text: str) -> Tree:
-    value, spots = _read(text)
-    return Tree(value=value, pieces={(): (0, spots)})
+    piece = _read(text)
+    return Tree(value=piece.value, pieces={(): (0, piece)})
 
 
 def _read(text: str) -> Piece:
     yaml = YAML(typ="rt", pure=True)
     yaml.version = (1, 2)
     nodes = yaml.load(text)
+    value = plain(nodes)
     # Ruamel's nodes are heavy, and thousands of them would make each garbage collection slow.
-    return Piece(plain(nodes), dict(_spots(nodes, ())))
+    return Piece(value=value, spots=dict(_spots(nodes, ())), unquoted=_unquoted(value, ()))
 
 
 _piece = lru_cache(maxsize=_PIECES)(_read)
@@ -110,16 +130,22 @@ _piece = lru_cache(maxsize=_PIECES)(_read)
 def _in_pieces(text: str) -> Tree | None:
     """The tree of a file of block style; None when it is to be read as one."""
     begins = [match.start() for match in _SECTION.finditer(text)]
-    if not begins or _NOT_IN_PIECES.search(text) or not _ONLY_COMMENTS.fullmatch(text[: begins[0]]):
+    if not begins or _reaches_over(text) or not _ONLY_COMMENTS.fullmatch(text[: begins[0]]):
         return None
     value: dict[str, Any] = {}
-    pieces: Pieces = {(): (0, {})}
+    pieces: Pieces = {(): (0, _NOTHING)}
     line = text.count("\n", 0, begins[0])
     for begin, end in zip(begins, [*begins[1:], len(text)], strict=True):
         if not _add(text[begin:end], line, value, pieces):
             return None
         line += text.count("\n", begin, end)
     return Tree(value=value, pieces=pieces)
+
+
+def _reaches_over(text: str) -> bool:
+    """Whether it has directives or documents, or ends lines in more ways than one."""
+    marks = any(text.startswith(mark) or f"\n{mark}" in text for mark in ("%", "---", "..."))
+    return marks or any(end in text for end in "\r\x85\u2028\u2029\ufeff")
 
 
 def _add(section: str, line: int, value: dict[str, Any], pieces: Pieces) -> bool:
@@ -129,22 +155,22 @@ def _add(section: str, line: int, value: dict[str, Any], pieces: Pieces) -> bool
         return False
     head = _ONE_BY_ONE.match(section)
     if head is not None:
-        pieces[name,] = (line, {(name,): (1, 1)})
+        pieces[name,] = (line, Piece(value=None, spots={(name,): (1, 1)}, unquoted=None))
         value[name] = []
         return all(
             _add_entry(name, f"{name}:\n{entry}", line + above - 1, value[name], pieces)
             for above, entry in _entries(section, head)
         )
-    said, spots = _piece(section)
-    value[name], pieces[name,] = said[name], (line, spots)
-    return list(said) == [name]
+    piece = _piece(section)
+    value[name], pieces[name,] = piece.value[name], (line, piece)
+    return list(piece.value) == [name]
 
 
 def _add_entry(name: str, text: str, line: int, entries: list[Any], pieces: Pieces) -> bool:
-    said, spots = _piece(text)
-    pieces[name, len(entries)] = (line, spots)
-    entries += said[name]
-    return list(said) == [name] and len(said[name]) == 1
+    piece = _piece(text)
+    pieces[name, len(entries)] = (line, piece)
+    entries += piece.value[name]
+    return list(piece.value) == [name] and len(piece.value[name]) == 1
 
 
 def _entries(section: str, head: re.Match[str]) -> Iterator[tuple[int, str]]:
@@ -182,6 +208,18 @@ def _whole(text: str) -> str:
     if _SURROGATE.search(text) is None:
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16")
+
+
+def _unquoted(value: Any, path: Path) -> Path | None:
+    children: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        if any(not isinstance(key, str | int | float | bool | None) for key in value):
+            return path
+        children = value.items()
+    elif isinstance(value, list):
+        children = enumerate(value)
+    found = (_unquoted(child, (*path, key)) for key, child in children)
+    return next((one for one in found if one is not None), None)
 
 
 def _spots(nodes: Any, path: Path) -> Iterator[tuple[Path, Spot]]:

@@ -376,3 +376,32 @@ def test_a_slip_of_yaml_is_told_with_what_to_do_about_it(text: str, code: str, h
     (finding,) = caught.value.findings
     assert finding.code == code
     assert hint in (finding.hint or "")
+
+
+# --- read again ------------------------------------------------------------------------------------
+
+
+def test_what_was_not_edited_is_the_very_same_as_before() -> None:
+    def read(text: str, links: str = "shop://") -> tuple[object, ...]:
+        source = Source(name="a.yaml", text=text.replace("shop://", links))
+        return compile_mapping([source], serves=SERVES)[0].rules
+
+    text = 'version: 1\npush: {platforms: all, links: ["shop://"]}\nrules:\n' + "".join(
+        f'  - name: r{n}\n    when: event = "E{n}"\n    do: {{send_notification: {{contents: Hi}}}}\n'
+        for n in range(3)
+    )
+    first, second, third = read(text)
+    edited = read(text.replace("E1", "X"))
+    elsewhere = read(text, links="other://")
+
+    assert edited[0] is first
+    assert edited[1] is not second
+    assert edited[2] is third
+    assert all(new is not old for new, old in zip(elsewhere, (first, second, third), strict=True))
+
+
+def test_what_is_wrong_with_an_entry_is_said_each_time() -> None:
+    text = UPDATES + indented("tags: {a: [1]}")
+
+    assert summary(the_finding(text)) == summary(the_finding(text))
+    assert the_finding(text + "# more\n").line == the_finding(text).line

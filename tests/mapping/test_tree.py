@@ -101,6 +101,35 @@ def test_what_was_read_before_is_not_read_again() -> None:
     assert after.value["rules"][0]["name"] == "c"
 
 
+def test_a_template_without_quotes_is_found_wherever_it_is() -> None:
+    text = TWO_RULES.replace('y: "2"', "y: {{ a.b }}")
+
+    for tree in (in_pieces(text), _as_one(text)):
+        assert tree.unquoted == ("rules", 1, "do", "update_user", "tags", "y")
+        assert tree.place(tree.unquoted) == (14, 22)
+    assert in_pieces(TWO_RULES).unquoted is None
+
+
+def test_what_is_left_out_moves_no_other_place() -> None:
+    for tree in (in_pieces(TWO_RULES), _as_one(TWO_RULES)):
+        once = tree.without({("rules", 0), ("push",)})
+        twice = once.without({("rules", 0), ("examples", 0)})
+
+        assert once.value["rules"] == tree.value["rules"][1:]
+        assert once.place(("rules", 0, "do")) == tree.place(("rules", 1, "do")) == (12, 5)
+        assert "push" not in once.value
+        assert (twice.value["rules"], twice.value["examples"]) == ([], [{"name": "two"}])
+        assert twice.place(("examples", 0, "name")) == tree.place(("examples", 1, "name"))
+
+
+def test_entries_left_out_one_after_another_keep_the_others_places() -> None:
+    text = "rules:\n" + "".join(f"  - name: r{n}\n" for n in range(5))
+    tree = read_tree(text).without({("rules", 1)}).without({("rules", 0), ("rules", 2)})
+
+    assert [rule["name"] for rule in tree.value["rules"]] == ["r2", "r4"]
+    assert [tree.place(("rules", n)) for n in (0, 1)] == [(4, 5), (6, 5)]
+
+
 def outcome(read: Any, text: str) -> Any:
     try:
         return read(text)

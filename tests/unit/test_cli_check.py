@@ -13,7 +13,7 @@ from bridge.mapping.load import starter
 
 GOOD = "version: 1\n"
 WARNS = 'version: 1\npush: {links: ["https://a.example"]}\n'
-BAD = "version: 1\nrulez: []\nidentity: {anonymous: maybe}\n"
+BAD = "version: 1\nrulez: []\nidentity: {unknown: perhaps}\n"
 SETTINGS = {
     "BRIDGE_ONESIGNAL_APP_ID": "8a1b3c4d-0000-4000-8000-000000000001",
     "BRIDGE_ONESIGNAL_API_KEY": "os_v2_app_test",
@@ -55,14 +55,21 @@ def test_everything_wrong_with_its_place_and_a_hint(files: dict[str, Path]) -> N
 
     assert result.exit_code == 1
     assert result.output == (
-        "error[field-invalid]: `identity.anonymous`: Input should be 'skip' or 'external_id'\n"
-        f"  --> {files['bad']}:3:12\n"
-        "\n"
         "error[unknown-field]: `rulez` is not a field\n"
         f"  --> {files['bad']}:2:1\n"
+        "   |\n"
+        " 2 | rulez: []\n"
+        "   | ^\n"
         "  hint: did you mean `rules`?\n"
         "\n"
-        "2 errors, 0 warnings. Nothing was sent.\n"
+        "error[field-invalid]: `identity.unknown`: Input should be 'create' or 'skip'\n"
+        f"  --> {files['bad']}:3:12\n"
+        "   |\n"
+        " 3 | identity: {unknown: perhaps}\n"
+        "   |            ^\n"
+        "\n"
+        "2 errors, 0 warnings. Nothing was sent. "
+        "What a code means: segment-bridge check --explain unknown-field\n"
     )
 
 
@@ -71,14 +78,14 @@ def test_warnings_alone_are_exit_code_0(files: dict[str, Path]) -> None:
 
     assert result.exit_code == 0
     assert "warning[link-host-open]" in result.output
-    assert result.output.endswith("0 errors, 1 warnings. Nothing was sent.\n")
+    assert "\n0 errors, 1 warnings. Nothing was sent. " in result.output
 
 
 def test_several_files_are_checked_each_for_itself(files: dict[str, Path]) -> None:
     result = check(files["good"], files["warns"], files["bad"])
 
     assert result.exit_code == 1
-    assert result.output.endswith("2 errors, 1 warnings. Nothing was sent.\n")
+    assert "\n2 errors, 1 warnings. Nothing was sent. " in result.output
 
 
 def test_a_folder_is_checked_as_one_mapping(tmp_path: Path) -> None:
@@ -97,8 +104,8 @@ def test_json_is_one_object_for_each_finding_and_nothing_else(files: dict[str, P
     assert result.exit_code == 1
     found = [orjson.loads(line) for line in result.output.splitlines()]
     assert [(one["level"], one["code"], one["line"], one["column"]) for one in found] == [
-        ("error", "field-invalid", 3, 12),
         ("error", "unknown-field", 2, 1),
+        ("error", "field-invalid", 3, 12),
         ("warning", "link-host-open", 2, 16),
     ]
     assert found[0].keys() == {"code", "message", "level", "file", "line", "column", "hint"}
@@ -159,7 +166,7 @@ def test_warnings_of_the_settings_and_of_the_mapping_come_together(files: dict[s
     assert result.exit_code == 0
     assert "warning[batch-half-signed]" in result.output
     assert "warning[link-host-open]" in result.output
-    assert result.output.endswith("0 errors, 2 warnings. Nothing was sent.\n")
+    assert "\n0 errors, 2 warnings. Nothing was sent. " in result.output
 
 
 def test_a_mapping_that_the_settings_name_is_checked(files: dict[str, Path]) -> None:
@@ -180,3 +187,62 @@ def test_the_key_is_never_said() -> None:
 def test_help_shows_an_example_and_the_starter_passes() -> None:
     assert "segment-bridge check mappings/shop.yaml" in check("--help").output
     assert check(starter()).exit_code == 0
+
+
+def test_a_mapping_is_checked_for_the_plan_and_the_source_that_it_is_for(tmp_path: Path) -> None:
+    file = tmp_path / "shop.yaml"
+    file.write_text(
+        'version: 1\nrules:\n  - name: r\n    when: source = "backend"\n'
+        "    do: {update_user: {tags: {a: 1, b: 2, c: 3}}}\n"
+    )
+    env = {"BRIDGE_ONESIGNAL_PLAN": "free"}
+
+    assert "warning[tags-above-cap]" in check(file, env=env).output
+    assert "warning[" not in check(file).output
+    together = check(env=SETTINGS | env | {"BRIDGE_MAPPINGS": str(file)})
+    assert together.exit_code == 0
+    assert "warning[tags-above-cap]" in together.output
+    assert 'warning[unknown-source]: there is no source "backend"' in together.output
+
+
+def test_the_caret_stands_under_the_place_though_a_tab_is_before_it(tmp_path: Path) -> None:
+    file = tmp_path / "tab.yaml"
+    file.write_text("version: 1\npush: {links: [x://,\t'http://a.example/']}\n")
+
+    said = check(file).output
+
+    shown, caret = (line for line in said.splitlines() if " | " in line)
+    assert shown.endswith("'http://a.example/']}")
+    assert caret.index("^") == shown.index("'http")
+    assert caret[: caret.index("^")].count("\t") == 1
+
+
+# --- what a code means ------------------------------------------------------------------------------
+
+
+def test_a_code_is_explained_with_what_it_means_and_an_example() -> None:
+    result = check("--explain", "platforms-undecided")
+
+    assert result.exit_code == 0
+    assert result.output.startswith("platforms-undecided: A push, and nobody said")
+    assert "before:\n    version: 1\n" in result.output
+    assert "after:\n    version: 1\n    push: {platforms: {exclude: [ios]}}\n" in result.output
+
+
+def test_without_a_code_all_are_listed() -> None:
+    result = check("--explain")
+
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) > 60
+    assert any(line.startswith("unknown-field ") for line in result.output.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [("unknown-feild", "did you mean unknown-field?"), ("xyzzy", "--explain lists all")],
+)
+def test_a_code_that_there_is_not_is_a_wrong_command(code: str, remedy: str) -> None:
+    result = check("--explain", code)
+
+    assert result.exit_code == 2
+    assert remedy in result.stderr

@@ -1,0 +1,211 @@
+"""Everything that is legal in a mapping and probably not meant; for `check`, which has the time.
+
+What stops a mapping is found when it is loaded; this adds warnings alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bridge.errors import ConfigurationError, Finding
+from bridge.mapping.compiling import Problem
+from bridge.mapping.expression import Vars
+from bridge.mapping.lint_cases import meet, possible
+from bridge.mapping.lint_rules import QUESTIONS, Subject, warn
+from bridge.mapping.load import Reading, Ruled, Source, read_mapping, read_sources, trapped
+from bridge.mapping.traps import traps
+from bridge.onesignal.tags import tag_name
+
+
+class Judged(NamedTuple):
+    """A rule that runs, and where it stands."""
+
+    ruled: Ruled
+    subject: Subject
+
+
+def check_mapping(
+    path: Path,
+    *,
+    serves: Collection[str],
+    tag_cap: int | None = None,
+    names: Vars | None = None,
+    sources: Collection[str] | None = None,
+) -> list[Finding]:
+    """Everything wrong with the mapping at `path`, and every warning about it, in the file's order.
+
+    Args:
+        path: A file, or a folder of them.
+        serves: The platforms of the app.
+        tag_cap: Tags that the plan has for a user, if that is known.
+        names: Values that an app or the environment gives `vars`, over those of the files.
+        sources: The names of the sources, if they are known.
+    """
+    try:
+        texts = read_sources(path)
+    except ConfigurationError as error:
+        return list(error.findings)
+    return check_texts(texts, serves=serves, tag_cap=tag_cap, names=names, sources=sources)
+
+
+def check_texts(
+    texts: list[Source],
+    *,
+    serves: Collection[str],
+    tag_cap: int | None = None,
+    names: Vars | None = None,
+    sources: Collection[str] | None = None,
+) -> list[Finding]:
+    """As `check_mapping`, from texts."""
+    reading = read_mapping(texts, serves=serves, names=names)
+    known = None if sources is None else frozenset(sources)
+    return in_order([*reading.findings, *lint(reading, tag_cap=tag_cap, sources=known)])
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """By file and line; each once."""
+    return sorted(
+        dict.fromkeys(findings),
+        key=lambda one: (one.file or "", one.line or 0, one.column or 0, not one.is_error),
+    )
+
+
+def lint(
+    reading: Reading, *, tag_cap: int | None = None, sources: frozenset[str] | None = None
+) -> list[Finding]:
+    """Warnings about what could be read."""
+    found = [
+        trapped(source, trap, "warning")
+        for source, _, _ in reading.documents
+        for trap in traps(source.text)
+    ]
+    judged = [
+        Judged(ruled, _subject(ruled, reading.vars, tag_cap, sources))
+        for ruled in reading.rules
+        if ruled.compiled is not None
+    ]
+    for one in judged:
+        problems = (problem for ask in QUESTIONS for problem in ask(one.subject))
+        found += (_placed(one, problem) for problem in problems)
+    found += (_placed(one, problem) for one, problem in _between(judged, reading))
+    found += _push_links(reading)
+    return found
+
+
+def _subject(
+    ruled: Ruled, names: Vars, tag_cap: int | None, sources: frozenset[str] | None
+) -> Subject:
+    assert ruled.compiled is not None  # noqa: S101 — asked by the caller; this tells mypy
+    do: Any = ruled.tree.value["rules"][ruled.number]["do"]
+    return Subject(
+        declared=ruled.declared,
+        condition=ruled.compiled.condition,
+        do=do if isinstance(do, dict) else {},
+        tag_cap=tag_cap,
+        vars=names,
+        sources=sources,
+    )
+
+
+def _placed(one: Judged, problem: Problem) -> Finding:
+    line, column = one.ruled.tree.place(("rules", one.ruled.number, *problem.path))
+    return Finding(
+        code=problem.code,
+        message=problem.message,
+        level=problem.level,
+        file=one.ruled.source.name,
+        line=line,
+        column=column,
+        hint=problem.hint,
+    )
+
+
+# --- between rules -----------------------------------------------------------------------------------------
+
+
+def _between(judged: list[Judged], reading: Reading) -> Iterator[tuple[Judged, Problem]]:
+    yield from _written_twice(judged)
+    yield from _pushed_twice(judged)
+    if not reading.is_partial:
+        yield from _without_example(judged, reading)
+
+
+def _written_twice(judged: list[Judged]) -> Iterator[tuple[Judged, Problem]]:
+    """Tags that two rules write for one event: the later rule's value counts."""
+    writers: dict[str, list[Judged]] = {}
+    for one in judged:
+        for name in one.subject.tags:
+            if "{{" in name or "{%" in name:
+                continue
+            earlier = writers.setdefault(tag_name(name), [])
+            first = next(
+                (other for other in earlier if other is not one and _meet(other, one)), None
+            )
+            if first is not None:
+                message = (
+                    f"rules {first.subject.name} and {one.subject.name} both write the tag {name}; "
+                    f"for an event that meets both, {one.subject.name} wins, because it is later"
+                )
+                hint = "let one rule write it, or let the conditions exclude each other"
+                at = ("do", "update_user", "tags", name)
+                yield one, warn(at, "tag-written-twice", message, hint)
+            earlier.append(one)
+
+
+def _meet(one: Judged, other: Judged) -> bool:
+    return meet(one.subject.condition.text, other.subject.condition.text)
+
+
+def _pushed_twice(judged: list[Judged]) -> Iterator[tuple[Judged, Problem]]:
+    """Rules that push for the very same events."""
+    first: dict[object, Judged] = {}
+    for one in judged:
+        if not one.subject.pushes:
+            continue
+        same = frozenset(
+            (frozenset(case.ranges.items()), case.others)
+            for case in possible(one.subject.condition.text)
+        )
+        other = first.setdefault(same, one)
+        if other is not one and same and not _apart_in_time(one, other):
+            message = (
+                f"rules {other.subject.name} and {one.subject.name} push for the same events: "
+                "each person gets both"
+            )
+            hint = "make it one rule, or let the conditions exclude each other"
+            yield one, warn(("when",), "pushes-twice", message, hint)
+
+
+def _apart_in_time(one: Judged, other: Judged) -> bool:
+    a, b = one.subject.declared, other.subject.declared
+    return any(
+        early.ends is not None and late.starts is not None and early.ends <= late.starts
+        for early, late in ((a, b), (b, a))
+    )
+
+
+def _without_example(judged: list[Judged], reading: Reading) -> Iterator[tuple[Judged, Problem]]:
+    shown = {name for example in reading.examples for name in example.declared.gives}
+    for one in judged:
+        if one.subject.sends and one.subject.name not in shown:
+            message = f"no example shows that rule {one.subject.name} sends"
+            hint = "an example is an event and what it gives; `segment-bridge test` plays it"
+            yield one, warn(("name",), "no-examples", message, hint)
+
+
+def _push_links(reading: Reading) -> Iterator[Finding]:
+    for source, tree, parsed in reading.documents:
+        for number, link in enumerate(parsed.push.links if parsed.push else ()):
+            if link.lower().startswith("http://"):
+                line, column = tree.place(("push", "links", number))
+                yield Finding(
+                    code="link-insecure",
+                    message=f"{link} lets links through that anybody on the way can change",
+                    level="warning",
+                    file=source.name,
+                    line=line,
+                    column=column,
+                    hint=f"https://{link[7:]}",
+                )

@@ -1,0 +1,414 @@
+"""What is legal and probably not meant: said where it is so, and not where it is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from bridge.errors import Finding
+from bridge.mapping.codes import Code, codes
+from bridge.mapping.lint import check_mapping, check_texts
+from bridge.mapping.load import Source, starter
+
+SERVES = ("android", "web")
+PUSH = {"send_notification": {"contents": "Hi"}}
+SHIPPED = 'type = "track" and event = "Order Shipped"'
+ENTERED = 'audience.key = "vip" and audience.entered = true'
+
+
+def tags(**names: Any) -> dict[str, Any]:
+    return {"update_user": {"tags": names}}
+
+
+def rule(when: str, do: dict[str, Any] = PUSH, name: str = "r", **more: Any) -> dict[str, Any]:
+    return {"name": name, "when": when, "do": do, **more}
+
+
+def found(*rules: dict[str, Any], examples: bool = False, **how: Any) -> list[Finding]:
+    """What `check` says of these rules, without what it says of missing examples."""
+    mapping = {"version": 1, "push": {"platforms": "all", "links": ["shop://"]}, "rules": rules}
+    text = orjson.dumps(mapping).decode()
+    said = check_texts([Source(name="a.yaml", text=text)], serves=SERVES, **how)
+    return [one for one in said if examples or one.code != "no-examples"]
+
+
+def the_codes(*rules: dict[str, Any], **how: Any) -> list[str]:
+    said = found(*rules, **how)
+    assert all(one.level == "warning" and one.hint for one in said)
+    return [one.code for one in said]
+
+
+# --- when a rule acts ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("when", "why"),
+    [
+        ('type = "track" and type = "identify"', "`type` is never all of this at once"),
+        ('event = "A" and event = "B"', "`event` is never all of this at once"),
+        ('event in ["A", "B"] and !( event in ["A", "B"] )', "`event`"),
+        ('type = "identify" and event = "X"', "identify calls have no `event`"),
+        ('type = "track" and traits.plan = "pro"', "track calls have no `traits`"),
+        ('type = "page" and traits.plan != null', "page calls have no `traits`"),
+        ('type in ["identify", "group"] and properties.a = 1', "group, identify calls"),
+        ("audience.entered = true and audience.class = null", "never entered or left"),
+        ('audience.class = "trait" and audience.entered = false', "a computed trait"),
+        ('audience.class = null and audience.key = "vip"', "no `audience.key`"),
+        ("audience.key = null and audience.entered", "never entered or left"),
+        ("properties.total > 100 and properties.total < 50", "`properties.total`"),
+        ("100 < properties.total and properties.total <= 50", "`properties.total`"),
+        ('properties.n = "1" and properties.n = 1', "`properties.n`"),
+        ("properties.n = 1 and properties.n = true", "`properties.n`"),
+        ('(event = "A" or event = "B") and !( event = "A" or event = "B" )', "`event`"),
+        ("replay and !replay", "`replay`"),
+    ],
+)
+def test_a_condition_that_no_event_meets(when: str, why: str) -> None:
+    (finding,) = (one for one in found(rule(when, tags(a=1))) if one.code == "rule-unreachable")
+
+    assert why in finding.message
+    assert finding.hint
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        SHIPPED,
+        'type = "identify" and audience.class = null',
+        'type in ["track", "page"] and !( type = "track" ) and properties.x = 1',
+        'type = "track" and traits.plan = null',
+        'event = "A" or event = "B"',
+        'event != "A" and event != "B"',
+        "properties.total > 50 and properties.total < 100",
+        "properties.total >= 50 and properties.total <= 50",
+        'audience.class in ["audience", "journey_step"] and audience.entered = true',
+        "audience.entered != true and audience.class = null",
+        "!audience.entered and audience.class = null",
+        'match(event, "Order*") and contains(event, "Shipped")',
+        '"dark" in properties.features and properties.features != null',
+        "properties.a = properties.b and properties.a != properties.b",
+        "!( properties.total > 5 ) and !( properties.total < 9 )",
+        "properties.list = [1] and properties.list != [2]",
+        "false",
+        " and ".join(f'(properties.a{n} = "x" or properties.b{n} = "y")' for n in range(12)),
+    ],
+)
+def test_a_condition_that_some_event_may_meet(when: str) -> None:
+    assert "rule-unreachable" not in the_codes(rule(when, tags(a=1)))
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("Order completed", "Order Completed"),
+        ("order_completed", "Order Completed"),
+        ("Order Canceled", "Order Cancelled"),
+        ("Products Added", "Product Added"),
+    ],
+)
+def test_an_event_that_is_nearly_one_of_segments(written: str, meant: str) -> None:
+    (finding,) = found(rule(f'event = "{written}"'))
+
+    assert finding.code == "event-name-near"
+    assert f'did you mean "{meant}"?' in str(finding.hint)
+
+
+@pytest.mark.parametrize(
+    "name", ["Order Completed", "Order Shipped", "Product Viewed V2", "Signup"]
+)
+def test_an_event_of_segments_or_of_your_own(name: str) -> None:
+    assert the_codes(rule(f'event = "{name}"')) == []
+
+
+def test_a_source_that_there_is_not_when_the_sources_are_known() -> None:
+    one = rule(f'source in ["backend", "back-end"] and {SHIPPED}')
+
+    (finding,) = found(one, sources=["backend", "app"])
+    assert finding.message == 'there is no source "back-end"'
+    assert finding.hint == 'did you mean "backend"?'
+    assert the_codes(one, sources=["backend", "back-end"]) == the_codes(one) == []
+
+
+# --- audiences ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", ['type = "identify"', "true", 'type != "track"', "userId != null"])
+def test_a_push_that_the_first_sync_of_an_audience_would_repeat_for_everyone(when: str) -> None:
+    (finding,) = found(rule(when))
+
+    assert finding.code == "engage-identify"
+    assert "audience.class = null" in str(finding.hint)
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        'type = "identify" and audience.class = null',
+        'type = "identify" and traits.plan = "pro"',
+        'type = "identify" and audience.key = null',
+        SHIPPED,
+    ],
+)
+def test_a_push_that_no_audience_sets_off(when: str) -> None:
+    assert the_codes(rule(when)) == []
+
+
+def test_tags_may_be_written_for_any_identify() -> None:
+    assert the_codes(rule('type = "identify"', tags(a=1))) == []
+
+
+def test_a_push_for_whichever_audience() -> None:
+    said = the_codes(rule("audience.entered = true", group="3s"))
+
+    assert said == ["audience-unnamed"]
+    assert the_codes(rule(ENTERED, group="3s")) == []
+
+
+def test_an_audience_is_better_pushed_in_groups() -> None:
+    (plain,) = found(rule(ENTERED))
+    personal = {"send_notification": {"contents": "Hi {{ traits.firstName }}"}}
+    (own,) = found(rule(f'{ENTERED} and type = "identify"', personal))
+
+    assert plain.code == own.code == "group-suggested"
+    assert "personalise" not in str(plain.hint)
+    assert "{% raw %}{{ first_name | default: 'there' }}{% endraw %}" in str(own.hint)
+
+
+def test_a_group_of_messages_that_differ_is_none() -> None:
+    personal = {"send_notification": {"contents": "Hi {{ properties.name }}"}}
+
+    (finding,) = found(rule(f'{ENTERED} and type = "track"', personal, group="3s"))
+
+    assert finding.code == "group-without-effect"
+    raw = {"send_notification": {"contents": "{% raw %}Hi {{ first_name }}{% endraw %}"}}
+    assert the_codes(rule(ENTERED, raw, group="3s")) == []
+
+
+# --- settings of a rule ------------------------------------------------------------------------------------
+
+
+def test_replays_that_push() -> None:
+    assert the_codes(rule(SHIPPED, replays=True)) == ["replays-push"]
+    assert the_codes(rule(SHIPPED, replays=False)) == []
+
+
+def test_what_is_about_updates_means_nothing_to_a_rule_without() -> None:
+    assert the_codes(rule(SHIPPED, fold="30s")) == ["field-without-effect"]
+    assert the_codes(rule(SHIPPED, tags(a=1), fold="30s", unchanged="send")) == []
+
+
+# --- what a rule writes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("{{ trait.plan }}", "`traits.plan`"),
+        ("{{ propertys.a }}", "`properties.a`"),
+        ("{{ userID }}", "`userId`"),
+        ("{{ context.local }}", "`context.locale`"),
+        ("{{ context.timeZone | upcase }}", "`context.timezone`"),
+        ("x {{ plan | default: 'a' }}", "`properties.plan` or `traits.plan`"),
+    ],
+)
+def test_a_template_that_reads_what_no_event_has(written: str, meant: str) -> None:
+    (finding,) = found(rule("userId != null", tags(a=written)))
+
+    assert finding.code == "unknown-path"
+    assert meant in str(finding.hint)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "{{ traits.plan }}", "{{ context.myOwn.thing }}", "{{ audience.value }}",
+        "{% assign x = traits.a %}{{ x }}", "{% for one in properties.products %}{{ one.name }}{% endfor %}",
+        "{% raw %}{{ first_name }}{% endraw %}",
+    ],
+)  # fmt: skip
+def test_a_template_that_reads_what_events_have(written: str) -> None:
+    assert "unknown-path" not in the_codes(rule("userId != null", tags(a=written)))
+
+
+def test_a_var_is_a_value_and_no_path() -> None:
+    one = rule("userId != null", tags(a="{{ vars.a }} {{ trait.b }}"))
+
+    assert the_codes(one, names={"a": "x"}) == ["unknown-path"]
+
+
+def test_a_template_that_reads_what_its_calls_lack() -> None:
+    greeting = {"send_notification": {"contents": "Hi {{ traits.firstName }}"}}
+
+    (finding,) = found(rule(SHIPPED, greeting))
+
+    assert finding.code == "path-never-present"
+    assert finding.hint == "track calls may have `context.traits.firstName`"
+    assert the_codes(rule('event = "X" or traits.a = 1', greeting)) == []
+    assert (
+        the_codes(rule('type in ["track", "identify"] and audience.class = null', greeting)) == []
+    )
+
+
+def test_names_that_onesignal_changes() -> None:
+    (renamed,) = found(rule(SHIPPED, tags(**{"loyalty-tier": 1})))
+    (reserved,) = found(rule(SHIPPED, tags(user=1)))
+    (twice,) = found(rule(SHIPPED, tags(**{"home_store": 1, "home-store": 2})))
+
+    assert (renamed.code, reserved.code, twice.code) == (
+        "tag-renamed",
+        "tag-renamed",
+        "tags-collide",
+    )
+    assert renamed.message == "the tag loyalty-tier is called loyalty_tier at OneSignal"
+    assert the_codes(rule(SHIPPED, tags(**{"{{ properties.sku }}": 1}))) == []
+
+
+def test_more_tags_than_the_plan_has() -> None:
+    three = rule(SHIPPED, tags(a=1, b=2, c=3))
+    globs = rule(SHIPPED, {"update_user": {"tags_from": {"properties": {"include": ["a*"]}}}})
+
+    (finding,) = found(three, tag_cap=2)
+    assert finding.code == "tags-above-cap"
+    assert finding.message.endswith("left out is c")
+    assert the_codes(globs, tag_cap=100) == ["tags-above-cap"]
+    assert the_codes(three, tag_cap=3) == the_codes(three) == the_codes(globs) == []
+    assert the_codes(rule(SHIPPED, tags(a=1, b=2, c="")), tag_cap=2) == []
+
+
+def test_links_without_tls() -> None:
+    def push(**fields: str) -> dict[str, Any]:
+        return {"send_notification": {"contents": "http://a.example is our shop", **fields}}
+
+    assert the_codes(rule(SHIPPED, push(image="http://a.example/a.png"))) == ["link-insecure"]
+    assert the_codes(rule(SHIPPED, push(web_url="HTTP://a.example/"))) == ["link-insecure"]
+    assert the_codes(rule(SHIPPED, push(image="https://a.example/a.png"))) == []
+
+
+# --- between rules -------------------------------------------------------------------------------------------
+
+
+def test_a_tag_that_two_rules_write_for_one_event() -> None:
+    (finding,) = found(
+        rule('type = "track"', tags(seen="yes"), name="all"),
+        rule(SHIPPED, tags(seen="order"), name="orders"),
+    )
+
+    assert finding.code == "tag-written-twice"
+    assert "orders wins, because it is later" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (SHIPPED, 'type = "track" and event = "Order Delivered"'),
+        (SHIPPED, 'type = "identify"'),
+        ('audience.class = "audience"', "audience.key = null and audience.class = null"),
+        ("properties.total < 100", "properties.total > 200"),
+        (SHIPPED, f"!( {SHIPPED} )"),
+        ('source = "a"', 'source = "b"'),
+    ],
+)
+def test_rules_that_never_meet_may_write_one_tag(one: str, other: str) -> None:
+    assert the_codes(rule(one, tags(a=1)), rule(other, tags(a=2), name="s")) == []
+
+
+def test_two_pushes_for_the_same_events() -> None:
+    again = 'event   = "Order Shipped" and ( type in ["track"] )'
+
+    assert the_codes(rule(SHIPPED), rule(again, name="s")) == ["pushes-twice"]
+    assert the_codes(rule(SHIPPED), rule(f"{SHIPPED} and properties.x = 1", name="s")) == []
+    noon = "2026-12-01T12:00:00Z"
+    assert the_codes(rule(SHIPPED, ends=noon), rule(again, name="s", starts=noon)) == []
+
+
+def test_a_rule_that_sends_and_has_no_example() -> None:
+    said = found(rule(SHIPPED), rule('event = "X"', tags(a=1), name="s"), examples=True)
+
+    assert [(one.code, one.line) for one in said] == [("no-examples", 1)]
+
+
+def test_an_example_shows_what_its_gives_names() -> None:
+    mapping = {
+        "version": 1,
+        "push": {"platforms": "all"},
+        "rules": [rule(SHIPPED)],
+        "examples": [
+            {"name": "e", "event": {"type": "track"}, "gives": {"r": {"send_notification": {}}}}
+        ],
+    }
+    text = orjson.dumps(mapping).decode()
+
+    assert check_texts([Source(name="a.yaml", text=text)], serves=SERVES) == []
+
+
+# --- the whole of it -----------------------------------------------------------------------------------------
+
+
+def test_findings_come_in_the_order_of_the_file_and_errors_first_in_a_place() -> None:
+    text = (
+        "version: 1\nrules:\n  - name: r\n    when: type = track\n    replays: true\n    do:\n"
+        "      update_user:\n        tags: {a-b: 01}\n  - name: s\n    when: type =\n    do: {}\n"
+    )
+
+    said = check_texts([Source(name="a.yaml", text=text)], serves=SERVES)
+
+    assert [(one.code, one.line) for one in said] == [
+        ("condition-suspicious", 4),
+        ("field-without-effect", 5),
+        ("tag-renamed", 8),
+        ("leading-zeros", 8),
+        ("condition-invalid", 10),
+        ("nothing-to-do", 11),
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(starter().parent.glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_a_shipped_mapping_has_no_findings(path: Path) -> None:
+    assert check_mapping(path, serves=("android", "web", "ios"), sources=["default"]) == []
+
+
+def wrapped(snippet: str) -> str | None:
+    """A snippet of an explanation as a mapping; None when it is more than a line of a rule or push."""
+    lines = snippet.strip().splitlines()
+    outer = 'version: 1\npush: {platforms: all, links: ["shop://"]}\nrules:\n  - name: r\n'
+    if lines[0].startswith("when:"):
+        rest = [line for line in lines if line.startswith("do:")] or [
+            "do: {send_notification: {contents: Hi}}"
+        ]
+        kept = [line for line in lines if not line.startswith("do:")]
+        return outer + "".join(f"    {line}\n" for line in [*kept, *rest])
+    if len(lines) == 1 and lines[0].startswith(("contents:", "image:")):
+        more = "" if lines[0].startswith("contents:") else "        contents: Hi\n"
+        return f'{outer}    when: event = "X"\n    do:\n      send_notification:\n        {lines[0]}\n{more}'
+    if len(lines) == 1 and lines[0].startswith(("tags:", "tags_from:")):
+        return f"{outer}    when: userId != null\n    do:\n      update_user:\n        {lines[0]}\n"
+    return None
+
+
+SHOWN = [
+    pytest.param(code, id=code.code)
+    for code in codes().values()
+    if wrapped(code.before) and wrapped(code.after)
+]
+
+
+@pytest.mark.parametrize("code", SHOWN)
+def test_an_explanations_example_is_true(code: Code) -> None:
+    def said(snippet: str) -> set[str]:
+        text = wrapped(snippet)
+        assert text is not None
+        source = [Source(name="a.yaml", text=text)]
+        found = check_texts(source, serves=SERVES, tag_cap=10, sources=["backend"])
+        return {one.code for one in found}
+
+    assert code.code in said(code.before)
+    assert code.code not in said(code.after)
+
+
+def test_many_explanations_have_an_example_that_can_be_tried() -> None:
+    assert len(SHOWN) >= 25
