@@ -159,8 +159,8 @@ def _findings(made: Draft, folder: Path) -> tuple[list[Finding], int, int]:
     from bridge.config.load import load_config, warnings
     from bridge.config.mappings import load_mappings
     from bridge.errors import ConfigurationError
-    from bridge.plan.examples import play
-    from bridge.plan.expectations import differences
+    from bridge.rehearsal.examples import play
+    from bridge.rehearsal.expectations import differences
 
     try:
         config = load_config(_environment(made, folder))

@@ -82,7 +82,13 @@ def _preset(path: Path) -> Path | None:
     return shipped if path.suffix == "" and not path.exists() and shipped.exists() else None
 
 
-def sources_with_a_mapping_of_their_own() -> list[str]:
-    """One source for each mapping that serves: sources may share one."""
+def one_source_a_mapping() -> list[str]:
+    """Sources of which no two have the same mapping and app; together they have all that serve."""
     found = {(source.mappings, app.name): name for name, (source, app) in _sources()}
     return list(found.values())
+
+
+def source_of(path: Path) -> str:
+    """The source that has the mapping at `path`; of a mapping that does not serve, the first."""
+    names = {source.mappings.resolve(): name for name, (source, _) in _sources() if source.mappings}
+    return names.get(path.resolve()) or next(name for name, _ in _sources())

@@ -56,18 +56,16 @@ def play_examples(
 
 def _chosen(paths: list[Path]) -> list[Callable[[], Mapping]]:
     """The mappings that are named, or all that serve; each is read when it is its turn."""
-    from bridge.cli.mapping import chosen_mapping, sources_with_a_mapping_of_their_own
+    from bridge.cli.mapping import chosen_mapping, one_source_a_mapping, source_of
 
     if not paths:
-        names = sources_with_a_mapping_of_their_own()
-        return [partial(chosen_mapping, None, source=name) for name in names]
-    source = sources_with_a_mapping_of_their_own()[0]
-    return [partial(chosen_mapping, path, source=source) for path in paths]
+        return [partial(chosen_mapping, None, source=name) for name in one_source_a_mapping()]
+    return [partial(chosen_mapping, path, source=source_of(path)) for path in paths]
 
 
 def _results(mapping: Mapping) -> Iterator[dict[str, Any]]:
-    from bridge.plan.examples import play
-    from bridge.plan.expectations import differences
+    from bridge.rehearsal.examples import play
+    from bridge.rehearsal.expectations import differences
 
     for example in mapping.examples:
         played = play(example.declared, mapping)

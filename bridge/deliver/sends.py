@@ -15,7 +15,7 @@ from bridge.deliver.keys import key_of
 from bridge.deliver.means import Means
 from bridge.deliver.progress import Progress, tell
 from bridge.deliver.retry import GiveUp, after_failure
-from bridge.deliver.standing import contradicts, guard_of, ruling
+from bridge.deliver.standing import checked, contradicts, guard_of, ruling
 from bridge.journal import Journal
 from bridge.journal.membership import Heard
 from bridge.journal.records import BULK, Death, End, NewSend, OpenSend, Waiting, operation_name
@@ -96,9 +96,7 @@ def _terms(row: Waiting, planned: Plan, send: Send) -> Terms:
     """What may still stop a send; nothing when a person has asked for it."""
     if row.only is not None:
         return Terms()
-    terms = planned.terms.get(send.rule, Terms())
-    # Nobody is disturbed by a custom event, and no limit of OneSignal's on volume counts it.
-    return terms if isinstance(send, SendNotification) else terms._replace(cap=None, limit=None)
+    return checked(send, planned.terms.get(send.rule, Terms()))
 
 
 async def _learn(means: Means, row: Waiting, stay: Stay) -> None:

@@ -18,6 +18,7 @@ from bridge.journal.records import Waiting
 from bridge.journal.sends import Guard, Known, Ruling
 from bridge.mapping.rules import Mapping
 from bridge.mapping.terms import Stay, Terms
+from bridge.onesignal.operations import Send, SendNotification
 from bridge.plan import stay_of, triage
 from bridge.plan.guards import Go, Hold, Standing, Stop, judge
 from bridge.segment.events import Unusable, read_event
@@ -36,6 +37,12 @@ def guard_of(terms: Terms, *, once: int | None, is_push: bool) -> Guard:
         limit_ms=None if terms.limit is None else terms.limit.per_ms,
         volume_ms=VOLUME_MS if is_push and terms.cap is None else None,
     )
+
+
+def checked(send: Send, terms: Terms) -> Terms:
+    """Those of a rule's terms that are asked of this send."""
+    # Nobody is disturbed by a custom event, and no limit of OneSignal's on volume counts it.
+    return terms if isinstance(send, SendNotification) else terms._replace(cap=None, limit=None)
 
 
 def ruling(

@@ -1,6 +1,6 @@
 """The examples of a mapping, each with its place, and what can be wrong with them before they run.
 
-What an example may say is declared in `document`; `bridge.plan.examples` plays it.
+What an example may say is declared in `document`; `bridge.rehearsal.examples` plays it.
 """
 
 from __future__ import annotations

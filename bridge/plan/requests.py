@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from bridge.onesignal.operations import Operation, Recipient, Request, Send, send_key
+from bridge.onesignal.operations import Operation, Recipient, Request, Send, UpdateUser, send_key
 from bridge.onesignal.user_model import send_body, send_path, update_requests
 
 
@@ -31,3 +31,8 @@ def requests_of(
 
 def _key(rule: str, to: Recipient, message_id: str, app: str) -> str:
     return send_key(app=app, rule=rule, message_id=message_id, recipient=to, generation=0)
+
+
+def rules_of(operation: Operation) -> tuple[str, ...]:
+    """The rules that want an operation; several, when updates were folded into one."""
+    return operation.rules if isinstance(operation, UpdateUser) else (operation.rule,)

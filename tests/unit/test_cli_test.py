@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import orjson
@@ -443,6 +444,27 @@ def test_an_example_is_about_the_mapping_and_not_about_the_plan_at_onesignal(
     assert run(starter()).exit_code == 0
 
 
+def test_a_mapping_is_tested_as_its_source_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "web.yaml").write_text(
+        "version: 1\npush: {platforms: all}\n"
+        'rules: [{name: sale, when: event = "Sale", do: {send_notification: {contents: Sale}}}]\n'
+        "examples: [{name: anybody could send it, event: {type: track, event: Sale, userId: u1}, skips: {sale: client_source}}]\n"
+    )
+    (tmp_path / "bridge.yaml").write_text(
+        "apps: {one: {app_id: 8a1b3c4d-0000-4000-8000-000000000001, api_key: k}}\n"
+        "sources:\n"
+        "  backend: {secrets: s}\n"
+        "  website: {secrets: s, mappings: web.yaml, trust: client}\n"
+    )
+    assert run(tmp_path / "web.yaml").exit_code == 1
+
+    monkeypatch.setenv("BRIDGE_CONFIG", str(tmp_path / "bridge.yaml"))
+
+    assert run(tmp_path / "web.yaml").exit_code == 0
+
+
 def test_without_a_path_the_mapping_of_every_source_is_tested_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -463,3 +485,119 @@ def test_without_a_path_the_mapping_of_every_source_is_tested_once(
 
     assert result.exit_code == 0
     assert result.output.count("of shop") == result.output.count("of club") == 1
+
+
+# --- every operation -------------------------------------------------------------------------------
+
+OTHERS = """\
+version: 1
+push: {platforms: {exclude: [ios]}}
+rules:
+  - name: contact
+    when: type = "identify"
+    do:
+      update_user: {email: {address: "{{ traits.email }}", opted_in: "{{ traits.opted_in }}"}, raw: {new_field: 7}}
+      create_alias: {label: crm, id: "{{ traits.crm }}"}
+  - name: device
+    when: event = "Device Added"
+    do: {add_subscription: {type: AndroidPush, token: "{{ properties.token }}"}}
+  - name: gone
+    when: event = "Device Gone"
+    do: {remove_subscription: {type: AndroidPush, token: "{{ properties.token }}"}}
+  - name: left
+    when: type = "delete"
+    do: {delete_user: {}}
+  - name: cart
+    when: event = "Cart Abandoned"
+    once_per: {time: 1d}
+    do:
+      track_custom_event: {name: cart_abandoned, properties: {email: "{{ properties.email }}", tags: {a: 1}}}
+      send_notification: {contents: "Still there?", to: {external_id: "{{ properties.friend }}"}}
+examples:
+"""
+
+
+CASES = """\
+event: {type: identify, userId: u1, traits: {email: a@b.example, opted_in: false, crm: c-1}}
+gives: {contact: {update_user: {email: {address: a@b.example, opted_in: false}, raw: {new_field: 7}}, create_alias: {label: crm, id: c-1}}}
+---
+event: {type: identify, userId: u1, traits: {email: a@b.example, crm: c-1}}
+gives: {contact: {update_user: {email: a@b.example}, create_alias: {}}}
+---
+event: {type: identify, userId: u1, traits: {email: null, crm: c-1}}
+gives: {contact: {update_user: {email: null}, create_alias: {to: {external_id: u1}}}}
+---
+event: {type: track, event: Device Added, userId: u1, properties: {token: t1}}
+gives: {device: {add_subscription: {type: AndroidPush, token: t1}}}
+---
+event: {type: track, event: Device Gone, userId: u1, properties: {token: t1}}
+gives: {gone: {remove_subscription: {token: t1}}}
+---
+event: {type: delete, userId: u1}
+gives: {left: {delete_user: {}}}
+---
+event: {type: track, event: Cart Abandoned, userId: u1, properties: {email: a@b.example, friend: u2}}
+gives:
+  cart:
+    track_custom_event: {name: cart_abandoned, properties: {email: a@b.example, tags: {a: 1}}}
+    send_notification: {to: {external_id: u2}}
+---
+events:
+  - event: {type: identify, userId: u1, traits: {email: a@b.example, crm: c-1}}
+  - event: {type: identify, userId: u2, traits: {email: c@d.example, crm: c-2}}
+gives: {contact: {update_user: [{email: a@b.example}, {email: c@d.example}], create_alias: {times: 2}}}
+"""
+
+
+@pytest.mark.parametrize("example", CASES.split("---\n"), ids=range(8))
+def test_every_operation_is_written_as_in_the_mapping(tmp_path: Path, example: str) -> None:
+    file = tmp_path / "others.yaml"
+    file.write_text(f"{OTHERS}  - name: it\n{indent(example, '    ')}")
+
+    result = run(file)
+
+    assert result.exit_code == 0, result.output
+
+
+def test_a_tag_that_says_nothing_is_not_nothing(tmp_path: Path) -> None:
+    event = "{type: identify, userId: u1, traits: {plan: pro}}"
+    example = f"event: {event}\n    gives: {{profile: {{update_user: {{tags: {{plan: pro, orders: nothing}}}}}}}}"
+
+    assert differences(tmp_path, example) == [
+        ("profile.update_user.tags.orders", '"nothing"', "nothing")
+    ]
+
+
+@pytest.mark.parametrize("never", ["u2", "cart_abandoned", "a@b.example", "tags"])
+def test_never_looks_into_custom_events_too(tmp_path: Path, never: str) -> None:
+    file = tmp_path / "others.yaml"
+    file.write_text(
+        f"{OTHERS}  - name: it\n"
+        "    event: {type: track, event: Cart Abandoned, userId: u1, properties: {email: a@b.example, friend: u2}}\n"
+        "    gives: {cart: {track_custom_event: {}, send_notification: {}}}\n"
+        f"    never: ['{never}']\n"
+    )
+
+    assert run(file).exit_code == 1
+
+
+def test_starts_ends_consent_and_trust_count(tmp_path: Path) -> None:
+    file = tmp_path / "terms.yaml"
+    file.write_text(
+        "version: 1\n"
+        "push: {platforms: {exclude: [ios]}}\n"
+        "rules:\n"
+        "  - {name: sale, when: event = \"Sale\", starts: '2026-11-27T00:00:00Z', ends: '2026-11-28T00:00:00Z', consent: [Marketing], do: {send_notification: {contents: Sale}}}\n"
+        "examples:\n"
+        "  - {name: early, now: '2026-11-26T23:59:59Z', event: {type: track, event: Sale, userId: u1}, skips: {sale: not_started}}\n"
+        "  - {name: late, now: '2026-11-28T00:00:01Z', event: {type: track, event: Sale, userId: u1}, skips: {sale: ended}}\n"
+        "  - {name: no, now: '2026-11-27T08:00:00Z', event: {type: track, event: Sale, userId: u1}, skips: {sale: no_consent}}\n"
+        "  - name: in time, with consent\n"
+        "    now: '2026-11-27T08:00:00Z'\n"
+        "    event: {type: track, event: Sale, userId: u1, context: {consent: {categoryPreferences: {Marketing: true}}}}\n"
+        "    gives: {sale: {send_notification: {}}}\n"
+    )
+
+    result = run(file)
+
+    assert result.exit_code == 0, result.output

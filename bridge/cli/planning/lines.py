@@ -9,8 +9,7 @@ from bridge.mapping.rules import Mapping
 from bridge.onesignal.operations import Operation, Send
 from bridge.plan import plan
 from bridge.plan.provisos import Proviso, provisos
-from bridge.plan.requests import requests_of
-from bridge.plan.stage import rules_of
+from bridge.plan.requests import requests_of, rules_of
 from bridge.plan.values import Plan, Skip
 from bridge.segment.events import Event, Unusable
 

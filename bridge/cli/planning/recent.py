@@ -15,7 +15,7 @@ from rich.table import Table
 from bridge.journal.recent import Kept, recent
 from bridge.journal.sqlite_file import reading
 from bridge.mapping.rules import Mapping
-from bridge.plan.rehearsal import Change, Rehearsal, Tally
+from bridge.rehearsal.comparison import Change, Rehearsal, Tally
 from bridge.segment.events import Event, read_event
 
 _NARROW = 100

@@ -9,10 +9,10 @@ from hypothesis import given, settings, strategies as st
 
 from bridge.mapping.document import Example
 from bridge.plan import plan
-from bridge.plan.examples import START_MS, play
-from bridge.plan.expectations import differences
-from bridge.plan.stage import rules_of
-from bridge.plan.views import view
+from bridge.plan.requests import rules_of
+from bridge.rehearsal.examples import START_MS, play
+from bridge.rehearsal.expectations import differences
+from bridge.rehearsal.views import view
 from bridge.segment.events import Event, read_event
 from tests.harness import mapping_of
 

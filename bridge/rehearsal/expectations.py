@@ -20,8 +20,8 @@ import orjson
 from bridge.mapping import document
 from bridge.mapping.expression import as_tag
 from bridge.onesignal.operations import Request
-from bridge.plan.examples import Played
-from bridge.plan.views import done
+from bridge.rehearsal.examples import Played
+from bridge.rehearsal.views import done
 
 NOTHING = "nothing"
 
@@ -83,28 +83,39 @@ def _count(number: int) -> str:
 
 
 def _fields(where: str, wanted: dict[str, Any], have: dict[str, Any]) -> Iterator[Difference]:
+    """The fields of one operation, some of which a mapping writes shorter than a request."""
     for name, value in wanted.items():
-        want, found = _as_written(name, value), have.get(name)
-        inside = f"{where}.{name}"
+        want = _as_written(name, value)
+        if name == "tags" and isinstance(want, dict):
+            yield from _whole(f"{where}.{name}", want, have.get(name, {}))
+        elif name == "raw" and isinstance(want, dict):
+            yield from _subset(where, want, have)  # it stands beside the others in a request
+        else:
+            yield from _subset(where, {name: want}, have)
+
+
+def _subset(where: str, wanted: dict[str, Any], have: dict[str, Any]) -> Iterator[Difference]:
+    for name, want in wanted.items():
+        inside, found = f"{where}.{name}", have.get(name)
         if name not in have:
             yield Difference(inside, _text(want), NOTHING)
-        elif name == "tags":
-            yield from _whole(inside, want, have[name])
         elif isinstance(want, dict) and isinstance(found, dict):
-            yield from _fields(inside, want, found)
+            yield from _subset(inside, want, found)
         elif not _same(want, found):
             yield Difference(inside, _text(want), _text(found))
 
 
 def _whole(where: str, wanted: dict[str, Any], have: dict[str, Any]) -> Iterator[Difference]:
     for name in [*wanted, *(name for name in have if name not in wanted)]:
-        want, found = wanted.get(name, NOTHING), have.get(name, NOTHING)
+        want, found = _shown(wanted, name), _shown(have, name)
         if want != found:
-            yield Difference(f"{where}.{name}", _shown(want), _shown(found))
+            yield Difference(f"{where}.{name}", want, found)
 
 
-def _shown(tag: Any) -> str:
-    return NOTHING if tag == NOTHING else '"" (deleted)' if tag == "" else _text(tag)
+def _shown(tags: dict[str, Any], name: str) -> str:
+    if name not in tags:
+        return NOTHING
+    return '"" (deleted)' if tags[name] == "" else _text(tags[name])
 
 
 def _same(want: Any, have: Any) -> bool:
@@ -119,6 +130,7 @@ def _same(want: Any, have: Any) -> bool:
 
 
 _TEXTS = {"contents", "headings", "subtitle"}
+_CONTACTS = {"email", "phone"}
 
 
 def _as_written(name: str, value: Any) -> Any:
@@ -130,6 +142,8 @@ def _as_written(name: str, value: Any) -> Any:
             return document.duration_ms(value) // 1000
         except ValueError:
             return value
+    if name in _CONTACTS and not isinstance(value, dict):
+        return {"address": value}
     if name == "tags" and isinstance(value, dict):
         return {tag: as_tag(one) for tag, one in value.items()}
     return value
@@ -168,6 +182,7 @@ def _appearing(example: document.Example, requests: list[Request]) -> Iterator[D
 
 _OURS = {"app_id", "idempotency_key"}
 """Made by us, of nothing that a person wrote."""
+_KEY_OF_AN_EVENT = re.compile(r"events\[\d+\]\.idempotency_key")
 
 
 def _leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -175,7 +190,7 @@ def _leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(tree, dict):
         for name, child in tree.items():
             inside = f"{path}.{name}" if path else name
-            if name not in _OURS:
+            if not _KEY_OF_AN_EVENT.fullmatch(inside):
                 yield inside, name
                 yield from _leaves(child, inside)
     elif isinstance(tree, list):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, assert_never
 
 from bridge.onesignal.operations import (
     AddSubscription,
     CreateAlias,
+    DeleteUser,
     Operation,
     Recipient,
     RemoveSubscription,
@@ -17,10 +18,10 @@ from bridge.onesignal.operations import (
     TrackCustomEvent,
     UpdateUser,
 )
-from bridge.plan.stage import Happening
+from bridge.rehearsal.stage import Happening
 
 Done = dict[str, dict[str, list[dict[str, Any]]]]
-"""By rule and operation: every send, and the one thing that all updates come to."""
+"""By rule and operation: every send, and what all updates of a person come to."""
 
 
 def done(happenings: Iterable[Happening]) -> Done:
@@ -28,33 +29,45 @@ def done(happenings: Iterable[Happening]) -> Done:
     result: Done = {}
     for one in sorted(happenings, key=lambda one: one.event_ms):
         so_far = result.setdefault(one.rule, {}).setdefault(one.operation.name, [])
-        if isinstance(one.operation, Send) or not so_far:
-            so_far.append(view(one.operation))
+        said = view(one.operation)
+        if isinstance(one.operation, Send):
+            so_far.append(said)
         else:
-            so_far[0] = _merged(so_far[0], view(one.operation))
+            _merge(so_far, said)
     return result
 
 
-def _merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
-    tags = {**earlier.get("tags", {}), **later.get("tags", {})}
-    return earlier | later | ({"tags": tags} if tags else {})
+def _merge(so_far: list[dict[str, Any]], later: dict[str, Any]) -> None:
+    """Put an update into what earlier ones of the same person come to."""
+    for number, earlier in enumerate(so_far):
+        if earlier["to"] == later["to"]:
+            tags = {**earlier.get("tags", {}), **later.get("tags", {})}
+            so_far[number] = earlier | later | ({"tags": tags} if tags else {})
+            return
+    so_far.append(later)
 
 
 def view(operation: Operation) -> dict[str, Any]:
-    """What one operation says."""
+    """What one operation says, and to whom."""
+    return {**_view(operation), "to": _to(operation.to)}
+
+
+def _view(operation: Operation) -> dict[str, Any]:
     match operation:
         case UpdateUser() | SetContact():
             return _update(operation)
-        case SendNotification(to=to, body=body, flags=flags):
-            return {**body, **_image(body), **flags, "to": _to(to)}
-        case TrackCustomEvent(to=to, event=name, properties=properties):
-            return {"name": name, "properties": dict(properties), "to": _to(to)}
+        case SendNotification(body=body, flags=flags):
+            return {**body, **_image(body), **flags}
+        case TrackCustomEvent(event=name, properties=properties):
+            return {"name": name, "properties": dict(properties)}
         case CreateAlias(label=label, id=id_):
-            return {label: id_}
+            return {"label": label, "id": id_}
         case AddSubscription(type=kind, token=token) | RemoveSubscription(type=kind, token=token):
             return {"type": kind, "token": token}
-        case _:
+        case DeleteUser():
             return {}
+        case _:
+            assert_never(operation)
 
 
 _CALLED = {"timezone_id": "timezone"}

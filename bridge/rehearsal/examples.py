@@ -15,8 +15,8 @@ from bridge.mapping import document
 from bridge.mapping.rules import Mapping
 from bridge.onesignal.operations import Request
 from bridge.plan.requests import requests_of
-from bridge.plan.stage import Act, Happening, Stage
 from bridge.plan.values import Skip
+from bridge.rehearsal.stage import Act, Happening, Stage
 from bridge.segment.events import Event, Unusable, parse_timestamp, read_event
 
 START_MS = 1_800_000_000_000
@@ -42,9 +42,8 @@ class Played:
 def play(example: document.Example, mapping: Mapping) -> Played:
     """Play an example from a record of nothing."""
     played, stage, heard = Played(), Stage(replace(mapping, tag_cap=None)), set[str]()
-    for now_ms, sent in _timed(example):
-        raw = orjson.dumps(sent)
-        event = read_event(sent, raw=raw, source=example.source, received_ms=now_ms)
+    for number, (now_ms, sent) in enumerate(_timed(example)):
+        event = _read(sent, example.source, now_ms, number)
         if isinstance(event, Unusable):
             played.skips.append(Skip(reason=event.code.replace("-", "_"), detail=event.message))
         elif _is_duplicate(event, heard):
@@ -71,10 +70,15 @@ def _comes_ms(moved: document.Moved, example: document.Example, start_ms: int) -
     return start_ms + (moved.at or 0)
 
 
+def _read(sent: dict[str, Any], source: str, now_ms: int, number: int) -> Event | Unusable:
+    """One event; those that have no messageId are different events, however alike."""
+    event = read_event(sent, raw=orjson.dumps(sent), source=source, received_ms=now_ms)
+    if isinstance(event, Unusable) or "messageId" in sent:
+        return event
+    return replace(event, message_id=f"{event.message_id}-{number}")
+
+
 def _is_duplicate(event: Event, heard: set[str]) -> bool:
-    """Events of an example that have no messageId are different events, however alike."""
-    if "messageId" not in event.sent or event.is_test:
-        return False
-    known = event.message_id in heard
+    known = event.message_id in heard and not event.is_test
     heard.add(event.message_id)
     return known

@@ -13,8 +13,8 @@ from typing import Any
 
 from bridge.mapping.rules import Mapping
 from bridge.onesignal.operations import Send, SendNotification
-from bridge.plan.stage import Act, Stage
-from bridge.plan.views import Done, done
+from bridge.rehearsal.stage import Act, Stage
+from bridge.rehearsal.views import Done, done
 from bridge.segment.events import Event
 
 SAMPLES = 3

@@ -1,0 +1,126 @@
+"""Events played one after another against a mapping, with a record of what was sent in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from bridge.deliver.keys import key_of
+from bridge.deliver.standing import checked, ruling
+from bridge.journal.membership import Heard
+from bridge.journal.sends import ALREADY_SENT
+from bridge.mapping.rules import Mapping
+from bridge.mapping.terms import Stay, Terms
+from bridge.onesignal.operations import Operation, Send
+from bridge.plan import plan
+from bridge.plan.requests import rules_of
+from bridge.plan.values import Plan, Skip
+from bridge.rehearsal.memory import Bid, Memory
+from bridge.segment.events import Event
+
+
+class Happening(NamedTuple):
+    """One rule did one thing, for an event of this time."""
+
+    event_ms: int
+    rule: str
+    operation: Operation
+
+
+@dataclass(slots=True)
+class Act:
+    """What came of one event, by rule."""
+
+    happenings: list[Happening] = field(default_factory=list)
+    skips: list[Skip] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
+
+    def add(self, operation: Operation, event_ms: int) -> None:
+        self.operations.append(operation)
+        self.happenings += [Happening(event_ms, rule, operation) for rule in rules_of(operation)]
+
+
+@dataclass(slots=True)
+class Stage:
+    """A mapping, and what was sent since the first event."""
+
+    mapping: Mapping
+    _memory: Memory = field(default_factory=Memory)
+    _events: int = 0
+
+    def hear(self, event: Event, *, now_ms: int) -> Act:
+        """What the event does when it comes in at this time."""
+        act = Act()
+        self._events += 1
+        planned = plan(event, self.mapping, apart=True)
+        for skip in planned.skips:
+            act.skips += [skip] if skip.rule else self.for_every_rule(event, skip)
+        self._learn(event, planned.stay)
+        for operation in planned.operations:
+            if isinstance(operation, Send):
+                stopped = self._stopped(operation, planned, event, now_ms)
+                if stopped is not None:
+                    act.skips.append(stopped)
+                    continue
+            act.add(operation, event.event_ms)
+        return act
+
+    def for_every_rule(self, event: Event, skip: Skip) -> list[Skip]:
+        """What holds for the event as a whole holds for every rule that wants it."""
+        return [
+            Skip(rule=rule.name, reason=skip.reason, detail=skip.detail)
+            for rule in self.mapping.met_by(event.fields)
+        ]
+
+    def _user(self, event: Event) -> str:
+        return self.mapping.external_id(event.fields) or ""
+
+    def _learn(self, event: Event, stay: Stay | None) -> None:
+        if stay is not None and self.mapping.learns_memberships:
+            heard = Heard(stay.audience, stay.entered, event.event_ms, self._events)
+            self._memory.learn(self._user(event), heard)
+
+    def _stopped(self, send: Send, planned: Plan, event: Event, now_ms: int) -> Skip | None:
+        """Why a send is not made, if so; what is made or held takes its places."""
+        bid = self._bid(send, planned, event, now_ms)
+        if self._memory.was_sent(bid.key):
+            return _skip(send, ALREADY_SENT.reason)
+        ruled = ruling(
+            bid.terms,
+            self._memory.known(bid),
+            event_ms=event.event_ms,
+            now_ms=now_ms,
+            paused=False,
+            starts_ms=None if planned.stay is None else self._starts_ms(send.rule),
+        )
+        if ruled.verdict == "stop":
+            return _skip(send, ruled.reason)
+        self._memory.write(bid, held_by_limit=ruled.verdict == "hold")
+        return None if ruled.verdict == "go" else _skip(send, "held", ruled.reason)
+
+    def _bid(self, send: Send, planned: Plan, event: Event, now_ms: int) -> Bid:
+        user = self._user(event)
+        key = key_of(
+            app="",
+            rule=send.rule,
+            message_id=event.message_id,
+            seq=self._events,
+            recipient=send.to,
+            generation=0,
+        )
+        return Bid(
+            event=self._events,
+            rule=send.rule,
+            user=user,
+            person=str(send.to),
+            terms=checked(send, planned.terms.get(send.rule, Terms())),
+            now_ms=now_ms,
+            key=f"{key}|{send.name}",
+        )
+
+    def _starts_ms(self, rule: str) -> int | None:
+        return next((one.starts_ms for one in self.mapping.rules if one.name == rule), None)
+
+
+def _skip(send: Send, reason: str | None, detail: str | None = None) -> Skip:
+    return Skip(rule=send.rule, operation=send.name, reason=reason or "", detail=detail)
