@@ -24,6 +24,7 @@ from bridge.console.brake import BrakeApi
 from bridge.console.status import GateState, SourceState, StatusApi
 from bridge.deliver.brake import Brake, load_brake
 from bridge.deliver.gates import make_gates
+from bridge.deliver.groups import Groups
 from bridge.deliver.lanes import CREDIT, Lanes
 from bridge.deliver.means import SOURCE_GONE, Destination, Means
 from bridge.deliver.replay import replay
@@ -57,6 +58,7 @@ class Bridge:
     journal: SqliteJournal
     #: What each app has to itself, by its name.
     lanes: dict[str, Lanes]
+    groups: dict[str, Groups]
     means: dict[str, Means]
     metrics: Metrics
     brake: Brake
@@ -67,7 +69,7 @@ class Bridge:
     _work: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __repr__(self) -> str:
-        return f"<Bridge {self.journal!r} {self.lanes!r}>"
+        return f"<Bridge {self.journal!r} {self.lanes!r} {self.groups!r}>"
 
     @property
     def settings(self) -> Settings:
@@ -81,10 +83,18 @@ class Bridge:
         """Why nothing new should be sent here; None when it should."""
         return "draining" if self.draining else self.journal.unready
 
+    def _workers(self) -> list[Lanes | Groups]:
+        return [*self.lanes.values(), *self.groups.values()]
+
+    def nudge(self, app: str, user_hash: int) -> None:
+        """Somebody has put something of this user back to work."""
+        self.lanes[app].nudge(user_hash)
+        self.groups[app].look()
+
     def start(self) -> None:
         self._tell_restraint()
         loop = asyncio.get_running_loop()
-        self._work = [loop.create_task(lanes.run()) for lanes in self.lanes.values()]
+        self._work = [loop.create_task(worker.run()) for worker in self._workers()]
 
     def watch(self, read: Callable[[], Config]) -> None:
         """Keep to what the files say; `read` reads them."""
@@ -107,7 +117,9 @@ class Bridge:
 
     async def stop(self, seconds: float) -> None:
         """Finish the calls that are out, for so long; the rest stays pending."""
-        await asyncio.gather(*(lanes.stop(seconds) for lanes in self.lanes.values()))
+        # What waits only for company need not wait for the next start.
+        await asyncio.gather(*(groups.flush(seconds / 4) for groups in self.groups.values()))
+        await asyncio.gather(*(worker.stop(seconds * 3 / 4) for worker in self._workers()))
         for work in self._work:
             work.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
@@ -172,6 +184,7 @@ def _compose(
         mappings=mappings,
         journal=journal,
         lanes={},
+        groups={},
         means={},
         metrics=Metrics(),
         brake=brake,
@@ -188,6 +201,8 @@ def _compose(
     )
     for app in config.apps.values():
         bridge.means[app.name] = _means(bridge, app, clients[app.name])
+        bridge.groups[app.name] = Groups(bridge.means[app.name])
+        bridge.means[app.name].handed_over = bridge.groups[app.name].add
         bridge.lanes[app.name] = Lanes(
             bridge.means[app.name], credit=max(LEAST_CREDIT, CREDIT // len(config.apps))
         )
@@ -213,6 +228,8 @@ def _means(bridge: Bridge, app: App, client: OneSignal) -> Means:
             keys=len(app.api_keys),
         ),
         post_first=app.upsert == "post-first",
+        alias_chunk=app.alias_chunk,
+        event_key=app.event_key,
     )
     if bridge.config.restraint.dry_run:
         # Nothing new comes to a gate; sends that were written before wait there for a real run.
@@ -329,7 +346,7 @@ def _api(bridge: Bridge) -> Api:
         journal=bridge.journal,
         replay=lambda dead_id: replay(bridge.journal, dead_id, now_ms=bridge.clock.now_ms()),
         token=token.get_secret_value().encode() if token else None,
-        revived=lambda app, user: bridge.lanes[app].nudge(user),
+        revived=bridge.nudge,
     )
 
 

@@ -23,6 +23,7 @@ from starlette.applications import Starlette
 from bridge.app import Bridge, running
 from bridge.clock import ManualClock, SystemClock
 from bridge.config import DEFAULT as APP, Config, of_settings
+from bridge.deliver.groups import Groups
 from bridge.deliver.lanes import Lanes
 from bridge.deliver.means import Means
 from bridge.mapping.load import Source, compile_mapping
@@ -98,6 +99,11 @@ class Rig:
         """Its lanes."""
         return self.bridge.lanes[APP]
 
+    @property
+    def groups(self) -> Groups:
+        """Of the default app."""
+        return self.bridge.groups[APP]
+
     async def still(self) -> None:
         """Let everything happen that happens without time passing."""
         quiet = 0
@@ -106,7 +112,8 @@ class Rig:
             # Each of these goes through the reader's thread and the loop, as all work does.
             await self.bridge.journal.counts()
             await self.bridge.journal.append([])
-            after = (repr(self.bridge.lanes), repr(self.clock), len(self.sandbox.calls))
+            working = f"{self.bridge.lanes} {self.bridge.groups}"
+            after = (working, repr(self.clock), len(self.sandbox.calls))
             quiet, before = (quiet + 1, after) if after == before else (0, after)
 
     async def settle(self, *, within: float = 3600.0, step: float = 0.0) -> None:

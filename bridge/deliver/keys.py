@@ -7,7 +7,14 @@ from bridge.segment.events import is_test_message
 
 
 def key_of(
-    *, app: str, rule: str, message_id: str, seq: int, recipient: Recipient, generation: int
+    *,
+    app: str,
+    rule: str,
+    operation: str,
+    message_id: str,
+    seq: int,
+    recipient: Recipient,
+    generation: int,
 ) -> str:
     """The same for the same push, whatever happens meanwhile; `generation` counts a person's replays.
 
@@ -15,5 +22,10 @@ def key_of(
     """
     named = f"{message_id}#{seq}" if is_test_message(message_id) else message_id
     return send_key(
-        app=app, rule=rule, message_id=named, recipient=recipient, generation=generation
+        app=app,
+        rule=rule,
+        operation=operation,
+        message_id=named,
+        recipient=recipient,
+        generation=generation,
     )

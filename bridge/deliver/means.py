@@ -11,8 +11,10 @@ from bridge.deliver.gate import EndpointClass, Gate
 from bridge.deliver.gates import Gates
 from bridge.deliver.spacing import Moments, Spacing
 from bridge.journal import Journal
+from bridge.journal.records import SendGroup
 from bridge.mapping.rules import Mapping
 from bridge.onesignal.client import OneSignal
+from bridge.onesignal.user_model import EventKey
 from bridge.onesignal.verdict import Answer, NoAnswer
 from bridge.plan.restraint import Restraint
 from bridge.telemetry import Metrics
@@ -32,6 +34,9 @@ class Destination:
     client: OneSignal
     gates: Gates
     post_first: bool = False
+    #: Recipients of one push call.
+    alias_chunk: int = 2000
+    event_key: EventKey = "properties"
 
     @property
     def writes(self) -> Gate:
@@ -84,6 +89,8 @@ class Means:
     missing: Moments = field(default_factory=lambda: Moments(CREATED_LATELY_SECONDS))
     #: Events that were refused in company, by seq: each goes alone, so that only the culprit dies.
     alone: set[int] = field(default_factory=set)
+    #: Told of each send that was written to share a call, and how long it may wait for others.
+    handed_over: Callable[[SendGroup, int], None] = lambda *_: None
     #: Keys of calls that are out, or of which the journal could not be told what became of them.
     attempted: set[str] = field(default_factory=set)
 

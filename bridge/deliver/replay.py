@@ -41,6 +41,7 @@ def send_again(dead: Dead, send: Send, *, now_ms: int) -> NewSend:
         key = key_of(
             app=send.app,
             rule=send.rule,
+            operation=send.operation,
             message_id=dead.message_id,
             seq=dead.seq,
             recipient=Recipient(label=send.label, id=send.recipient),

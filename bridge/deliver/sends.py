@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 import orjson
 
 from bridge.deliver.attempts import Ended, Wait, ask, holds_everyone, turn
+from bridge.deliver.brake import rule_target
 from bridge.deliver.keys import key_of
 from bridge.deliver.means import Means
 from bridge.deliver.progress import Progress, tell
 from bridge.deliver.retry import GiveUp, after_failure
+from bridge.deliver.seal import group_of, part_of
 from bridge.deliver.standing import checked, contradicts, guard_of, ruling
 from bridge.journal import Journal
 from bridge.journal.membership import Heard
@@ -56,6 +58,10 @@ async def new_sends(
     waits = [Wait(until_ms=one.until_ms) for one in rulings if one.verdict == "wait"]
     leaving = [bid.send for bid, one in zip(bids, rulings, strict=True) if one.verdict == "go"]
     for send in leaving:
+        if send.group is not None:
+            terms = planned.terms.get(send.rule, Terms())
+            means.handed_over(send.group, terms.group_ms or 0)
+            continue
         wait = await found_send(means, row, _opened(send), progress)
         waits += [wait] if wait else []
     return min(waits, key=lambda one: one.until_ms, default=None)
@@ -78,9 +84,16 @@ class _Judge:
             known,
             event_ms=self.row.event_ms,
             now_ms=self.means.clock.now_ms(),
-            paused=self.means.brake.paused(send.rule),
+            paused=self._is_paused(send),
             starts_ms=self._starts_ms(send.rule),
         )
+
+    def _is_paused(self, send: Send) -> bool:
+        # Pausing pushes lets custom events go on, and pausing their rule does not.
+        brake = self.means.brake
+        if isinstance(send, SendNotification):
+            return brake.paused(send.rule)
+        return rule_target(send.rule) in brake.pauses
 
     def contradicts(self, rows: Sequence[Waiting]) -> bool:
         stay = self.planned.stay
@@ -144,12 +157,16 @@ def _bid(means: Means, row: Waiting, mapping: Mapping, planned: Plan, send: Send
     app, journal = means.destination, means.journal
     once = None if terms.once is None else journal.user_hash(app.name, f"once|{terms.once.key}")
     is_push = isinstance(send, SendNotification)
-    checked = _terms(row, planned, send)
+    group = None
+    if not is_push or terms.group_ms is not None:
+        group = group_of(send, app=app.name, app_id=app.app_id, rank=row.rank)
+    asked = _terms(row, planned, send)
     # What a person has asked for takes its places, though none is asked for.
-    guard = guard_of(checked._replace(once=terms.once, stay=terms.stay), once=once, is_push=is_push)
+    guard = guard_of(asked._replace(once=terms.once, stay=terms.stay), once=once, is_push=is_push)
     key = key_of(
         app=app.name,
         rule=send.rule,
+        operation=send.name,
         message_id=row.message_id,
         seq=row.seq,
         recipient=send.to,
@@ -166,15 +183,17 @@ def _bid(means: Means, row: Waiting, mapping: Mapping, planned: Plan, send: Send
         recipient=send.to.id,
         generation=0,
         revision=mapping.revision,
-        expires_ms=None if checked.max_age_ms is None else row.event_ms + checked.max_age_ms,
+        expires_ms=None if asked.max_age_ms is None else row.event_ms + asked.max_age_ms,
         method="POST",
         path=send_path(send, app_id=app.app_id),
-        body=send_body(send, app_id=app.app_id, key=key),
+        body=b"" if group else send_body(send, app_id=app.app_id, key=key),
         created_ms=means.clock.now_ms(),
         person_hash=person_hash(journal, app.name, send.to),
         counted=is_push and terms.cap is not None,
         once=once,
         once_ms=guard.once_ms,
+        group=group,
+        part=part_of(send, key=key, event_key=app.event_key),
     )
     return Bid(new, guard)
 
@@ -294,8 +313,12 @@ class Sending:
                 return self._dead("http_404", 404, text)
 
     def _recipient(self) -> str:
-        aliases = orjson.loads(self.send.body).get("include_aliases", {})
-        return next((ids[0] for ids in aliases.values() if len(ids) == 1), "")
+        body = orjson.loads(self.send.body)
+        lists = [
+            *body.get("include_aliases", {}).values(),
+            body.get("include_subscription_ids", []),
+        ]
+        return next((ids[0] for ids in lists if len(ids) == 1), "")
 
     async def _failed(self, failed: Failed, text: str) -> Ended | Wait:
         self.uncertain = self.uncertain or not failed.certain

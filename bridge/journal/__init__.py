@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from bridge.journal.groups import Groups
 from bridge.journal.records import (
     Acked,
     Appended,
@@ -38,6 +39,10 @@ class Journal(Protocol):
     @property
     def sends(self) -> Sends:
         """Writing sends, and what is held."""
+
+    @property
+    def groups(self) -> Groups:
+        """Sends that share a call."""
 
     def user_hash(self, app: str, external_id: str) -> int:
         """A keyed hash of a user of an app: 63 bits, never 0; tells nothing about the id."""

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from bridge.clock import Clock, SystemClock
 from bridge.errors import JournalUnavailableError
-from bridge.journal import sqlite_rows as rows, sqlite_sends as sends
+from bridge.journal import sqlite_groups as groups, sqlite_rows as rows, sqlite_sends as sends
 from bridge.journal.pressure import Pressure, free_bytes
 from bridge.journal.queries import queries
 from bridge.journal.records import (
@@ -82,6 +82,8 @@ class SqliteJournal:
             read=self._read,
             chain=lambda connection, user: rows.waiting(connection, user, AHEAD_ROWS),
         )
+
+        self.groups = groups.SqliteGroups(write=self._write, read=self._read)
 
     def __repr__(self) -> str:
         return f"<SqliteJournal {self.path}, last seq {self._last_seq}>"

@@ -241,6 +241,8 @@ def revive(connection: sqlite3.Connection, dead_id: int, send: NewSend | None, a
     left = {"id": dead_id, "state": "replayed", "at_ms": at_ms}
     if dead is None or connection.execute(queries()["leave_dead"], left).rowcount == 0:
         return False
+    if dead.send_key is not None and _revive_shared(connection, dead, at_ms):
+        return True
     connection.execute(queries()["restore_event"], {"id": dead_id})
     if send is not None:
         _revive_send(connection, dead, send, at_ms)
@@ -248,6 +250,43 @@ def revive(connection: sqlite3.Connection, dead_id: int, send: NewSend | None, a
     ended = {"seq": dead.seq, "rule": dead.rule, "operation": dead.operation}
     connection.execute(queries()["forget_outcome"], ended)
     return True
+
+
+def _revive_shared(connection: sqlite3.Connection, dead: Dead, at_ms: int) -> bool:
+    """Put back to work what must not have a call of its own; False when it may.
+
+    A custom event joins its group again. A push of unknown outcome takes all who share its call
+    with it: only that call's own bytes may be sent again.
+    """
+    shared = connection.execute(queries()["shared"], {"key": dead.send_key}).fetchone()
+    _, call_key, endpoint = (None, None, None) if shared is None else shared
+    if endpoint == "event":
+        connection.execute(queries()["reopen_member"], {"key": dead.send_key})
+        _forget_death(
+            connection, (dead.send_key, dead.seq, dead.rule, dead.operation, dead.id), at_ms
+        )
+        return True
+    if endpoint is None or call_key is None or not dead.uncertain:
+        return False
+    others = connection.execute(queries()["dead_members"], {"call_key": call_key}).fetchall()
+    own = (dead.send_key, dead.seq, dead.rule, dead.operation, dead.id)
+    connection.execute(queries()["reopen_members"], {"call_key": call_key})
+    connection.execute(queries()["reopen_call"], {"key": call_key})
+    for member in (own, *others):
+        connection.execute(
+            queries()["leave_dead"], {"id": member[4], "state": "replayed", "at_ms": at_ms}
+        )
+        _forget_death(connection, member, at_ms)
+    return True
+
+
+def _forget_death(connection: sqlite3.Connection, member: tuple[Any, ...], at_ms: int) -> None:
+    key, seq, rule, operation, dead_id = member
+    connection.execute(queries()["restore_event"], {"id": dead_id})
+    connection.execute(
+        queries()["forget_outcome"], {"seq": seq, "rule": rule, "operation": operation}
+    )
+    connection.execute(queries()["retake_place"], {"key": key, "now_ms": at_ms})
 
 
 def _revived(connection: sqlite3.Connection, dead: Dead, *, again: bool) -> dict[str, Any]:

@@ -38,7 +38,7 @@ REACHED_DAYS = 30
 DAY_MS = 86_400_000
 
 
-class _Read(Protocol):
+class Read(Protocol):
     def __call__(self, query: Callable[[sqlite3.Connection], T]) -> Awaitable[T]: ...
 
 
@@ -49,7 +49,7 @@ class SqliteSends:
         self,
         *,
         write: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
-        read: _Read,
+        read: Read,
         chain: Callable[[sqlite3.Connection, int], list[Waiting]],
     ) -> None:
         """`chain` finds the pending events of a user on the writer's connection."""

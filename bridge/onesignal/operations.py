@@ -184,9 +184,19 @@ class Request:
     endpoint_class: EndpointClass
 
 
-def send_key(*, app: str, rule: str, message_id: str, recipient: Recipient, generation: int) -> str:
+def send_key(
+    *,
+    app: str,
+    rule: str,
+    message_id: str,
+    recipient: Recipient,
+    generation: int,
+    operation: str = SendNotification.name,
+) -> str:
     """The idempotency key of a send: the same for the same push, whatever happens to us meanwhile."""
-    parts = (app, rule, message_id, str(recipient), str(generation))
+    # A rule may track a custom event beside its push; the names of rules hold no "/".
+    by = rule if operation == SendNotification.name else f"{rule}/{operation}"
+    parts = (app, by, message_id, str(recipient), str(generation))
     # "|" separates, so inside a part it is escaped: no two sends can spell the same name.
     name = "|".join(part.replace("%", "%25").replace("|", "%7C") for part in parts)
     return str(uuid.uuid5(NAMESPACE, name))

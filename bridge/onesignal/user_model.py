@@ -174,23 +174,30 @@ def notification_body(
     send: SendNotification, *, app_id: str, key: str, recipients: list[Recipient]
 ) -> bytes:
     """The exact bytes of a create-notification call; every attempt sends these."""
-    body: dict[str, Any] = {
-        "app_id": app_id,
-        **send.body,
-        **_target(recipients, send.flags),
-        "idempotency_key": key,
-    }
+    content = notification_content(send, app_id=app_id)
+    ids = [recipient.id for recipient in recipients]
+    return notification_for(content, label=recipients[0].label, ids=ids, key=key)
+
+
+def notification_content(send: SendNotification, *, app_id: str) -> bytes:
+    """What all who get the same push share, as JSON: everything but their ids and the key."""
+    # OneSignal ignores platform flags beside subscriptions; a flag that does nothing must not look
+    # as if it did.
+    flags = {} if send.to.label == SUBSCRIPTION_ID else send.flags
+    return orjson.dumps({"app_id": app_id, **send.body, **flags})
+
+
+def notification_for(content: bytes, *, label: str, ids: list[str], key: str) -> bytes:
+    """The call that sends `notification_content` to these."""
+    body = {**orjson.loads(content), **_target(label, ids), "idempotency_key": key}
     return orjson.dumps(body)
 
 
-def _target(recipients: list[Recipient], flags: dict[str, bool]) -> dict[str, Any]:
+def _target(label: str, ids: list[str]) -> dict[str, Any]:
     """One targeting method a request: aliases of one label on the push channel, or subscriptions."""
-    label = recipients[0].label
-    ids = [recipient.id for recipient in recipients]
     if label == SUBSCRIPTION_ID:
-        # OneSignal ignores platform flags here; a flag that does nothing must not look as if it did.
         return {"include_subscription_ids": ids}
-    return {**flags, "include_aliases": {label: ids}, "target_channel": "push"}
+    return {"include_aliases": {label: ids}, "target_channel": "push"}
 
 
 def custom_events_path(app_id: str) -> str:

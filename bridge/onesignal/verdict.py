@@ -191,8 +191,11 @@ def error_text(body: Any) -> str:
 
 def _unreached(errors: Any) -> frozenset[str]:
     """The members that reached nobody; OneSignal repeats an id once per unsubscribed device."""
-    aliases = errors.get("invalid_aliases") if isinstance(errors, dict) else None
-    lists = aliases.values() if isinstance(aliases, dict) else ()
+    if not isinstance(errors, dict):
+        return frozenset()
+    aliases = errors.get("invalid_aliases")
+    lists = list(aliases.values()) if isinstance(aliases, dict) else []
+    lists += [errors.get(name) for name in ("invalid_player_ids", "invalid_external_user_ids")]
     return frozenset(str(id_) for ids in lists if isinstance(ids, list) for id_ in ids)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from bridge.onesignal.operations import Operation, Recipient, Request, Send, UpdateUser, send_key
+from bridge.onesignal.operations import Operation, Request, Send, UpdateUser, send_key
 from bridge.onesignal.user_model import send_body, send_path, update_requests
 
 
@@ -18,7 +18,7 @@ def requests_of(
     """
     if not isinstance(operation, Send):
         return update_requests(operation, app_id=app_id)
-    key = key or _key(operation.rule, operation.to, message_id, app)
+    key = key or _key(operation, message_id, app)
     return (
         Request(
             method="POST",
@@ -29,8 +29,15 @@ def requests_of(
     )
 
 
-def _key(rule: str, to: Recipient, message_id: str, app: str) -> str:
-    return send_key(app=app, rule=rule, message_id=message_id, recipient=to, generation=0)
+def _key(send: Send, message_id: str, app: str) -> str:
+    return send_key(
+        app=app,
+        rule=send.rule,
+        operation=send.name,
+        message_id=message_id,
+        recipient=send.to,
+        generation=0,
+    )
 
 
 def rules_of(operation: Operation) -> tuple[str, ...]:

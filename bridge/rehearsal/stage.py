@@ -103,6 +103,7 @@ class Stage:
         key = key_of(
             app="",
             rule=send.rule,
+            operation=send.name,
             message_id=event.message_id,
             seq=self._events,
             recipient=send.to,
@@ -115,7 +116,7 @@ class Stage:
             person=str(send.to),
             terms=checked(send, planned.terms.get(send.rule, Terms())),
             now_ms=now_ms,
-            key=f"{key}|{send.name}",
+            key=key,
         )
 
     def _starts_ms(self, rule: str) -> int | None:

@@ -163,3 +163,15 @@ async def test_journey_steps_always_count(tmp_path: Path) -> None:
         for _ in range(3):
             await told.post(told.event(entered=True, key="j_o_spring"))
         assert told.pushes == ["Step"] * 3
+
+
+async def test_two_sends_of_one_rule_are_one_firing(tmp_path: Path) -> None:
+    text = MAPPING.replace(
+        'do: {send_notification: {contents: "Welcome"}}',
+        'once_per: {time: 7d}\n    do: {send_notification: {contents: "Welcome"}, track_custom_event: {name: welcomed}}',
+    )
+    async with rig(tmp_path, text) as here:
+        told = Told(here)
+        await told.post(told.event(entered=True))
+        assert told.pushes == ["Welcome"]
+        assert [event.name for event in here.sandbox.events] == ["welcomed"]

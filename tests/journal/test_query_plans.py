@@ -81,6 +81,47 @@ PLANS = {
     "release_send": ["send USING PRIMARY KEY (key=?)"],
     "discard_send": ["send USING PRIMARY KEY (key=?)"],
     "send_one": ["send USING PRIMARY KEY (key=?)"],
+    "group_one": ["send_group USING PRIMARY KEY (id=?)"],
+    "unsealed": ["send USING INDEX send_grouped (group_id=? AND state=? AND call_key=?)"],
+    "join_call": ["send USING PRIMARY KEY (key=?)"],
+    "group_call": [
+        "c USING PRIMARY KEY (key=?)",
+        "g USING PRIMARY KEY (id=?)",
+        "s USING INDEX send_call (call_key=?)",
+    ],
+    "call_members": ["send USING INDEX send_call (call_key=?)"],
+    "leave_call": ["send USING INDEX send_call (call_key=?)"],
+    "drop_call": ["call USING PRIMARY KEY (key=?)"],
+    "call_group": ["call USING PRIMARY KEY (key=?)"],
+    "end_members": ["send USING PRIMARY KEY (key=?)"],
+    "end_member_outcomes": ["send USING PRIMARY KEY (key=?)"],
+    "reach_members": ["send USING PRIMARY KEY (key=?)"],
+    "with_places": ["send USING PRIMARY KEY (key=?)"],
+    "end_group_call": [
+        "call USING PRIMARY KEY (key=?)",
+        "s USING INDEX send_call (call_key=?)",
+        "d USING INDEX dead_once (seq=? AND rule=? AND operation=?)",
+    ],
+    "end_group": [
+        "send_group USING PRIMARY KEY (id=?)",
+        "send USING COVERING INDEX send_grouped (group_id=?)",
+        "call USING COVERING INDEX call_group (group_id=?)",
+    ],
+    "hold_unsealed": [
+        "send USING COVERING INDEX send_grouped (group_id=? AND state=? AND call_key=?)"
+    ],
+    "reopen_member": ["send USING PRIMARY KEY (key=?)"],
+    "dead_members": [
+        "s USING INDEX send_call (call_key=?)",
+        "d USING INDEX dead_once (seq=? AND rule=? AND operation=?)",
+    ],
+    "reopen_members": ["send USING INDEX send_call (call_key=?)"],
+    "reopen_call": ["call USING PRIMARY KEY (key=?)"],
+    "shared": [
+        "s USING PRIMARY KEY (key=?)",
+        "c USING PRIMARY KEY (key=?) LEFT-JOIN",
+        "g USING PRIMARY KEY (id=?) LEFT-JOIN",
+    ],
     "drop_gate": ["gate USING PRIMARY KEY (key=?)"],
     "meta_get": ["meta USING PRIMARY KEY (key=?)"],
 }
@@ -91,10 +132,14 @@ COUNTS = {
         "pending USING COVERING INDEX",
         "dead USING INDEX dead_reason",
         "send USING COVERING INDEX send_held",
-        "send USING COVERING INDEX send_waiting",
+        "send USING COVERING INDEX send_grouped",
         "event USING INTEGER PRIMARY KEY (rowid=?)",
     ],
     "held_page": ["s USING INDEX send_held", "e USING INTEGER PRIMARY KEY (rowid=?)"],
+    "groups_waiting": [
+        "send USING COVERING INDEX send_grouped (group_id=? AND state=? AND call_key=?)"
+    ],
+    "calls_waiting": ["c USING INDEX call_group", "send USING INDEX send_call (call_key=?)"],
     "held_counts": ["send USING COVERING INDEX send_held"],
     "dead_count": ["dead USING INDEX dead_reason"],
     "gates": ["gate"],
@@ -151,7 +196,15 @@ async def test_counting_reads_nothing_but_what_it_counts(journal: SqliteJournal)
 async def test_every_statement_that_reads_is_in_the_table() -> None:
     writes = {name for name in queries() if name.startswith("append_")}
     writes |= {"write_send", "write_call", "write_group", "revive", "meta_set", "set_gate"}
-    writes |= {"keep_membership", "next_run", "fire", "take_place", "keep_pace", "learn"}
+    writes |= {
+        "keep_membership",
+        "next_run",
+        "fire",
+        "take_place",
+        "keep_pace",
+        "learn",
+        "write_group_call",
+    }
     assert set(PLANS) | set(COUNTS) | writes == set(queries())
 
 

@@ -205,7 +205,7 @@ DELETE FROM gate WHERE key = :key;
 -- counts --
 -- Small tables only; never a scan of events. A send in a group waits without its event.
 SELECT (SELECT count(*) FROM pending) +
-       (SELECT count(*) FROM send WHERE state = 'pending' AND group_id IS NOT NULL) AS pending,
+       (SELECT count(*) FROM send WHERE ended_ms IS NULL AND group_id IS NOT NULL AND state = 'pending') AS pending,
        (SELECT count(*) FROM dead WHERE state = 'dead') AS dead,
        (SELECT count(*) FROM send WHERE state = 'held') AS held,
        (SELECT min(received_ms) FROM event WHERE seq = (SELECT min(seq) FROM pending)) AS oldest_ms;

@@ -106,8 +106,8 @@ CREATE INDEX send_call ON send (call_key) WHERE ended_ms IS NULL OR state = 'dea
 -- The last columns are there so that who counts reads nothing but the index.
 CREATE INDEX send_held ON send (app, rule, hold, created_ms, state) WHERE state = 'held';
 CREATE INDEX send_person ON send (person_hash, ended_ms, state, counted) WHERE counted = 1;
-CREATE INDEX send_waiting ON send (group_id, call_key, created_ms, state)
-  WHERE state = 'pending' AND group_id IS NOT NULL;
+CREATE INDEX send_grouped ON send (group_id, state, call_key, created_ms, ended_ms)
+  WHERE ended_ms IS NULL AND group_id IS NOT NULL;
 
 CREATE TRIGGER send_moves BEFORE UPDATE OF state ON send
 WHEN OLD.state <> NEW.state

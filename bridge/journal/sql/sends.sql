@@ -12,10 +12,6 @@ VALUES (:key, :seq, :app, :rule, :operation, :user_hash, :person_hash, :label, :
 INSERT INTO call (key, app, method, path, body, lane, run, created_ms)
 VALUES (:key, :app, :method, :path, :body, :lane, (SELECT value FROM meta WHERE key = 'run'), :created_ms);
 
--- write_group --
-INSERT OR IGNORE INTO send_group (id, app, endpoint, lane, rank, label, method, path, body)
-VALUES (:id, :app, :endpoint, :lane, :rank, :label, :method, :path, :body);
-
 -- membership --
 SELECT entered, since_ms, last_ms, last_seq, quiet FROM membership
 WHERE user_hash = :user_hash AND app = :app AND audience = :audience;

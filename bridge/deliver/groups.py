@@ -1,0 +1,433 @@
+"""Sends that share calls: how groups form, when they close, and what becomes of their calls.
+
+::
+
+    chain ──written──> forming ──2,000, or the window ends──> a turn at the gate ──> sealed ──> call
+                          ^                                                                     │
+                          └── certainly not performed, and somebody is too old ──────────────── │
+                                                                                  again later ──┤
+                                                            certainly refused: two halves, each ┤
+                                                                                          ended ┘
+
+Forming groups are numbers in memory; who is in them is the journal's to know, so that a group of
+any size takes no room, and a restart goes on with what it finds. A group is sealed when its turn
+at the gate has come, not before: while OneSignal is away groups grow instead of calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import itertools
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from bridge.deliver.attempts import ask, holds_everyone, turn
+from bridge.deliver.gate import Gate, StoppingError
+from bridge.deliver.means import Means
+from bridge.deliver.retry import GiveUp, after_failure
+from bridge.deliver.seal import Sealer, accepted, died
+from bridge.errors import BridgeError
+from bridge.journal.groups import EndOf, Endpoint, Member, MemberEnd, OpenCall, OpenGroup, Sealed
+from bridge.journal.records import BULK, SendGroup
+from bridge.onesignal.user_model import custom_events_body, notification_for
+from bridge.onesignal.verdict import (
+    Accepted,
+    Closed,
+    Failed,
+    NoRecipients,
+    Postponed,
+    Refused,
+    Verdict,
+)
+from bridge.telemetry import log
+
+AT_ONCE = 48
+"""Groups and calls that are worked on at the same time; the others wait as a number and a moment."""
+REFUSALS = 24
+"""So many refusals in a row, of a group of which nothing was accepted since, are not one member's."""
+FORMING = 20_000
+"""Groups, and calls that wait, that are known in memory; the journal knows of more."""
+_TROUBLE_MS = 5_000
+_PAUSED_MS = 1_000
+
+
+@dataclass(slots=True)
+class _Forming:
+    members: int
+    #: When its window ends.
+    due_ms: int
+    window_ms: int
+    endpoint: Endpoint
+    rank: int
+
+
+class Groups:
+    """The groups and shared calls of one app."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._sealer = Sealer(most=means.destination.alias_chunk)
+        self._forming: dict[bytes, _Forming] = {}
+        #: Calls that wait for a time of their own.
+        self._calls: dict[str, OpenCall] = {}
+        self._alarms: list[tuple[int, int, bytes | str]] = []
+        self._alarm_count = itertools.count()
+        self._working: dict[bytes | str, asyncio.Task[None]] = {}
+        self._refusals: dict[bytes, int] = {}
+        self._wake = asyncio.Event()
+        self._look = True
+        self._are_more = False
+        self._stopping = False
+
+    def __repr__(self) -> str:
+        return (
+            f"<Groups: {len(self._forming)} forming, {len(self._calls)} calls wait,"
+            f" {len(self._working)} at work>"
+        )
+
+    @property
+    def idle(self) -> bool:
+        """Nothing forms, waits or is worked on."""
+        return not (self._forming or self._calls or self._working or self._look)
+
+    def add(self, group: SendGroup, group_ms: int) -> None:
+        """A send of this group has been written; it may wait so long for others."""
+        self._form(OpenGroup(group.id, group.endpoint, group.rank, 1), group_ms)
+
+    def look(self) -> None:
+        """Look for what somebody has released, or asked for again."""
+        self._look = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Close groups when it is time, and try their calls, until `stop`."""
+        while not self._stopping:
+            self._wake.clear()
+            if self._look:
+                await self._find()
+            self._begin_due()
+            await self._rest()
+
+    async def flush(self, seconds: float) -> None:
+        """Close what forms now, and give it so many seconds to leave."""
+        for id_, forming in self._forming.items():
+            forming.due_ms = 0
+            self._alarm(0, id_)
+        self._begin_due()
+        if self._working:
+            await asyncio.wait(self._working.values(), timeout=seconds)
+
+    async def stop(self, seconds: float) -> None:
+        """Begin nothing more; give what is out so many seconds, then let it go, still pending."""
+        self._stopping = True
+        self._wake.set()
+        if not self._working:
+            return
+        _, late = await asyncio.wait(self._working.values(), timeout=seconds)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    # Forming --------------------------------------------------------------------------------------
+
+    def _form(self, group: OpenGroup, window_ms: int) -> None:
+        """Members more; the window begins with the first."""
+        forming = self._forming.get(group.id)
+        if forming is None:
+            if len(self._forming) >= FORMING:
+                self._are_more = True
+                return
+            due = self._means.clock.now_ms() + window_ms
+            forming = _Forming(0, due, window_ms, group.endpoint, group.rank)
+            self._forming[group.id] = forming
+            self._alarm(due, group.id)
+        before, most = forming.members, self._sealer.limit(group.endpoint)
+        forming.members += group.members
+        if before < most <= forming.members:
+            self._alarm(0, group.id)
+
+    def _alarm(self, at_ms: int, what: bytes | str) -> None:
+        is_first = not self._alarms or at_ms < self._alarms[0][0]
+        heapq.heappush(self._alarms, (at_ms, next(self._alarm_count), what))
+        if is_first:
+            self._wake.set()
+
+    async def _find(self) -> None:
+        """What the journal has that is not known here: at the start, and when somebody says so."""
+        self._look = False
+        try:
+            groups, calls = await self._means.journal.groups.waiting(
+                self._means.destination.name, limit=FORMING
+            )
+            self._are_more = len(groups) == FORMING or len(calls) == FORMING
+        except BridgeError as error:
+            log().error("groups.troubled", error=type(error).__name__)
+            await self._means.clock.sleep(_TROUBLE_MS / 1000)
+            self._look = True
+            return
+        for group in groups:
+            if group.id not in self._forming and group.id not in self._working:
+                self._form(group, 0)
+        for call in calls:
+            if call.key not in self._calls and call.key not in self._working:
+                self._wait_for(call)
+
+    def _wait_for(self, call: OpenCall) -> None:
+        self._calls[call.key] = call
+        self._alarm(call.not_before_ms, call.key)
+
+    # Working --------------------------------------------------------------------------------------
+
+    async def _rest(self) -> None:
+        """Until something is new, or due."""
+        waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._wake.wait())]
+        if self._alarms and len(self._working) < AT_ONCE:
+            seconds = (self._alarms[0][0] - self._means.clock.now_ms()) / 1000
+            waits.append(asyncio.ensure_future(self._means.clock.sleep(max(seconds, 0.001))))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def _begin_due(self) -> None:
+        now = self._means.clock.now_ms()
+        while self._alarms and self._alarms[0][0] <= now and len(self._working) < AT_ONCE:
+            _, _, what = heapq.heappop(self._alarms)
+            if what in self._working:
+                continue
+            if isinstance(what, str):
+                if what in self._calls:
+                    self._begin(what, self._work_call(self._calls.pop(what)))
+            elif what in self._forming and self._is_closed(self._forming[what], now):
+                self._begin(what, self._work_group(what))
+
+    def _is_closed(self, forming: _Forming, now_ms: int) -> bool:
+        is_full = forming.members >= self._sealer.limit(forming.endpoint)
+        return is_full or forming.due_ms <= now_ms
+
+    def _begin(self, what: bytes | str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._guarded(what, work))
+        self._working[what] = task
+
+    async def _guarded(self, what: bytes | str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except StoppingError:
+            pass
+        except Exception as error:  # noqa: BLE001 — one group's trouble, whatever it is, is not another's
+            log().error("group.troubled", error=type(error).__name__, exc_info=error)
+            await self._means.clock.sleep(_TROUBLE_MS / 1000)
+            self._look = True
+        finally:
+            del self._working[what]
+            self._after(what)
+
+    def _after(self, what: bytes | str) -> None:
+        if isinstance(what, bytes) and what in self._forming:
+            is_closed = self._is_closed(self._forming[what], self._means.clock.now_ms())
+            self._alarm(0 if is_closed else self._forming[what].due_ms, what)
+        if self._are_more and len(self._forming) + len(self._calls) < FORMING // 2:
+            self._look = True
+        self._wake.set()
+
+    # A group --------------------------------------------------------------------------------------
+
+    async def _work_group(self, id_: bytes) -> None:
+        """Seal what had gathered when it was time, a call at a time."""
+        forming = self._forming.pop(id_)
+        most, left = self._sealer.limit(forming.endpoint), forming.members
+        is_over = forming.due_ms <= self._means.clock.now_ms()
+        while left >= (1 if is_over else most):
+            taken = await self._seal_and_send(id_, forming)
+            if not taken:
+                return
+            left -= taken
+        if left > 0:
+            # They came while a full call was being made: theirs is another window.
+            self._form(OpenGroup(id_, forming.endpoint, forming.rank, left), forming.window_ms)
+
+    async def _seal_and_send(self, id_: bytes, forming: _Forming) -> int:
+        means, gate = self._means, self._gate(forming.endpoint)
+        async with turn(gate, bulk=forming.rank == BULK, patient=True):
+            sealing = await means.journal.groups.seal(
+                id_,
+                choose=self._sealer.choose,
+                make=self._sealer.make,
+                limit=self._sealer.limit(forming.endpoint),
+                now_ms=means.clock.now_ms(),
+            )
+            for rule, count in sealing.expired.items():
+                self._count(rule, MemberEnd("skipped", "too_old"), count)
+            if sealing.call is None:
+                return sealing.taken
+            if self._is_paused(sealing.call):
+                await self._hold(sealing.call)
+                return sealing.taken
+            means.attempted.add(sealing.call.key)
+            verdict, text = await self._ask(gate, sealing.call)
+        await self._settle(sealing.call, verdict, text)
+        return sealing.taken
+
+    def _gate(self, endpoint: str) -> Gate:
+        destination = self._means.destination
+        return destination.events if endpoint == "event" else destination.sends
+
+    def _is_paused(self, call: Sealed) -> bool:
+        return call.endpoint == "send" and self._means.brake.paused(call.rule)
+
+    async def _hold(self, call: Sealed) -> None:
+        """Nothing of it was ever sent: its members wait for a person, and not in it."""
+        await self._means.journal.groups.unseal(call.key)
+        while await self._means.journal.groups.hold_unsealed(call.group, "paused"):
+            pass
+
+    async def _ask(self, gate: Gate, call: Sealed) -> tuple[Verdict, str]:
+        return await ask(self._means, gate, call.endpoint, (call.method, call.path, call.body))
+
+    # A call ---------------------------------------------------------------------------------------
+
+    async def _work_call(self, waiting: OpenCall) -> None:
+        """A call that was sealed before: the same bytes again, or nothing."""
+        means, gate = self._means, self._gate(waiting.endpoint)
+        async with turn(gate, bulk=waiting.rank == BULK, patient=True):
+            call = await means.journal.groups.call(waiting.key)
+            if call is None:
+                return
+            if call.key in means.attempted:
+                call = call._replace(uncertain=True)
+            if self._is_paused(call):
+                await self._pause(call, waiting)
+                return
+            if call.expires_ms is not None and means.clock.now_ms() > call.expires_ms:
+                await self._too_old(call)
+                return
+            means.attempted.add(call.key)
+            verdict, text = await self._ask(gate, call)
+        await self._settle(call, verdict, text)
+
+    async def _pause(self, call: Sealed, waiting: OpenCall) -> None:
+        if call.uncertain:
+            # It may have been sent, so that its members cannot leave it.
+            until = self._means.clock.now_ms() + _PAUSED_MS
+            self._wait_for(waiting._replace(not_before_ms=until))
+        else:
+            await self._hold(call)
+
+    async def _too_old(self, call: Sealed) -> None:
+        if call.uncertain:
+            # It may have been sent, and it may not: whether to send it this late is for a person.
+            await self._die(call, "unknown_outcome", None, "")
+            return
+        await self._means.journal.groups.unseal(call.key)
+        self._form(OpenGroup(call.group, call.endpoint, call.rank, call.members), 0)
+
+    async def _settle(self, call: Sealed, verdict: Verdict, text: str) -> None:
+        if isinstance(verdict, Closed) or holds_everyone(verdict):
+            self._try_again(call, self._means.clock.now_ms())
+            return
+        match verdict:
+            case Accepted():
+                self._refusals.pop(call.group, None)
+                await self._end(call, lambda one: accepted(one, verdict, endpoint=call.endpoint))
+            case NoRecipients():
+                end = MemberEnd("no_recipients", "not_subscribed", 200)
+                await self._end(call, lambda _: end)
+            case Postponed(after_seconds=seconds):
+                self._try_again(call, self._means.clock.now_ms() + round((seconds or 1.0) * 1000))
+            case Failed():
+                await self._failed(call, verdict, text)
+            case Refused(reason=reason, status=status):
+                await self._refused(call, reason, status, text)
+            case _:
+                await self._die(call, "http_404", 404, text)
+        self._means.attempted.discard(call.key)
+
+    def _try_again(self, call: Sealed, at_ms: int) -> None:
+        self._means.attempted.discard(call.key)
+        self._wait_for(OpenCall(call.key, call.endpoint, call.rank, at_ms))
+
+    async def _failed(self, call: Sealed, failed: Failed, text: str) -> None:
+        means = self._means
+        call = call._replace(uncertain=call.uncertain or not failed.certain)
+        now = means.clock.now_ms()
+        decided = after_failure(
+            failed, attempts=call.attempt, age_ms=now - call.created_ms, roll=means.roll()
+        )
+        if isinstance(decided, GiveUp):
+            await self._die(call, decided.reason, failed.status, text)
+            return
+        log().warning(
+            "send.failed",
+            reason=failed.reason,
+            attempt=decided.attempt,
+            key=call.key,
+            members=call.members,
+        )
+        until = now + round(decided.after_seconds * 1000)
+        await means.journal.retry_call(
+            call.key,
+            not_before_ms=until,
+            attempt=decided.attempt,
+            uncertain=call.uncertain,
+            error=decided.error,
+        )
+        self._wait_for(OpenCall(call.key, call.endpoint, call.rank, until))
+
+    async def _refused(self, call: Sealed, reason: str, status: int, text: str) -> None:
+        """Certainly not done: whose fault it was is found by halves, unless it was never one's own."""
+        count = self._refusals[call.group] = self._refusals.get(call.group, 0) + 1
+        if call.members == 1 or call.uncertain or count > REFUSALS:
+            await self._die(call, reason, status, text)
+            return
+        now = self._means.clock.now_ms()
+        log().warning("call.split", reason=reason, key=call.key, members=call.members)
+        for half in await self._means.journal.groups.split(
+            call.key, make=self._sealer.make, now_ms=now
+        ):
+            self._wait_for(half)
+
+    async def _die(self, call: Sealed, reason: str, http: int | None, text: str) -> None:
+        def end_of(member: Member) -> MemberEnd:
+            request = _alone(call, member)
+            return died(member, call, request, reason=reason, http=http, answer=text)
+
+        await self._end(call, end_of)
+
+    async def _end(self, call: Sealed, end_of: EndOf) -> None:
+        """End the members, some at a time; a call of which some are left would be sent again."""
+        journal, clock = self._means.journal, self._means.clock
+        while ends := await journal.groups.end_some(call.key, end_of=end_of, at_ms=clock.now_ms()):
+            for rule, end in ends:
+                self._count(rule, end, 1)
+            dead = [(rule, end) for rule, end in ends if end.status == "dead"]
+            if dead:
+                log().error(
+                    "operation.dead", key=call.key, rule=dead[0][0], reason=dead[0][1].reason, members=len(dead)
+                )  # fmt: skip
+
+    def _count(self, rule: str, end: MemberEnd, members: int) -> None:
+        metrics = self._means.metrics
+        metrics.operations.labels(rule, end.status, end.reason or "").inc(members)
+        if end.status == "dead":
+            metrics.dead.labels(end.reason or "").inc(members)
+
+
+def _alone(call: Sealed, member: Member) -> bytes:
+    """The call that one member alone would have been."""
+    with contextlib.suppress(ValueError):
+        if call.endpoint == "event":
+            return custom_events_body([member.part or b"{}"])
+        body = orjson.loads(call.body)
+        aliases = body.pop("include_aliases", None)
+        label = next(iter(aliases)) if aliases else "subscription_id"
+        body.pop("include_subscription_ids", None)
+        return notification_for(
+            orjson.dumps(body), label=label, ids=[member.recipient], key=member.key
+        )
+    return call.body

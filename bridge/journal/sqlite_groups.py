@@ -1,0 +1,236 @@
+"""Groups in a SQLite journal; see `bridge.journal.groups`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from bridge.journal import sqlite_rows as rows
+from bridge.journal.groups import (
+    Choose,
+    EndOf,
+    Make,
+    Member,
+    MemberEnd,
+    OpenCall,
+    OpenGroup,
+    Sealed,
+    Sealing,
+)
+from bridge.journal.queries import queries
+from bridge.journal.records import SendGroup
+from bridge.journal.sends import Hold
+from bridge.journal.sqlite_sends import DAY_MS, Read
+
+if TYPE_CHECKING:
+    from bridge.journal.groups import Groups
+
+ENDS_AT_ONCE = 250
+"""Members that end in one transaction: more would hold the loop up."""
+
+
+class SqliteGroups:
+    """Transactions about groups, on the journal's writer."""
+
+    def __init__(
+        self,
+        *,
+        write: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
+        read: Read,
+    ) -> None:
+        self._write = write
+        self._read = read
+
+    async def waiting(self, app: str, *, limit: int) -> tuple[list[OpenGroup], list[OpenCall]]:
+        def read(connection: sqlite3.Connection) -> tuple[list[OpenGroup], list[OpenCall]]:
+            values = {"app": app, "limit": limit}
+            groups = connection.execute(queries()["groups_waiting"], values)
+            calls = connection.execute(queries()["calls_waiting"], values)
+            return [OpenGroup(*row) for row in groups], [OpenCall(*row) for row in calls]
+
+        return await self._read(read)
+
+    async def seal(
+        self, group: bytes, *, choose: Choose, make: Make, limit: int, now_ms: int
+    ) -> Sealing:
+        def write(connection: sqlite3.Connection) -> Sealing:
+            found = _group(connection, group)
+            if found is None:
+                return Sealing(None, 0, {})
+            waiting = connection.execute(
+                queries()["unsealed"], {"group_id": group, "limit": limit}
+            ).fetchall()
+            members = [Member(*row[:5]) for row in waiting]
+            old = [one for one in members if _is_old(one, now_ms)]
+            fresh = [one for one in members if not _is_old(one, now_ms)]
+            expired = _end(connection, old, MemberEnd("skipped", "too_old"), now_ms)
+            if not fresh:
+                _end_group(connection, group)
+                return Sealing(None, len(old), expired)
+            chosen = choose(found, fresh)
+            call = _write_call(connection, found, chosen, make, now_ms)
+            return Sealing(call, len(old) + len(chosen), expired)
+
+        result: Sealing = await self._write(write)
+        return result
+
+    async def call(self, key: str) -> Sealed | None:
+        return await self._read(lambda connection: _call(connection, key))
+
+    async def unseal(self, key: str) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(queries()["leave_call"], {"call_key": key})
+            connection.execute(queries()["drop_call"], {"key": key})
+
+        await self._write(write)
+
+    async def split(self, key: str, *, make: Make, now_ms: int) -> list[OpenCall]:
+        def write(connection: sqlite3.Connection) -> list[OpenCall]:
+            call = _call(connection, key)
+            group = None if call is None else _group(connection, call.group)
+            if call is None or group is None:
+                return []
+            found = connection.execute(
+                queries()["call_members"], {"call_key": key, "limit": call.members}
+            )
+            members = sorted(Member(*row[:5]) for row in found)
+            connection.execute(queries()["drop_call"], {"key": key})
+            half = len(members) // 2
+            made = [
+                _write_call(connection, group, part, make, now_ms)
+                for part in (members[:half], members[half:])
+            ]
+            return [OpenCall(one.key, one.endpoint, one.rank, 0) for one in made]
+
+        result: list[OpenCall] = await self._write(write)
+        return result
+
+    async def end_some(self, key: str, *, end_of: EndOf, at_ms: int) -> list[tuple[str, MemberEnd]]:
+        def write(connection: sqlite3.Connection) -> list[tuple[str, MemberEnd]]:
+            values = {"call_key": key, "limit": ENDS_AT_ONCE}
+            found = connection.execute(queries()["call_members"], values).fetchall()
+            ended = [(Member(*row[:5]), row[5], end_of(Member(*row[:5]))) for row in found]
+            alike: dict[MemberEnd, list[Member]] = defaultdict(list)
+            for member, seq, end in ended:
+                alike[end._replace(death=None)].append(member)
+                if end.death is not None:
+                    rows.insert_ends(connection, seq, [], [end.death], at_ms)
+            for end, members in alike.items():
+                kept = end.status == "dead" and any(
+                    one.death is not None and one.death.uncertain for _, _, one in ended
+                )
+                _end(connection, members, end, at_ms, kept=kept)
+            if len(found) < ENDS_AT_ONCE:
+                _end_call(connection, key)
+            return [(member.rule, end) for member, _, end in ended]
+
+        result: list[tuple[str, MemberEnd]] = await self._write(write)
+        return result
+
+    async def hold_unsealed(self, group: bytes, why: Hold) -> int:
+        def write(connection: sqlite3.Connection) -> int:
+            values = {"group_id": group, "hold": why, "limit": ENDS_AT_ONCE}
+            return connection.execute(queries()["hold_unsealed"], values).rowcount
+
+        return int(await self._write(write))
+
+
+def _is_old(member: Member, now_ms: int) -> bool:
+    return member.expires_ms is not None and now_ms > member.expires_ms
+
+
+def _group(connection: sqlite3.Connection, group: bytes) -> SendGroup | None:
+    row = connection.execute(queries()["group_one"], {"id": group}).fetchone()
+    return None if row is None else SendGroup(*row)
+
+
+def _call(connection: sqlite3.Connection, key: str) -> Sealed | None:
+    row = connection.execute(queries()["group_call"], {"key": key}).fetchone()
+    return None if row is None else Sealed(*row)
+
+
+def _write_call(
+    connection: sqlite3.Connection,
+    group: SendGroup,
+    members: Sequence[Member],
+    make: Make,
+    now_ms: int,
+) -> Sealed:
+    key, body = make(group, members)
+    values = group._asdict() | {"key": key, "body": body, "now_ms": now_ms}
+    connection.execute(queries()["write_group_call"], values)
+    connection.execute(queries()["join_call"], {"call_key": key, "keys": _keys(members)})
+    return Sealed(
+        key=key,
+        group=group.id,
+        endpoint=group.endpoint,
+        rank=group.rank,
+        rule=members[0].rule,
+        method=group.method,
+        path=group.path,
+        body=body,
+        not_before_ms=0,
+        attempt=0,
+        created_ms=now_ms,
+        uncertain=False,
+        members=len(members),
+        expires_ms=min(
+            (one.expires_ms for one in members if one.expires_ms is not None), default=None
+        ),
+    )
+
+
+def _keys(members: Sequence[Member]) -> str:
+    return orjson.dumps([one.key for one in members]).decode()
+
+
+def _end(
+    connection: sqlite3.Connection,
+    members: Sequence[Member],
+    end: MemberEnd,
+    at_ms: int,
+    *,
+    kept: bool = False,
+) -> dict[str, int]:
+    """End members alike; how many by rule."""
+    counts: dict[str, int] = defaultdict(int)
+    for one in members:
+        counts[one.rule] += 1
+    if not members:
+        return counts
+    kept = kept or end.status == "delivered"
+    values = {
+        "keys": _keys(members),
+        "state": end.status,
+        "reason": end.reason,
+        "http": end.http,
+        "at_ms": at_ms,
+        "kept": kept,
+    }
+    connection.execute(queries()["end_members"], values)
+    connection.execute(queries()["end_member_outcomes"], values)
+    if end.status == "delivered":
+        connection.execute(queries()["reach_members"], values | {"day": at_ms // DAY_MS})
+    if not kept:
+        for (key,) in connection.execute(queries()["with_places"], values).fetchall():
+            connection.execute(queries()["return_place"], {"key": key})
+    return counts
+
+
+def _end_call(connection: sqlite3.Connection, key: str) -> None:
+    row = connection.execute(queries()["call_group"], {"key": key}).fetchone()
+    connection.execute(queries()["end_group_call"], {"key": key})
+    if row is not None:
+        _end_group(connection, row[0])
+
+
+def _end_group(connection: sqlite3.Connection, group: bytes) -> None:
+    connection.execute(queries()["end_group"], {"id": group})
+
+
+if TYPE_CHECKING:
+    _: type[Groups] = SqliteGroups

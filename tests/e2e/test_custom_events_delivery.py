@@ -1,0 +1,151 @@
+"""Custom events share calls whatever they say, and each ends on its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import SecretStr
+
+from bridge.clock import ManualClock
+from bridge.deliver.brake import PUSHES, rule_target
+from bridge.sandbox import Sandbox, create_sandbox
+from bridge.sandbox.ledger import Call
+from tests.harness import APP_ID, Rig, iso, rig, track
+
+MAPPING = """
+version: 1
+rules:
+  - name: bought
+    when: event = "Order Completed"
+    do: {track_custom_event: {name: "bought", properties: {total: "{{ properties.total }}", note: "{{ properties.note | default: '' }}"}}}
+"""
+TOKEN = "let-me-in"
+
+
+def people(sandbox: Sandbox, count: int) -> None:
+    for number in range(count):
+        sandbox.add_device(f"u{number}", "android", app_id=APP_ID)
+
+
+async def buy(here: Rig, count: int, *, first: int = 0, **more: Any) -> None:
+    at = iso(here.clock.now_ms())
+    events = [
+        track("Order Completed", f"u{n}", f"m-{n}", properties={"total": n} | more, timestamp=at)
+        for n in range(first, first + count)
+    ]
+    for begin in range(0, count, 200):
+        await here.post(events[begin : begin + 200])
+
+
+def calls(sandbox: Sandbox) -> list[Call]:
+    return [call for call in sandbox.calls if call.endpoint_class == "event"]
+
+
+def fail(here: Rig, *answers: dict[str, Any], times: int = 1) -> None:
+    here.sandbox.faults.script({"match": {"class": "event"}, "answers": answers, "times": times})
+
+
+async def statuses(here: Rig) -> Counter[tuple[str, str | None]]:
+    return Counter((status, reason) for *_, status, reason in await here.outcomes())
+
+
+async def test_events_of_many_people_share_few_calls(tmp_path: Path) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        people(here.sandbox, 300)
+        await buy(here, 300)
+        await here.settle()
+        assert len(calls(here.sandbox)) <= 20
+        assert Counter(one.external_id for one in here.sandbox.events) == Counter(
+            f"u{n}" for n in range(300)
+        )
+        assert {one.name for one in here.sandbox.events} == {"bought"}
+        assert await statuses(here) == {("delivered", None): 300}
+        assert not here.sandbox.complaints
+
+
+async def test_somebody_whom_onesignal_does_not_know_ends_alone(tmp_path: Path) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        people(here.sandbox, 3)
+        await buy(here, 5)
+        await here.settle()
+        assert await statuses(here) == {
+            ("delivered", None): 3,
+            ("no_recipients", "unknown_user"): 2,
+        }
+
+
+async def test_a_batch_that_failed_is_repeated_byte_for_byte(tmp_path: Path) -> None:
+    clock = ManualClock()
+    app = create_sandbox(clock=clock)
+    sandbox: Sandbox = app.state.sandbox
+    people(sandbox, 6)
+    async with rig(tmp_path, MAPPING, clock=clock, onesignal=app, drain=0) as here:
+        fail(here, {"status": 503}, {"timeout": 60, "applied": True})
+        here.means.destination.events.hold(1)
+        await buy(here, 4)
+        await here.pass_time(20)
+    async with rig(tmp_path, MAPPING.replace("bought", "sold"), clock=clock, onesignal=app) as here:
+        await buy(here, 2, first=4)
+        await here.settle()
+        assert await statuses(here) == {("delivered", None): 6}
+    first, again, last, *_ = calls(sandbox)
+    assert orjson.dumps(first.body) == orjson.dumps(again.body)
+    assert orjson.dumps(first.body) in {orjson.dumps(call.body) for call in calls(sandbox)[2:]}
+    assert last is not None
+    assert Counter(one.external_id for one in sandbox.events) == Counter(f"u{n}" for n in range(6))
+
+
+async def test_a_call_stays_below_a_megabyte(tmp_path: Path) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        people(here.sandbox, 600)
+        here.means.destination.events.hold(30)
+        await buy(here, 600, note="x" * 1750)
+        await here.settle()
+        assert len(here.sandbox.events) == 600
+        assert len(calls(here.sandbox)) == 2
+        assert not here.sandbox.complaints
+
+
+async def test_one_bad_event_does_not_sink_its_neighbours(tmp_path: Path) -> None:
+    async with rig(tmp_path, MAPPING, admin_token=SecretStr(TOKEN)) as here:
+        people(here.sandbox, 8)
+        client = here.means.destination.client
+        perform = client.perform
+
+        async def refuse(method: str, path: str, body: bytes, **more: Any) -> Any:
+            if path.endswith("/custom_events") and b'"u3"' in body:
+                fail(here, {"status": 400, "body": {}})
+            return await perform(method, path, body, **more)
+
+        client.perform = refuse  # type: ignore[method-assign]
+        here.means.destination.events.hold(1)
+        await buy(here, 8)
+        await here.settle()
+        assert await statuses(here) == {("delivered", None): 7, ("dead", "http_400"): 1}
+        (dead,) = await here.bridge.journal.dead_letters()
+        client.perform = perform  # type: ignore[method-assign]
+        await here.http.post(
+            f"/api/v1/dead/{dead.id}/replay", headers={"authorization": f"Bearer {TOKEN}"}
+        )
+        await here.settle()
+        assert await statuses(here) == {("delivered", None): 8}
+        assert len(here.sandbox.events) == 8
+
+
+async def test_pausing_pushes_lets_custom_events_go_on_and_pausing_their_rule_does_not(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        people(here.sandbox, 2)
+        await here.bridge.brake.pull(PUSHES)
+        await buy(here, 1)
+        await here.settle()
+        assert len(here.sandbox.events) == 1
+        await here.bridge.brake.pull(rule_target("bought"))
+        await buy(here, 1, first=1)
+        await here.settle()
+        assert len(here.sandbox.events) == 1
+        assert (await here.bridge.journal.counts()).held == 1
