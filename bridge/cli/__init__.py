@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from bridge.cli import check, dead, demo, init, pause, plan, sandbox, serve, status, test
+from bridge.cli import check, dead, demo, init, pause, plan, sandbox, schema, serve, status, test
 
 app = typer.Typer(
     name="segment-bridge",
@@ -25,6 +25,7 @@ for _command in (
     init.init,
     serve.serve,
     check.check,
+    schema.schema,
     plan.plan,
     sandbox.sandbox,
     pause.pause,

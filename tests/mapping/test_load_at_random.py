@@ -6,10 +6,15 @@ from typing import Any
 
 import orjson
 from hypothesis import given, settings, strategies as st
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no types
 
-from bridge.errors import ConfigurationError
+from bridge.errors import ConfigurationError, Finding
+from bridge.mapping.codes import codes
+from bridge.mapping.lint import check_texts
 from bridge.mapping.load import Source, compile_mapping
 from bridge.mapping.rules import Mapping
+from bridge.mapping.schema import json_schema
+from bridge.mapping.tree import read_tree
 from bridge.onesignal.operations import Send, SendNotification
 from bridge.onesignal.user_model import send_body, update_requests
 from bridge.plan import plan
@@ -103,7 +108,28 @@ def compiled(text: str) -> Mapping | None:
         mapping = None
     assert any(finding.is_error for finding in findings) is (mapping is None)
     assert all(finding.message and str(finding).encode() for finding in findings)
+    check(text, findings)
+    if mapping is not None:
+        SCHEMA.validate(read_tree(text).value)
     return mapping
+
+
+def check(text: str, findings: list[Finding]) -> None:
+    """`check` says what loading says, in its words, and warnings besides."""
+    said = check_texts(
+        [Source(name="a.yaml", text=text)],
+        serves=("android", "web", "ios"),
+        tag_cap=2,
+        sources=["default"],
+    )
+    assert set(findings) <= set(said)
+    assert all(one.level == "warning" for one in said if one not in findings)
+    assert all(one.code in codes() for one in said)
+    lines = len(text.splitlines()) + 1
+    assert all(one.line is None or 1 <= one.line <= lines for one in said)
+
+
+SCHEMA = Draft202012Validator(json_schema())
 
 
 EVENTS: tuple[dict[str, Any], ...] = (
@@ -153,6 +179,68 @@ def as_yaml(value: Any) -> str:
         if isinstance(value, int) and abs(value) >= 2**63
         else orjson.dumps(value).decode()
     )
+
+
+CONDITIONS = st.recursive(
+    st.builds(
+        "{} {} {}".format,
+        st.sampled_from(
+            ["type", "event", "audience.entered", "audience.class", "properties.n", "source"]
+        ),
+        st.sampled_from(["=", "!=", "<", ">=", "in"]),
+        st.sampled_from(
+            [
+                '"track"',
+                '"identify"',
+                '"Order completed"',
+                "null",
+                "true",
+                "1",
+                '["a", 1]',
+                "traits.a",
+            ]
+        ),
+    )
+    | st.sampled_from(
+        ["true", "replay", "!replay", 'contains(event, "x")', 'match(event, "[")', "length(event)"]
+    ),
+    lambda inner: (
+        st.builds("( {} ) {} ( {} )".format, inner, st.sampled_from(["and", "or"]), inner)
+        | st.builds("!( {} )".format, inner)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(CONDITIONS, min_size=1, max_size=3))
+def test_whatever_conditions_say_of_each_other_check_has_an_answer(conditions: list[str]) -> None:
+    do = {"update_user": {"tags": {"a": "{{ traits.a }}"}}, "send_notification": {"contents": "Hi"}}
+    rules = [{"name": f"r{n}", "when": when, "do": do} for n, when in enumerate(conditions)]
+
+    mapping = compiled(as_blocks({"version": 1, "push": {"platforms": "all"}, "rules": rules}))
+
+    assert mapping is None or use(mapping) >= 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(nearly_right())
+def test_in_blocks_a_mapping_is_what_it_is_on_one_line(document: dict[str, Any]) -> None:
+    line, blocks = compiled(as_yaml(document)), compiled(as_blocks(document))
+
+    assert (line is None) is (blocks is None)
+    assert line is None or blocks is None or line.rules == blocks.rules
+
+
+def as_blocks(document: dict[str, Any]) -> str:
+    """A line for each section and entry, as people write them."""
+    lines = []
+    for name, value in document.items():
+        if isinstance(value, list) and value:
+            lines += [f"{name}:", *(f"  - {as_yaml(one)}" for one in value)]
+        else:
+            lines.append(f"{name}: {as_yaml(value)}")
+    return "\n".join(lines) + "\n"
 
 
 @settings(deadline=None)
