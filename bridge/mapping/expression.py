@@ -8,34 +8,34 @@ What comes out is a JSON value, or the reason why there is none: `Missing` when 
 say, `Refused` when what it says cannot be used. Nothing here raises for an event, and nothing asks
 the clock, the time zone or anything else outside the event.
 
-Two thirds of all values are one path, or text around paths. Those are compiled to a loop over keys,
-and python-liquid is not even imported for them; everything else goes to `bridge.mapping.liquid`.
+Two thirds of all values are one path, or text around paths. Those are compiled by
+`bridge.mapping.plain`, and python-liquid is not even imported for them; everything else goes to
+`bridge.mapping.liquid`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Final
 
+from bridge.mapping.plain import (
+    Resolved,
+    Resolver,
+    Slots,
+    path_resolver,
+    plain_slots,
+    text_resolver,
+)
 from bridge.mapping.reading import (
-    ABSENT,
-    MAX_TEXT,
     ExpressionError,
     Fields,
-    Key,
     Missing,
     Refused,
-    culprit,
-    dotted,
     json_text,
-    runs,
-    runs_in,
-    walk,
 )
 
 if TYPE_CHECKING:
@@ -53,8 +53,6 @@ __all__ = [
     "compile_expression",
 ]
 
-Resolved = Any  # JsonValue | Missing | Refused; naming JsonValue here would import pydantic
-Resolver = Callable[[Fields], Resolved]
 Var = str | bool | int | float
 Vars = Mapping[str, Var]
 """The vars of a mapping, by name."""
@@ -72,16 +70,13 @@ class Expression:
     roots: frozenset[str]
     #: Exactly one `{{ path }}`: the only kind that can resolve to null, a list or an object.
     is_path: bool = False
-    _resolver: Resolver = field(repr=False, compare=False)
+    #: The value for one event's fields, or why there is none; never raises.
+    resolve: Resolver = field(repr=False, compare=False)
 
     @property
     def is_literal(self) -> bool:
         """The same for every event: nothing of it is read."""
         return not self.paths
-
-    def resolve(self, fields: Fields) -> JsonValue | Missing | Refused:
-        """The value for one event's fields; never raises."""
-        return self._resolver(fields)  # type: ignore[no-any-return]  # see Resolved
 
 
 def as_tag(value: JsonValue) -> str | Refused:
@@ -116,7 +111,7 @@ def _from_text(value: str, *, encode: bool) -> Expression:
     # Kept by text: a mapping that is read again has mostly the values it had.
     if "{{" not in value and "{%" not in value:
         return _literal(value, value)
-    slots = _plain_slots(value)
+    slots = plain_slots(value)
     return (
         _templated(value, encode=encode) if slots is None else _plain(value, slots, encode=encode)
     )
@@ -146,7 +141,7 @@ def _with_vars(text: str, names: Vars, *, encode: bool) -> Expression:
         whole,
         paths=paths,
         roots=whole.roots - {"vars"},
-        _resolver=lambda fields: whole.resolve({**fields, **known}),
+        resolve=lambda fields: whole.resolve({**fields, **known}),
     )
 
 
@@ -164,152 +159,26 @@ def _var(name: str, names: Vars) -> Var:
 
 def _literal(text: str, value: Any) -> Expression:
     return Expression(
-        text=text, paths=frozenset(), roots=frozenset(), _resolver=lambda _fields: value
+        text=text, paths=frozenset(), roots=frozenset(), resolve=lambda _fields: value
     )
-
-
-# --- one path, and text around paths: no Liquid needed -------------------------------------------
-
-_NAME = r"[^\W\d](?:[\w-]*\w)?\??"
-_BRACKET = r"""\[\s*(?:-?[0-9]{1,9}|'[^'{}]*'|"[^"{}]*")\s*\]"""
-_SLOT: Final = re.compile(rf"\{{\{{\s*({_NAME}(?:\.{_NAME}|{_BRACKET})*)\s*\}}\}}")
-_KEY: Final = re.compile(rf"({_NAME})|\[\s*(?:(-?[0-9]+)|(['\"])(.*?)\3)\s*\]", re.DOTALL)
-#: Words that are not names in Liquid: a first name among them is for python-liquid to judge.
-_WORDS: Final = re.compile(
-    "true|false|nil|null|empty|blank|and|or|contains|not|in|offset|limit|reversed|cols|continue"
-    "|with|for|as|if|else|required|now|today"
-)
-
-
-class Slot(NamedTuple):
-    """One `{{ path }}`, and the text before it."""
-
-    before: str
-    path: str
-    keys: tuple[Key, ...]
-    #: All keys are names: the path can be followed with `[]` alone.
-    is_direct: bool
-
-
-class Slots(NamedTuple):
-    slots: tuple[Slot, ...]
-    after: str
-
-
-def _plain_slots(text: str) -> Slots | None:
-    """`text` as literals and plain `{{ path }}`s; None when it takes Liquid to read it."""
-    slots, end = [], 0
-    for match in _SLOT.finditer(text):
-        slots.append(_slot(text[end : match.start()], match[1]))
-        end = match.end()
-    found = Slots(tuple(slots), text[end:])
-    literals = [slot.before for slot in slots]
-    odd = any(map(runs, (*literals, found.after))) or any(part.endswith("{") for part in literals)
-    return None if odd or any(_WORDS.fullmatch(str(slot.keys[0])) for slot in slots) else found
-
-
-def _slot(before: str, path: str) -> Slot:
-    keys: tuple[Key, ...] = tuple(
-        int(match[2]) if match[2] else match[1] or match[4] for match in _KEY.finditer(path)
-    )
-    return Slot(before, dotted(keys), keys, all(isinstance(key, str) for key in keys))
 
 
 def _plain(text: str, found: Slots, *, encode: bool) -> Expression:
-    slots, after = found
-    is_path = len(slots) == 1 and not slots[0].before and not after
+    """One path, or text around paths: no Liquid needed."""
+    slots = found.slots
+    alone = len(slots) == 1 and not slots[0].before and not found.after
+    is_path = alone and slots[0].fallback is None
     return Expression(
         text=text,
         paths=frozenset(slot.path for slot in slots),
         roots=frozenset(str(slot.keys[0]) for slot in slots),
         is_path=is_path,
-        _resolver=_path_resolver(slots[0]) if is_path else _text_resolver(found, encode=encode),
+        resolve=(
+            path_resolver(slots[0])
+            if is_path
+            else text_resolver(found, encode=encode and not alone)
+        ),
     )
-
-
-def _path_resolver(slot: Slot) -> Resolver:
-    read = _reader(slot)
-    missing = Missing(slot.path)
-    refused = Refused("liquid_in_value", slot.path)
-
-    def resolve(fields: Fields) -> Resolved:
-        value = read(fields)
-        if value is ABSENT:
-            return missing
-        if isinstance(value, str):
-            return refused if "{" in value and runs(value) else value
-        return refused if isinstance(value, (list, dict)) and runs_in(value) else value
-
-    return resolve
-
-
-def _reader(slot: Slot) -> Callable[[Fields], Any]:
-    keys = slot.keys
-
-    def read_by_index(fields: Fields) -> Any:
-        value: Any = fields
-        try:
-            for key in keys:
-                if type(value) is str:  # a text has no first item, whatever Python says
-                    return walk(fields, keys)
-                value = value[key]
-        except (KeyError, TypeError, IndexError):
-            return walk(fields, keys)
-        return value
-
-    def read(fields: Fields) -> Any:
-        value: Any = fields
-        try:
-            for key in keys:
-                value = value[key]
-        except (KeyError, TypeError, IndexError):
-            return walk(fields, keys)  # absent, or Liquid's `.size`, `.first`, `.last`
-        return value
-
-    return read if slot.is_direct else read_by_index
-
-
-def _text_resolver(found: Slots, *, encode: bool) -> Resolver:
-    readers = [
-        (_reader(slot), Missing(slot.path), Refused("not_text", slot.path)) for slot in found.slots
-    ]
-    literals = [*(slot.before for slot in found.slots), found.after]
-    layout = "%s".join(literal.replace("%", "%%") for literal in literals)
-
-    def resolve(fields: Fields) -> Resolved:
-        values = []
-        suspects = False
-        for read, missing, refused in readers:
-            value = read(fields)
-            if value is None or value is ABSENT:
-                return missing
-            text = value if type(value) is str else json_text(value)
-            if text is None:
-                return refused
-            suspects = suspects or "{" in text
-            values.append(text)
-        if suspects and _bring_liquid(layout, values, encode=encode):
-            paths = (slot.path for slot in found.slots)
-            return Refused("liquid_in_value", culprit(zip(paths, values, strict=True)))
-        result = layout % tuple(map(_encoded, values) if encode else values)
-        return result if len(result) <= MAX_TEXT else Refused("too_long", None)
-
-    return resolve
-
-
-def _bring_liquid(layout: str, values: list[str], *, encode: bool) -> bool:
-    """Whether a value is Liquid, or becomes some together with what is around it."""
-    return any(map(runs, values)) or (not encode and runs(layout % tuple(values)))
-
-
-_UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~-]*")
-
-
-def _encoded(text: str) -> str:
-    return text if _UNRESERVED.fullmatch(text) else quote(text, safe="", errors="replace")
-
-
-# --- everything else: Liquid -----------------------------------------------------------------------
 
 
 def _templated(text: str, *, encode: bool) -> Expression:
@@ -323,7 +192,7 @@ def _templated(text: str, *, encode: bool) -> Expression:
         paths=template.paths,
         roots=template.roots,
         is_path=template.whole is not None,
-        _resolver=template.resolve,
+        resolve=template.resolve,
     )
 
 

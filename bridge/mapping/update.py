@@ -12,6 +12,7 @@ from bridge.mapping.expression import Expression
 from bridge.mapping.targets import Target, compile_target
 from bridge.mapping.written_user import Contact as WrittenContact, Selection, TagsFrom, UpdateUser
 from bridge.onesignal.operations import ContactType
+from bridge.onesignal.tags import tag_name
 
 AT: Path = ("do", "update_user")
 _OWN = frozenset(
@@ -59,6 +60,8 @@ class Contact:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
     tags: tuple[tuple[Expression, Expression], ...]
+    #: Of each tag the name as OneSignal takes it; None where the event has a part in it.
+    names: tuple[str | None, ...]
     copies: tuple[Copy, ...]
     audience_prefix: str | None
     language: Expression | None
@@ -75,9 +78,11 @@ def compile_update(update: UpdateUser, compiling: Compiling) -> Update:
         (compiling.value(name, (*AT, "tags", name)), compiling.value(value, (*AT, "tags", name)))
         for name, value in update.tags.items()
     ]
+    tags = tuple((name, value) for name, value in compiled if name and value)
     audience = update.tags_from.audience
     return Update(
-        tags=tuple((name, value) for name, value in compiled if name and value),
+        tags=tags,
+        names=tuple(_fixed_name(name) for name, _ in tags),
         copies=tuple(_copies(update, compiling)),
         audience_prefix=audience.prefix if audience else None,
         language=compiling.optional(update.language, (*AT, "language")),
@@ -87,6 +92,11 @@ def compile_update(update: UpdateUser, compiling: Compiling) -> Update:
         raw=tuple(_raw(update.raw or {}, compiling)),
         to=compile_target(update.to, AT, compiling),
     )
+
+
+def _fixed_name(name: Expression) -> str | None:
+    found = name.resolve({}) if name.is_literal else None
+    return tag_name(found) if isinstance(found, str) and found else None
 
 
 def _copies(update: UpdateUser, compiling: Compiling) -> Iterator[Copy]:

@@ -7,6 +7,7 @@ How each becomes a request is `user_model` (and, for older apps, `legacy`).
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from dataclasses import dataclass, field
 from typing import Literal
@@ -198,5 +199,14 @@ def send_key(
     by = rule if operation == SendNotification.name else f"{rule}/{operation}"
     parts = (app, by, message_id, str(recipient), str(generation))
     # "|" separates, so inside a part it is escaped: no two sends can spell the same name.
-    name = "|".join(part.replace("%", "%25").replace("|", "%7C") for part in parts)
-    return str(uuid.uuid5(NAMESPACE, name))
+    name = "|".join([part.replace("%", "%25").replace("|", "%7C") for part in parts])
+    return _uuid5(name)
+
+
+def _uuid5(name: str) -> str:
+    """`str(uuid.uuid5(NAMESPACE, name))`, at a third of its cost: every send of every plan has one."""
+    digest = bytearray(hashlib.sha1(NAMESPACE.bytes + name.encode()).digest()[:16])  # noqa: S324 — RFC 9562 says SHA-1
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -7,6 +7,7 @@ Paths and bodies: documentation.onesignal.com/reference/update-user, /create-use
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, assert_never
@@ -40,6 +41,8 @@ SUBSCRIPTION_ID = "subscription_id"
 """The label of a recipient that is one device, address or number, and not a person."""
 UNSUBSCRIBED_BY_API = -31
 """What `notification_types` of a subscription says that the API switched off (docs/subscriptions)."""
+
+_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*")
 
 EventKey = Literal["properties", "payload"]
 """What OneSignal calls the properties of a custom event: its documentation and its SDKs differ."""
@@ -138,10 +141,10 @@ def _enabled(enabled: bool) -> dict[str, JsonValue]:  # noqa: FBT001 — it is t
 
 
 def _user_path(to: Recipient, app_id: str) -> str:
-    id_ = quote(to.id, safe="")
+    id_ = to.id if _UNRESERVED.fullmatch(to.id) else quote(to.id, safe="")
     if to.label == SUBSCRIPTION_ID:
         return f"/apps/{app_id}/subscriptions/{id_}/user"
-    return f"/apps/{app_id}/users/by/{quote(to.label, safe='')}/{id_}"
+    return f"/apps/{app_id}/users/by/{to.label if to.label == 'external_id' else quote(to.label, safe='')}/{id_}"
 
 
 def _write(method: Method, path: str, body: dict[str, JsonValue]) -> Request:

@@ -26,43 +26,54 @@ def plan_update(
     `cap` is how many tags OneSignal's plan gives a user, `earlier` what the rules before this one
     write for the same event.
     """
-    tags: dict[str, str] = {}
-    for name, value in _tags(update, draft):
-        if value and not _fits(name, {**earlier, **tags}, cap):
-            draft.leave_out(f"tags.{name}", "tag_cap", f"the plan has {cap} tags for a user")
-        else:
-            tags[name] = value
+    found = _tags(update, draft)
+    tags = dict(found if cap is None else _capped(found, draft, cap, earlier))
     properties: dict[str, JsonValue] = dict(_properties(update, draft))
     if not tags and not properties:
         return None
     return UpdateUser(rules=(draft.rule,), to=to, tags=tags, properties=properties)
 
 
-def _fits(name: str, tags: dict[str, str], cap: int | None) -> bool:
-    """Whether one more tag may be written; a deletion takes no place."""
-    return cap is None or bool(tags.get(name)) or sum(map(bool, tags.values())) < cap
+def _capped(
+    found: Iterator[tuple[str, str]], draft: Draft, cap: int, earlier: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """The tags that the plan has room for, first come; a deletion takes none."""
+    held = {name for name, text in earlier.items() if text}
+    for name, text in found:
+        if text and name not in held and len(held) >= cap:
+            draft.leave_out(f"tags.{name}", "tag_cap", f"the plan has {cap} tags for a user")
+            continue
+        (held.add if text else held.discard)(name)
+        yield name, text
 
 
 def _tags(update: Update, draft: Draft) -> Iterator[tuple[str, str]]:
     """Name and text of every tag, in the order of their priority; the text "" deletes."""
-    for name, value in update.tags:
-        yield from _tag(name, value, draft)
+    fields = draft.fields
+    for (name, value), fixed in zip(update.tags, update.names, strict=True):
+        text = value.resolve(fields)
+        if type(text) is not str:
+            text = as_text(text)
+        if fixed is not None and isinstance(text, str):
+            yield fixed, text
+        else:
+            yield from _named(name, text, draft)
     for copy in update.copies:
         yield from copied_tags(copy, draft)
     if update.audience_prefix is not None:
         yield from audience_tag(update.audience_prefix, draft)
 
 
-def _tag(name: Expression, value: Expression, draft: Draft) -> Iterator[tuple[str, str]]:
+def _named(
+    name: Expression, text: str | Missing | Refused, draft: Draft
+) -> Iterator[tuple[str, str]]:
+    """A tag whose name the event has a part in, or whose text cannot be had."""
     named = as_text(name.resolve(draft.fields))
     if not isinstance(named, str):
         draft.leave_out(f"tags.{name.text}", *why(named))
-        return
-    if not named:
+    elif not named:
         draft.leave_out(f"tags.{name.text}", "empty_name")
-        return
-    text = as_text(value.resolve(draft.fields))
-    if isinstance(text, str):
+    elif isinstance(text, str):
         yield tag_name(named), text
     else:
         draft.leave_out(f"tags.{named}", *why(text))

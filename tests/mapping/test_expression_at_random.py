@@ -158,6 +158,26 @@ def test_the_quick_way_and_liquid_agree(one: str, two: str, value: Any) -> None:
         assert repr(quick.resolve(event)) == repr(full.resolve(event))
 
 
+DEFAULTS = st.sampled_from(["", " | default: 'x'", '|default:""', " | default: 'a b' ", " |  default:'{'"])
+
+
+@given(PATHS, PATHS, DEFAULTS, DEFAULTS, JSON, st.booleans())
+@settings(deadline=None, max_examples=400)
+def test_the_quick_way_and_liquid_agree_on_defaults(
+    one: str, two: str, first: str, second: str, value: Any, encode: bool  # noqa: FBT001 — hypothesis gives it
+) -> None:
+    event = {"p": value}
+    for text in (
+        f"{{{{ {one}{first} }}}}",
+        f"{{{{ {one}{first} }}}}{{{{ {two}{second} }}}}",
+        f"a{{{{ {one}{first} }}}}-{{{{ {two}{second} }}}}",
+    ):
+        quick, full = compile_expression(text, encode=encode), compile_template(text, encode=encode)
+        assert (quick.paths, quick.roots) == (full.paths, full.roots)
+        assert quick.is_path == (full.whole is not None)
+        assert repr(quick.resolve(event)) == repr(full.resolve(event))
+
+
 @given(LITERALS, LITERALS, VALUES, VALUES, st.sampled_from(["link", "text"]))
 @settings(deadline=None, max_examples=300)
 def test_the_quick_way_and_liquid_agree_on_braces(

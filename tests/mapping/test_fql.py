@@ -35,6 +35,14 @@ def test_a_condition_says(text: str, fields: dict[str, Any], truth: object) -> N
     assert compile_condition(text)(fields) is truth
 
 
+def test_the_table_is_long_enough_to_be_believed() -> None:
+    rows = [row for group in _TABLE["truths"] for row in group["rows"]]
+
+    assert len({repr(row) for row in rows}) >= 150
+    assert {row[1] for row in rows} == {True, False}
+    assert len(_TABLE["mistakes"]) >= 40
+
+
 @pytest.mark.parametrize(
     ("text", "offset", "message", "hint"),
     [pytest.param(*row, id=f"{row[0]!r}") for row in _TABLE["mistakes"]],
