@@ -27,8 +27,13 @@ _PARTS = re.compile(
 )
 """Personal wherever it stands in a name, however that is spelled."""
 
-_VALUE = re.compile(r"\s*(?:[^@\s]+@[^@\s]+\.[^@\s]+|\+[0-9][0-9 ()./-]{6,})\s*")
-"""An e-mail address, or a phone number with its country."""
+_VALUE = re.compile(
+    r"[^@\s]@[^@\s]+\.[^@\s]"
+    r"|(?<![0-9A-Za-z])\+[0-9][0-9 ()./-]{6,}"
+    r"|(?<![0-9.])(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(?![0-9.])"
+    r"|(?<![0-9A-Za-z:])(?:[0-9A-Fa-f]{1,4}:){0,7}(?:[0-9A-Fa-f]{1,4}::|(?:[0-9A-Fa-f]{1,4}:){4})"
+)
+"""Somewhere in a text: an e-mail address, a phone number with its country, an address of the internet."""
 
 
 def is_personal(key: str) -> bool:
@@ -41,5 +46,5 @@ def is_personal(key: str) -> bool:
 
 
 def looks_personal(text: str) -> bool:
-    """Whether a text is an e-mail address or a phone number, whatever its field is called."""
-    return _VALUE.fullmatch(text) is not None
+    """Whether a text holds an e-mail address, a phone number or an IP address, whatever it is called."""
+    return _VALUE.search(text) is not None

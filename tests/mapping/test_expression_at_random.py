@@ -158,13 +158,20 @@ def test_the_quick_way_and_liquid_agree(one: str, two: str, value: Any) -> None:
         assert repr(quick.resolve(event)) == repr(full.resolve(event))
 
 
-DEFAULTS = st.sampled_from(["", " | default: 'x'", '|default:""', " | default: 'a b' ", " |  default:'{'"])
+DEFAULTS = st.sampled_from(
+    ["", " | default: 'x'", '|default:""', " | default: 'a b' ", " |  default:'{'"]
+)
 
 
 @given(PATHS, PATHS, DEFAULTS, DEFAULTS, JSON, st.booleans())
 @settings(deadline=None, max_examples=400)
 def test_the_quick_way_and_liquid_agree_on_defaults(
-    one: str, two: str, first: str, second: str, value: Any, encode: bool  # noqa: FBT001 — hypothesis gives it
+    one: str,
+    two: str,
+    first: str,
+    second: str,
+    value: Any,
+    encode: bool,  # noqa: FBT001 — hypothesis gives it
 ) -> None:
     event = {"p": value}
     for text in (
