@@ -46,25 +46,46 @@ POLICIES = st.sampled_from(
     ["all", *({"exclude": [name]} for name in PLATFORMS), *({"only": [name]} for name in PLATFORMS)]
 )
 PEOPLE = st.sampled_from(
-    [None, {"external_id": "{{ properties.v }}"}, {"external_id": "{{ properties.list }}"},
+    [{"external_id": "{{ properties.v }}"}, {"external_id": "{{ userId }}"}, {"external_id": "{{ properties.list }}"},
      {"alias": {"crm": "{{ properties.v }}"}}, {"alias": {"included_segments": "All"}},
      {"subscription_id": "{{ properties.v }}"}, {"included_segments": ["All"]}, ["a", "b"]]
 )  # fmt: skip
 
 
+RIGHT: dict[str, st.SearchStrategy[Any]] = {
+    "headings": TEXTS,
+    "name": TEXTS,
+    "app_url": TEXTS,
+    "image": TEXTS,
+    "collapse_id": TEXTS,
+    "thread_id": TEXTS,
+    "ios_badgeCount": TEXTS | st.integers(0, 9),
+    "priority": st.sampled_from([5, 10]),
+    "content_available": st.booleans(),
+    "buttons": st.lists(
+        st.fixed_dictionaries({"id": TEXTS, "text": TEXTS}), min_size=1, max_size=3
+    ),
+    "data": st.dictionaries(EVIL, VALUES, max_size=3),
+    "raw": st.dictionaries(st.sampled_from(["mutable_content", "new_field"]), TEXTS, max_size=2),
+}
+
+
 @st.composite
 def pushes(draw: st.DrawFn) -> dict[str, Any]:
-    """A push with anything in its fields, raw ones and ones that there are not."""
+    """A push that is mostly right, with fields and names in it that must not be."""
     send: dict[str, Any] = {"contents": "Hi"}
-    for name in draw(st.lists(FIELDS | EVIL, max_size=2)):
-        send[name] = draw(VALUES)
-    if draw(st.booleans()):
-        send["raw"] = draw(st.dictionaries(EVIL, VALUES, min_size=1, max_size=2))
-    if draw(st.booleans()):
-        send["data"] = draw(st.dictionaries(EVIL, VALUES, max_size=2))
+    for name in draw(st.lists(st.sampled_from(sorted(RIGHT)), max_size=4, unique=True)):
+        send[name] = draw(RIGHT[name])
+    match draw(st.sampled_from(["right", "right", "right", "field", "raw", "to"])):
+        case "field":
+            send[draw(FIELDS | EVIL)] = draw(VALUES)
+        case "raw":
+            send["raw"] = draw(st.dictionaries(EVIL, VALUES, min_size=1, max_size=2))
+        case "to":
+            send["to"] = draw(PEOPLE)
     if draw(st.booleans()):
         send["platforms"] = draw(POLICIES)
-    return send | ({"to": to} if (to := draw(PEOPLE)) is not None else {})
+    return send
 
 
 @st.composite
@@ -73,7 +94,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         do["update_user"] = {
             "tags": draw(st.dictionaries(EVIL, TEXTS, max_size=2)),
-            "raw": draw(st.dictionaries(EVIL, VALUES, max_size=1)),
+            "raw": draw(st.just({}) | st.dictionaries(EVIL, VALUES, max_size=1)),
         }
     if draw(st.booleans()):
         do["track_custom_event"] = {
