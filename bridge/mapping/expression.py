@@ -183,6 +183,7 @@ def _plain(text: str, found: Slots, *, encode: bool) -> Expression:
 
 def _templated(text: str, *, encode: bool) -> Expression:
     from bridge.mapping.liquid import compile_template
+    from bridge.mapping.straight import straightened
 
     template = compile_template(text, encode=encode)
     if not template.paths:
@@ -192,7 +193,11 @@ def _templated(text: str, *, encode: bool) -> Expression:
         paths=template.paths,
         roots=template.roots,
         is_path=template.whole is not None,
-        resolve=template.resolve,
+        resolve=(
+            straightened(template.tree, template.resolve, encode=template.encode)
+            if template.whole is None
+            else template.resolve
+        ),
     )
 
 

@@ -42,7 +42,7 @@ from bridge.mapping.reading import Refused, Unresolved
 from bridge.mapping.rendering import Pieces
 
 #: Filters after which a text may stand in a link as it is.
-_ENCODING: Final = frozenset({"url_encode"})
+ENCODING: Final = frozenset({"url_encode"})
 
 
 class Emit(output.OutputNode):
@@ -61,7 +61,7 @@ class Emit(output.OutputNode):
         except Stop as stop:
             raise Unresolved(Refused(stop.reason, self.chain.path)) from stop
         filters = self.chain.filters
-        encoded = bool(filters) and filters[-1].name in _ENCODING
+        encoded = bool(filters) and filters[-1].name in ENCODING
         return cast("Pieces", buffer).put(written, self.chain.path, encoded=encoded)
 
 

@@ -158,6 +158,25 @@ def test_the_quick_way_and_liquid_agree(one: str, two: str, value: Any) -> None:
         assert repr(quick.resolve(event)) == repr(full.resolve(event))
 
 
+@pytest.mark.parametrize("name", FILTERS)
+@given(data=st.data())
+@settings(deadline=None, max_examples=10)
+def test_the_straight_way_and_liquid_agree(name: str, data: st.DataObject) -> None:
+    chain = [data.draw(PATHS), data.draw(calls(name))]
+    chain += [
+        data.draw(calls(one)) for one in data.draw(st.lists(st.sampled_from(FILTERS), max_size=2))
+    ]
+    before, after = data.draw(LITERALS), data.draw(LITERALS)
+    text = f"{before}{{{{ {' | '.join(chain)} }}}}{after}"
+    encode = data.draw(st.booleans())
+    event = {"p": data.draw(JSON | VALUES)}
+    try:
+        quick, full = compile_expression(text, encode=encode), compile_template(text, encode=encode)
+    except ExpressionError:
+        return
+    assert repr(quick.resolve(event)) == repr(full.resolve(event))
+
+
 DEFAULTS = st.sampled_from(
     ["", " | default: 'x'", '|default:""', " | default: 'a b' ", " |  default:'{'"]
 )

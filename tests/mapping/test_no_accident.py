@@ -83,6 +83,8 @@ def pushes(draw: st.DrawFn) -> dict[str, Any]:
             send["raw"] = draw(st.dictionaries(EVIL, VALUES, min_size=1, max_size=2))
         case "to":
             send["to"] = draw(PEOPLE)
+        case _:
+            pass
     if draw(st.booleans()):
         send["platforms"] = draw(POLICIES)
     return send
