@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,15 @@ from bridge.console.api import Api
 from bridge.console.brake import BrakeApi
 from bridge.console.status import GateState, SourceState, StatusApi
 from bridge.deliver.brake import Brake, load_brake
+from bridge.deliver.cautious import CAUTIOUS_ROWS, Caution
 from bridge.deliver.gates import make_gates
 from bridge.deliver.groups import Groups
 from bridge.deliver.lanes import CREDIT, Lanes
 from bridge.deliver.means import SOURCE_GONE, Destination, Means
 from bridge.deliver.replay import replay
 from bridge.deliver.spacing import SPACING_SECONDS, Spacing
+from bridge.deliver.watchdog import Hand
+from bridge.errors import BridgeError
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from bridge.onesignal.client import OneSignal
 from bridge.receive.accept import SourceRoute
@@ -63,6 +66,8 @@ class Bridge:
     metrics: Metrics
     brake: Brake
     intakes: dict[str, Intake]
+    #: What the loop works on.
+    hand: Hand
     app: ASGIApp
     reloader: Reloader = field(init=False)
     draining: bool = False
@@ -90,6 +95,16 @@ class Bridge:
         """Somebody has put something of this user back to work."""
         self.lanes[app].nudge(user_hash)
         self.groups[app].look()
+
+    def beware(self) -> None:
+        """The last end was not a clean one: begin the first events alone."""
+        alone = asyncio.Lock()
+        for means in self.means.values():
+            means.caution.rows, means.caution.alone = CAUTIOUS_ROWS, alone
+
+    @property
+    def is_cautious(self) -> bool:
+        return any(means.caution.is_on for means in self.means.values())
 
     def start(self) -> None:
         self._tell_restraint()
@@ -150,6 +165,9 @@ async def running(
             }
             brake = await load_brake(journal, clock)
             bridge = _compose(config, mappings, journal, clients, clock, brake)
+            if not await journal.begin_work():
+                log().warning("bridge.cautious", rows=CAUTIOUS_ROWS)
+                bridge.beware()
             for means in bridge.means.values():
                 await means.destination.gates.load()
             bridge.start()
@@ -159,6 +177,8 @@ async def running(
                 yield bridge
             finally:
                 await bridge.stop(config.settings.drain)
+                with suppress(BridgeError):
+                    await journal.end_work()
     finally:
         await journal.close()
         log().info("bridge.stopped")
@@ -189,6 +209,7 @@ def _compose(
         metrics=Metrics(),
         brake=brake,
         intakes={},
+        hand=Hand(),
         app=Starlette(),
     )
     bridge.reloader = Reloader(
@@ -243,6 +264,8 @@ def _means(bridge: Bridge, app: App, client: OneSignal) -> Means:
         spacing=Spacing(clock=clock, not_before=first_write),
         metrics=bridge.metrics,
         brake=bridge.brake,
+        caution=Caution(bridge.journal),
+        hand=bridge.hand,
         roll=random.random,
     )
 

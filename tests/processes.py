@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,11 +47,20 @@ _numbers = itertools.count()
 @asynccontextmanager
 async def command(folder: Path, *arguments: str, **environment: str) -> AsyncIterator[Command]:
     """`python -m bridge` with these arguments, in this folder; killed at the end of the block."""
+    async with script(folder, ["-m", "bridge", *arguments], environment) as running:
+        yield running
+
+
+@asynccontextmanager
+async def script(
+    folder: Path, arguments: Sequence[str], environment: dict[str, str]
+) -> AsyncIterator[Command]:
+    """`python` with these arguments, in this folder; killed at the end of the block."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
     output = folder / f"output-{next(_numbers)}"
     with output.open("wb") as written:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bridge", *arguments,
+            sys.executable, *arguments,
             cwd=folder, stdout=written, stderr=written,
             env=kept | {"PYTHONPATH": str(Path(bridge.__file__).parents[1])} | environment,
         )  # fmt: skip

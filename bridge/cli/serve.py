@@ -72,6 +72,7 @@ async def _serve(config: Config) -> str | None:
     from bridge.clock import SystemClock
     from bridge.config.load import load_config, warnings
     from bridge.config.mappings import load_mappings
+    from bridge.deliver.watchdog import Watchdog
     from bridge.telemetry import log
 
     settings = config.settings
@@ -82,6 +83,8 @@ async def _serve(config: Config) -> str | None:
             log().warning(finding.code, message=finding.message, hint=finding.hint)
         counts = await bridge.journal.counts()
         server = Server(bridge)
+        watchdog = Watchdog(hand=bridge.hand, is_cautious=lambda: bridge.is_cautious)
+        watchdog.start()
         _settle_memory()
         log().info(
             "bridge.serving",
@@ -98,7 +101,10 @@ async def _serve(config: Config) -> str | None:
             dry_run=config.restraint.dry_run,
             only_users=None if config.restraint.only is None else len(config.restraint.only),
         )
-        return await server.until_stopped(listening)
+        try:
+            return await server.until_stopped(listening)
+        finally:
+            watchdog.stop()
 
 
 def _settle_memory() -> None:

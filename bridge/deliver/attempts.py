@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from bridge.deliver.cautious import out_of_hand
 from bridge.deliver.gate import EndpointClass, Gate
 from bridge.deliver.means import Means
 from bridge.journal.records import Death, End, Status
@@ -50,6 +51,7 @@ async def turn(gate: Gate, *, bulk: bool, patient: bool = False) -> AsyncIterato
         ShutError: not patient, and the gate is shut for longer than one waits in memory.
         StoppingError: there are no more turns.
     """
+    out_of_hand()
     entered = await gate.enter(bulk=bulk, patient=patient)
     try:
         yield

@@ -96,6 +96,7 @@ class Chain:
     def _plan(self, work: Work) -> Plan:
         """What is left to do of the event; one that cannot be planned dies instead of coming back."""
         row = work.row
+        self.means.hand.message_id = row.message_id
         if work.mapping is SOURCE_GONE:
             log().error("event.source_gone", message_id=row.message_id, source=row.source)
             return self._lost(work, "source_gone", row.source)

@@ -65,6 +65,7 @@ class Lanes:
         self._alarms: list[tuple[int, int]] = []
         self._wake = asyncio.Event()
         self._stopping = False
+        self._suspected = False
         for gate in means.destination.gates:
             gate.listen(self._wake.set)
 
@@ -100,12 +101,15 @@ class Lanes:
         while not self._stopping:
             self._wake.clear()
             try:
+                await self._suspects_first()
                 worked = await self._round()
             except Exception as error:  # noqa: BLE001 — whatever the journal does to us, the search goes on
                 log().error("lanes.troubled", error=type(error).__name__, exc_info=error)
                 await self._means.clock.sleep(_TROUBLE_SECONDS)
                 continue
             if not worked:
+                if self.idle:
+                    self._means.caution.relax()
                 await self._rest()
 
     async def stop(self, seconds: float) -> None:
@@ -121,6 +125,13 @@ class Lanes:
         await asyncio.gather(*late, return_exceptions=True)
 
     # Finding --------------------------------------------------------------------------------------
+
+    async def _suspects_first(self) -> None:
+        if self._means.caution.is_on and not self._suspected:
+            for user in await self._means.journal.suspects(self._means.destination.name):
+                self._due[LIVE][user] = None
+            await self._hand_out(LIVE)
+            self._suspected = True
 
     async def _round(self) -> bool:
         """Look once at each rank, live first; whether there may be more to do at once."""
@@ -221,7 +232,7 @@ class Lanes:
         users = [user for user in due if user not in self._chains]
         if not users:
             return bool(due)
-        limit = max(1, min(ROWS_PER_CHAIN, self._credit.room(rank) // len(users)))
+        limit = self._limit(self._credit.room(rank) // len(users))
         try:
             chains = await self._means.journal.chains(users, limit=limit)
         except BaseException:
@@ -269,10 +280,10 @@ class Lanes:
         try:
             while loaded.rows and not self._stopping:
                 size = len(loaded.rows)
-                wait = await Chain(self._means).run(loaded, whole=size < limit)
+                wait = await self._run(loaded, whole=size < limit)
                 if wait is not None or not (user in self._again or size == limit):
                     break
-                limit = min(ROWS_PER_CHAIN, size + self._credit.room(rank))
+                limit = self._limit(size + self._credit.room(rank))
                 loaded = await self._reload(user, rank, limit)
         except ShutError as shut:
             wait = shut
@@ -283,6 +294,16 @@ class Lanes:
             wait = Wait(until_ms=self._means.clock.now_ms() + round(_TROUBLE_SECONDS * 1000))
         finally:
             self._end(user, rank, wait)
+
+    async def _run(self, loaded: Loaded, *, whole: bool) -> Wait | None:
+        chain, caution = Chain(self._means), self._means.caution
+        if caution.is_on:
+            return await caution.run(chain, loaded)
+        return await chain.run(loaded, whole=whole)
+
+    def _limit(self, most: int) -> int:
+        """Events that a chain may have at once; one while they begin alone."""
+        return 1 if self._means.caution.is_on else max(1, min(ROWS_PER_CHAIN, most))
 
     async def _reload(self, user: int, rank: int, limit: int) -> Loaded:
         self._again.discard(user)

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 from bridge.clock import Clock
 from bridge.deliver.brake import Brake
+from bridge.deliver.cautious import Caution
 from bridge.deliver.gate import EndpointClass, Gate
 from bridge.deliver.gates import Gates
 from bridge.deliver.spacing import Moments, Spacing
+from bridge.deliver.watchdog import Hand
 from bridge.journal import Journal
 from bridge.journal.records import SendGroup
 from bridge.mapping.rules import Mapping
@@ -81,6 +83,9 @@ class Means:
     spacing: Spacing
     metrics: Metrics
     brake: Brake
+    caution: Caution
+    #: What the loop works on, for the watchdog.
+    hand: Hand
     #: A uniform draw from [0, 1), for jitter.
     roll: Callable[[], float]
     #: Users created lately: a 404 of theirs is OneSignal still at work.

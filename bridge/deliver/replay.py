@@ -15,7 +15,7 @@ from bridge.journal.records import Dead, NewSend, Replayed, Send
 from bridge.onesignal.operations import Recipient, SendNotification
 from bridge.onesignal.user_model import NOTIFICATIONS_PATH
 
-OURS = frozenset({"plan_failed", "internal_error", "source_gone"})
+OURS = frozenset({"plan_failed", "internal_error", "poison", "source_gone"})
 """Deaths of a whole event by a fault on this side; other whole events that are dead never were events."""
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import orjson
 
 from bridge.deliver.attempts import Ended, Wait, ask, holds_everyone, turn
+from bridge.deliver.cautious import out_of_hand
 from bridge.deliver.means import CREATED_LATELY_SECONDS, Means
 from bridge.deliver.retry import CREATED_WAIT_SECONDS, GiveUp, after_failure
 from bridge.journal.records import BULK, Death, Learnt, Waiting
@@ -68,6 +69,7 @@ class Write:
         request = self._asked()
         written = request.method, request.path, orjson.dumps(request.body)
         if (wait := means.spacing.wait(self.user_hash)) > 0:
+            out_of_hand()
             await means.clock.sleep(wait)
         async with turn(gate, bulk=self.row.rank == BULK):
             try:

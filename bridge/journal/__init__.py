@@ -133,6 +133,21 @@ class Journal(Protocol):
         key of the next generation when it certainly did not.
         """
 
+    async def begin_work(self) -> bool:
+        """Say that work begins; whether the last to begin also ended. True for a new journal."""
+
+    async def end_work(self) -> None:
+        """Say that it has ended."""
+
+    async def begin_alone(self, seq: int) -> int:
+        """An event begins; how often it has now begun since it was last survived."""
+
+    async def suspects(self, app: str) -> list[int]:
+        """Users of whom an event was begun and not survived, the most suspicious first."""
+
+    async def survived(self, seq: int) -> None:
+        """It did not end us."""
+
     async def gates(self) -> list[GateRow]:
         """Everything that holds calls back."""
 

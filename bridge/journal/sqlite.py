@@ -290,6 +290,36 @@ class SqliteJournal:
 
         return bool(await self._write(write))
 
+    # Beginnings and ends --------------------------------------------------------------------------
+
+    async def begin_work(self) -> bool:
+        def write(connection: sqlite3.Connection) -> bool:
+            ended = connection.execute(queries()["meta_get"], {"key": "clean"}).fetchone()
+            connection.execute(queries()["meta_keep"], {"key": "clean", "value": b"0"})
+            return ended is None or ended[0] == b"1"
+
+        return bool(await self._write(write))
+
+    async def end_work(self) -> None:
+        await self._execute("meta_keep", {"key": "clean", "value": b"1"})
+
+    async def begin_alone(self, seq: int) -> int:
+        def write(connection: sqlite3.Connection) -> int:
+            (begun,) = connection.execute(queries()["begin_alone"], {"seq": seq}).fetchone()
+            return int(begun)
+
+        return int(await self._write(write))
+
+    async def suspects(self, app: str) -> list[int]:
+        return await self._read(
+            lambda connection: [
+                user for (user,) in connection.execute(queries()["suspects"], {"app": app})
+            ]
+        )
+
+    async def survived(self, seq: int) -> None:
+        await self._execute("survived", {"seq": seq})
+
     # Gates ----------------------------------------------------------------------------------------
 
     async def gates(self) -> list[GateRow]:

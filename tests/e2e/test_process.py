@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 MAPPING = """
 version: 1
-push: {platforms: {exclude: [ios]}}
+push: {platforms: {exclude: [ios]}, cap: {max: 7, per: 1s}}
 rules:
   - name: profile
     when: type = "identify"
@@ -35,7 +35,8 @@ rules:
     when: event = "Ping"
     do: {send_notification: {contents: "{{ messageId }}"}}
 """
-USERS = [f"u{n}" for n in range(40)]
+USERS = [f"u{n}" for n in range(400)]
+"""So many that nobody gets more pushes than a person may."""
 _SERVING = re.compile(r'"address":\s*"([^"]+)"')
 _SANDBOX = re.compile(r"is at (http://\S+)")
 

@@ -218,3 +218,17 @@ INSERT INTO meta (key, value) VALUES ('run', 1) ON CONFLICT (key) DO UPDATE SET 
 
 -- meta_set --
 INSERT INTO meta (key, value) VALUES (:key, :value);
+
+-- meta_keep --
+INSERT OR REPLACE INTO meta (key, value) VALUES (:key, :value);
+
+-- begin_alone --
+INSERT INTO suspect (seq, begun) VALUES (:seq, 1)
+ON CONFLICT (seq) DO UPDATE SET begun = begun + 1 RETURNING begun;
+
+-- suspects --
+-- CROSS: from the few to the many, whatever the planner thinks of them.
+SELECT user_hash FROM suspect CROSS JOIN pending USING (seq) WHERE app = :app ORDER BY begun DESC, seq;
+
+-- survived --
+DELETE FROM suspect WHERE seq = :seq;

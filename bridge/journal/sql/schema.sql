@@ -284,3 +284,9 @@ CREATE TABLE gate (
   blocked_until_ms INTEGER NOT NULL DEFAULT 0,
   changed_ms       INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- Events that were begun alone after an unclean end, and not heard of since.
+CREATE TABLE suspect (
+  seq   INTEGER PRIMARY KEY,
+  begun INTEGER NOT NULL
+);

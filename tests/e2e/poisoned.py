@@ -1,0 +1,50 @@
+"""`segment-bridge` with a planner that one event breaks, the way that the first argument says."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from functools import partial
+from typing import Any
+
+from bridge.cli import main
+from bridge.deliver import chain, watchdog
+
+POISON = "Poison"
+
+
+def leave() -> None:
+    os._exit(9)
+
+
+def hang() -> None:
+    while True:
+        pass
+
+
+def hang_in_c() -> None:
+    re.match(r"(a+)+$", "a" * 60 + "b")
+
+
+WAYS = {"leave": leave, "hang": hang, "hang-in-c": hang_in_c}
+
+
+def break_planner(way: str) -> None:
+    planned = vars(chain)["plan"]
+
+    def plan(event: Any, mapping: Any) -> Any:
+        if getattr(event, "name", None) == POISON:
+            WAYS[way]()
+        return planned(event, mapping)
+
+    vars(chain)["plan"] = plan
+
+
+if __name__ == "__main__":
+    break_planner(sys.argv.pop(1))
+    # A test does not wait half a minute for each end.
+    watchdog.Watchdog = partial(  # type: ignore[assignment, misc]
+        watchdog.Watchdog, standing=2.0, cautious=1.0, look=0.25, last_resort=4.0
+    )
+    main()
