@@ -82,6 +82,7 @@ def _mappings(config: Config) -> list[Finding]:
             tag_cap=config.apps[app].tag_cap,
             names=config.apps[app].vars,
             sources=names,
+            clients=[name for name in names if not config.sources[name].trusted],
         )
     ]
 

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from bridge.errors import ConfigurationError, Finding
 from bridge.mapping.compiling import Problem
 from bridge.mapping.expression import Vars
 from bridge.mapping.lint_cases import meet, possible
-from bridge.mapping.lint_rules import QUESTIONS, Subject, warn
+from bridge.mapping.lint_rules import QUESTIONS, Around, Subject, warn
 from bridge.mapping.load import Reading, Ruled, Source, read_mapping, read_sources, trapped
 from bridge.mapping.traps import traps
 from bridge.onesignal.tags import tag_name
+
+_NAMED: Final = 5
+"""Rules that one warning names."""
 
 
 class Judged(NamedTuple):
@@ -33,6 +36,7 @@ def check_mapping(
     tag_cap: int | None = None,
     names: Vars | None = None,
     sources: Collection[str] | None = None,
+    clients: Collection[str] = (),
 ) -> list[Finding]:
     """Everything wrong with the mapping at `path`, and every warning about it, in the file's order.
 
@@ -42,12 +46,15 @@ def check_mapping(
         tag_cap: Tags that the plan has for a user, if that is known.
         names: Values that an app or the environment gives `vars`, over those of the files.
         sources: The names of the sources, if they are known.
+        clients: Those of them whose events anybody can send.
     """
     try:
         texts = read_sources(path)
     except ConfigurationError as error:
         return list(error.findings)
-    return check_texts(texts, serves=serves, tag_cap=tag_cap, names=names, sources=sources)
+    return check_texts(
+        texts, serves=serves, tag_cap=tag_cap, names=names, sources=sources, clients=clients
+    )
 
 
 def check_texts(
@@ -57,11 +64,17 @@ def check_texts(
     tag_cap: int | None = None,
     names: Vars | None = None,
     sources: Collection[str] | None = None,
+    clients: Collection[str] = (),
 ) -> list[Finding]:
     """As `check_mapping`, from texts."""
     reading = read_mapping(texts, serves=serves, names=names)
-    known = None if sources is None else frozenset(sources)
-    return in_order([*reading.findings, *lint(reading, tag_cap=tag_cap, sources=known)])
+    around = Around(
+        tag_cap=tag_cap,
+        vars=reading.vars,
+        sources=None if sources is None else frozenset(sources),
+        clients=frozenset(clients),
+    )
+    return in_order([*reading.findings, *lint(reading, around)])
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
@@ -72,9 +85,7 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
     )
 
 
-def lint(
-    reading: Reading, *, tag_cap: int | None = None, sources: frozenset[str] | None = None
-) -> list[Finding]:
+def lint(reading: Reading, around: Around) -> list[Finding]:
     """Warnings about what could be read."""
     found = [
         trapped(source, trap, "warning")
@@ -82,7 +93,7 @@ def lint(
         for trap in traps(source.text)
     ]
     judged = [
-        Judged(ruled, _subject(ruled, reading.vars, tag_cap, sources))
+        Judged(ruled, _subject(ruled, around))
         for ruled in reading.rules
         if ruled.compiled is not None
     ]
@@ -94,18 +105,14 @@ def lint(
     return found
 
 
-def _subject(
-    ruled: Ruled, names: Vars, tag_cap: int | None, sources: frozenset[str] | None
-) -> Subject:
+def _subject(ruled: Ruled, around: Around) -> Subject:
     assert ruled.compiled is not None  # noqa: S101 — asked by the caller; this tells mypy
     do: Any = ruled.tree.value["rules"][ruled.number]["do"]
     return Subject(
         declared=ruled.declared,
         condition=ruled.compiled.condition,
         do=do if isinstance(do, dict) else {},
-        tag_cap=tag_cap,
-        vars=names,
-        sources=sources,
+        around=around,
     )
 
 
@@ -187,12 +194,15 @@ def _apart_in_time(one: Judged, other: Judged) -> bool:
 
 
 def _without_example(judged: list[Judged], reading: Reading) -> Iterator[tuple[Judged, Problem]]:
+    """One warning for all of them: a mapping without examples has as many as it has rules."""
     shown = {name for example in reading.examples for name in example.declared.gives}
-    for one in judged:
-        if one.subject.sends and one.subject.name not in shown:
-            message = f"no example shows that rule {one.subject.name} sends"
-            hint = "an example is an event and what it gives; `segment-bridge test` plays it"
-            yield one, warn(("name",), "no-examples", message, hint)
+    bare = [one for one in judged if one.subject.sends and one.subject.name not in shown]
+    if bare:
+        names = ", ".join(one.subject.name for one in bare[:_NAMED])
+        more = f" and {len(bare) - _NAMED} more" if len(bare) > _NAMED else ""
+        message = f"no example shows what these rules send: {names}{more}"
+        hint = "an example is an event and what it gives; `segment-bridge test` plays it"
+        yield bare[0], warn(("name",), "no-examples", message, hint)
 
 
 def _push_links(reading: Reading) -> Iterator[Finding]:

@@ -47,6 +47,19 @@ _LINKS: Final = frozenset(
 _KEY: Final = "an_audience_of_yours"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What is known of where a mapping runs."""
+
+    #: Tags that the plan has for a user; None: not known, or as many as one likes.
+    tag_cap: int | None = None
+    vars: Vars = field(default_factory=dict)
+    #: The sources whose events it is for; None: not known.
+    sources: frozenset[str] | None = None
+    #: Those of them whose events anybody can send.
+    clients: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """One rule, as the questions see it."""
@@ -55,10 +68,7 @@ class Subject:
     condition: Condition
     #: What stands in its `do`, as plain values.
     do: dict[str, Any]
-    tag_cap: int | None = None
-    vars: Vars = field(default_factory=dict)
-    #: The sources that are known; None: any may be.
-    sources: frozenset[str] | None = None
+    around: Around
 
     @property
     def name(self) -> str:
@@ -79,7 +89,7 @@ class Subject:
     @cached_property
     def templates(self) -> tuple[tuple[Path, frozenset[str]], ...]:
         """Every value of its `do` that reads the event, with what it reads."""
-        found = ((path, _reads(text, self.vars)) for path, text in _texts(self.do, ("do",)))
+        found = ((path, _reads(text, self.around.vars)) for path, text in _texts(self.do, ("do",)))
         return tuple((path, reads) for path, reads in found if reads)
 
     @property
@@ -138,16 +148,28 @@ def misspelt_event(rule: Subject) -> Iterator[Problem]:
 
 
 def unknown_source(rule: Subject) -> Iterator[Problem]:
-    if rule.sources is None:
+    if rule.around.sources is None:
         return
     named = {
         name for case in cases(rule.condition.text) for name in case.at("source").texts() or ()
     }
-    for name in sorted(named - rule.sources):
-        known = ", ".join(sorted(rule.sources))
-        near = get_close_matches(name, rule.sources, n=1)
+    for name in sorted(named - rule.around.sources):
+        known = ", ".join(sorted(rule.around.sources))
+        near = get_close_matches(name, rule.around.sources, n=1)
         hint = f'did you mean "{near[0]}"?' if near else f"the sources: {known}"
         yield warn(("when",), "unknown-source", f'there is no source "{name}"', hint)
+
+
+def never_trusted(rule: Subject) -> Iterator[Problem]:
+    """Whether every source is a browser or an app, and the rule names none of them."""
+    named = rule.condition.named_sources
+    sources = rule.around.sources
+    if not rule.sends or not sources or sources - rule.around.clients or named & sources:
+        return
+    names = " and ".join(sorted(sources))
+    message = f"rule {rule.name} never sends: anybody can send the events of {names}"
+    hint = f'name the source that may: `source = "{min(sources)}" and …`'
+    yield warn(("when",), "client-never-sends", message, hint)
 
 
 # --- audiences -----------------------------------------------------------------------------------------------
@@ -294,19 +316,19 @@ def changed_tag_names(rule: Subject) -> Iterator[Problem]:
 
 
 def above_the_cap(rule: Subject) -> Iterator[Problem]:
-    if rule.tag_cap is None:
+    if rule.around.tag_cap is None:
         return
     written = [name for name, value in rule.tags.items() if value != ""]
-    plan = f"the plan has {rule.tag_cap} tags for a user"
-    if len(written) > rule.tag_cap:
-        at = ("do", "update_user", "tags", written[rule.tag_cap])
-        left = ", ".join(map(str, written[rule.tag_cap :]))
+    plan = f"the plan has {rule.around.tag_cap} tags for a user"
+    if len(written) > rule.around.tag_cap:
+        at = ("do", "update_user", "tags", written[rule.around.tag_cap])
+        left = ", ".join(map(str, written[rule.around.tag_cap :]))
         message = f"{plan}, and rule {rule.name} writes {len(written)}: left out is {left}"
         yield warn(at, "tags-above-cap", message, "put first what matters most, or write fewer")
         return
     for root, include in _includes(rule):
         globs = [name for name in include if isinstance(name, str) and re.search(r"[*?]", name)]
-        if globs or len(written) + len(include) > rule.tag_cap:
+        if globs or len(written) + len(include) > rule.around.tag_cap:
             at = ("do", "update_user", "tags_from", root)
             why = f"`{globs[0]}` may be any number" if globs else "its names are more"
             message = f"{plan}, and {why}: what does not fit is left out"
@@ -330,7 +352,7 @@ def insecure_links(rule: Subject) -> Iterator[Problem]:
 
 
 QUESTIONS: Final = (
-    unreachable, misspelt_event, unknown_source, pushes_with_every_sync, ungrouped,
+    unreachable, misspelt_event, unknown_source, never_trusted, pushes_with_every_sync, ungrouped,
     replays_push, without_effect, unknown_paths, never_present, changed_tag_names, above_the_cap,
     insecure_links,
 )  # fmt: skip

@@ -98,6 +98,7 @@ def test_a_mapping_of_500_rules_is_read_again_in_time() -> None:
     assert found["reloads"] >= 20
     assert found["p50_ms"] <= found["p99_ms"] <= found["slowest_ms"]
     assert found["p50_ms"] < found["first_ms"] / 2, "an edit is cheaper than a start"
+    assert found["p99_ms"] < 200
 
 
 @pytest.mark.slow

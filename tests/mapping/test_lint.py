@@ -132,6 +132,17 @@ def test_a_source_that_there_is_not_when_the_sources_are_known() -> None:
     assert the_codes(one, sources=["backend", "back-end"]) == the_codes(one) == []
 
 
+def test_a_push_that_only_sources_could_set_off_that_nobody_trusts() -> None:
+    one, named = rule('event = "X"'), rule('source = "web" and event = "X"')
+
+    (finding,) = found(one, sources=["web", "app"], clients=["web", "app"])
+    assert finding.code == "client-never-sends"
+    assert finding.hint == 'name the source that may: `source = "app" and …`'
+    assert the_codes(named, sources=["web", "app"], clients=["web", "app"]) == []
+    assert the_codes(one, sources=["web", "app"], clients=["web"]) == the_codes(one) == []
+    assert the_codes(rule('event = "X"', tags(a=1)), sources=["web"], clients=["web"]) == []
+
+
 # --- audiences ---------------------------------------------------------------------------------------------
 
 
@@ -330,6 +341,16 @@ def test_a_rule_that_sends_and_has_no_example() -> None:
     assert [(one.code, one.line) for one in said] == [("no-examples", 1)]
 
 
+def test_rules_without_an_example_are_named_in_one_warning() -> None:
+    rules = [rule(f'event = "E{n}"', name=f"r{n}") for n in range(7)]
+
+    (finding,) = found(*rules, examples=True)
+
+    assert finding.message == (
+        "no example shows what these rules send: r0, r1, r2, r3, r4 and 2 more"
+    )
+
+
 def test_an_example_shows_what_its_gives_names() -> None:
     mapping = {
         "version": 1,
@@ -419,6 +440,7 @@ def wrapped(snippet: str) -> str | None:
 
 
 UNSEEN = {
+    "client-never-sends",
     "value-not-scalar",
     "unknown-app",
     "app-unused",

@@ -246,3 +246,30 @@ def test_a_code_that_there_is_not_is_a_wrong_command(code: str, remedy: str) -> 
 
     assert result.exit_code == 2
     assert remedy in result.stderr
+
+
+# --- several sources and apps -----------------------------------------------------------------------
+
+
+def test_each_mapping_is_checked_for_the_sources_and_the_app_that_it_is_for(tmp_path: Path) -> None:
+    rule = "{name: r, when: %s, do: {send_notification: {contents: Hi}}}"
+    for name, when in (("shop", 'source = "web"'), ("site", 'event = "X"')):
+        text = f"version: 1\npush: {{platforms: all}}\nrules:\n  - {rule % when}\n"
+        (tmp_path / f"{name}.yaml").write_text(text)
+    config = tmp_path / "bridge.yaml"
+    config.write_text(
+        "apps:\n"
+        "  one: {app_id: 8a1b3c4d-0000-4000-8000-000000000001, api_key: k}\n"
+        "sources:\n"
+        "  backend: {secrets: s, token: t, app: one, mappings: shop.yaml}\n"
+        "  web: {secrets: s2, token: t2, app: one, mappings: site.yaml, trust: client}\n"
+    )
+
+    result = check("--json", env={"BRIDGE_CONFIG": str(config)})
+
+    found = [orjson.loads(line) for line in result.output.splitlines()]
+    said = {(one["code"], Path(one["file"] or "").name) for one in found}
+    assert result.exit_code == 0
+    assert ("unknown-source", "shop.yaml") in said, "web is not a source of this mapping"
+    assert ("client-never-sends", "site.yaml") in said
+    assert ("client-never-sends", "shop.yaml") not in said
