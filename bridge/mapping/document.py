@@ -309,10 +309,18 @@ def _vars(value: object) -> object:
     return value
 
 
+def _version(value: object) -> object:
+    if value is True:  # which Python has for 1
+        raise ValueError("write version: 1")
+    return value
+
+
 class Document(Declared):
     """One mapping file."""
 
-    version: Literal[1] = needed("The version of the language.", example=1)
+    version: Annotated[Literal[1], BeforeValidator(_version)] = needed(
+        "The version of the language.", example=1
+    )
     identity: Identity | None = optional("Who an event is about.")
     vars: Annotated[dict[str, Value] | None, BeforeValidator(_vars)] = optional(
         "Values by name, for `{{ vars.name }}`; an app or BRIDGE_VAR_NAME may say otherwise.",

@@ -83,6 +83,7 @@ SHAPES: Final[dict[str, Shape]] = {
     "_anonymous": _as_it_is,
     "_number": _as_it_is,
     "_acts": _as_it_is,
+    "_version": _as_it_is,
     "_nothing_to_say": _as_it_is,
 }
 """What each validator that runs before the type takes, by its name."""

@@ -54,6 +54,7 @@ def indented(text: str) -> str:
         (PUSHES + indented("contents: Hi\nfilters: []"), "one-person-per-event a.yaml:9:9"),
         ("version: 2\n", "field-invalid a.yaml:1:1"),
         ('version: "1"\n', "field-invalid a.yaml:1:1"),
+        ("version: true\n", "field-invalid a.yaml:1:1"),
         ("rules: []\n", "field-missing a.yaml:1:1"),
         ("version: 1\nrules:\n  - when: 'true'\n    do: {}\n", "field-missing a.yaml:3:5"),
         ("version: 1\nrules: 5\n", "field-invalid a.yaml:2:1"),
