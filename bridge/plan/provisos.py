@@ -26,12 +26,12 @@ def provisos(operation: Operation, terms: Terms | None) -> list[Proviso]:
         is_push = isinstance(operation, SendNotification)
         return [] if terms is None else list(_of_send(terms, is_push=is_push))
     if isinstance(operation, UpdateUser) and operation.always >= _names(operation):
-        return [Proviso("older", _OLDER)]
-    return [Proviso("unchanged", _UNCHANGED), Proviso("older", _OLDER)]
+        return [Proviso("overtaken", _OVERTAKEN)]
+    return [Proviso("unchanged", _UNCHANGED), Proviso("overtaken", _OVERTAKEN)]
 
 
 _UNCHANGED = "what OneSignal has had from us for less than 7 days is left out"
-_OLDER = "what a later event has said already is left out"
+_OVERTAKEN = "what a later event has said already is left out"
 
 
 def _names(update: UpdateUser) -> frozenset[str]:

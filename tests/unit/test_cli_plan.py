@@ -90,7 +90,7 @@ def test_an_update_in_a_table(mapping: Path, tmp_path: Path) -> None:
         "    }\n"
         "    left out  tags.city: missing (traits.city)\n"
         "    guard     unchanged: what OneSignal has had from us for less than 7 days is left out\n"
-        "    guard     older: what a later event has said already is left out\n"
+        "    guard     overtaken: what a later event has said already is left out\n"
         "\n"
         "1 requests, 0 skips. Nothing was sent.\n"
     )
@@ -402,7 +402,7 @@ def test_a_rule_for_conversations_has_other_guards(guarded: Path) -> None:
 def test_what_is_always_written_is_not_left_out_as_unchanged(guarded: Path) -> None:
     (line,) = planned(orjson.dumps(IDENTIFY | {"traits": {"plan": "pro"}}), guarded)
 
-    assert line["guards"] == ["older"]
+    assert line["guards"] == ["overtaken"]
 
 
 def test_the_source_is_what_conditions_see(tmp_path: Path) -> None:
