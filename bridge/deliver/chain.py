@@ -11,8 +11,10 @@ has come meanwhile is loaded with the rest, and goes along.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bridge.deliver.alone import Alone
 from bridge.deliver.attempts import Wait
 from bridge.deliver.known import Known
 from bridge.deliver.left import heard, left_of_replay, remaining, unplanned
@@ -23,7 +25,7 @@ from bridge.deliver.together import Together
 from bridge.deliver.trouble import BOUNDED, troubled
 from bridge.deliver.work import Work, ack
 from bridge.journal.records import End, Loaded, Waiting
-from bridge.onesignal.operations import Send, UpdateUser
+from bridge.onesignal.operations import DeleteUser, Send, Update, UpdateUser
 from bridge.plan import Plan, plan
 from bridge.plan.restraint import restrain
 from bridge.telemetry import log
@@ -36,6 +38,7 @@ class Chain:
     means: Means
     #: Events of which a send was written since they were loaded: only that row decides from then on.
     written: set[int] = field(default_factory=set)
+    _known: Known = field(init=False)
     _together: Together = field(init=False)
 
     async def run(self, loaded: Loaded, *, whole: bool = True) -> Wait | None:
@@ -45,8 +48,8 @@ class Chain:
         """
         if not loaded.rows:
             return None
-        known = Known(self.means, loaded.rows[0].user_hash, loaded.state)
-        self._together = Together(self.means, known, self.written)
+        self._known = Known(self.means, loaded.rows[0].user_hash, loaded.state)
+        self._together = Together(self.means, self._known, self.written)
         for row in sorted(loaded.rows, key=lambda one: (one.event_ms, one.seq)):
             if row.not_before_ms > self.means.clock.now_ms():
                 return await self._together.flush() or Wait(until_ms=row.not_before_ms)
@@ -72,10 +75,10 @@ class Chain:
         planned = self._plan(work)
         for skip in planned.skips:
             progress.add(End(skip.rule, skip.operation, "skipped", skip.reason, skip.detail))
-        updates = [one for one in planned.operations if isinstance(one, UpdateUser)]
-        work.left = len(updates)
-        work.sends = any(waits) or any(isinstance(one, Send) for one in planned.operations)
-        if not work.sends:
+        updates = [one for one in planned.operations if not isinstance(one, Send | DeleteUser)]
+        later = [one for one in planned.operations if isinstance(one, Send | DeleteUser)]
+        work.left, work.more = len(updates), any(waits) or bool(later)
+        if not work.more:
             # What an event says of an audience is learnt whether or not something is sent for it.
             waits.append(await self._sends(work, planned))
         wait = await self._updates(work, updates)
@@ -85,13 +88,19 @@ class Chain:
 
     async def _end(self, work: Work, planned: Plan, waits: list[Wait | None]) -> Wait | None:
         """What follows the event's updates, unless they gather still."""
-        if work.sends:
+        if work.more:
             waits.append(await self._sends(work, planned))
         wait = min((one for one in waits if one), key=lambda one: one.until_ms, default=None)
-        if wait is None and not work.left:
-            work.sends = False
-            await ack(self.means, [work])
-        return wait
+        if wait is not None or work.left:
+            return wait
+        deletions = [one for one in planned.operations if isinstance(one, DeleteUser)]
+        work.left, work.more = len(deletions), False
+        for deletion in deletions:
+            wait = await Alone(self.means, self._known, work, deletion).run(self._together)
+            if wait is not None or work.over:
+                return wait
+        await ack(self.means, [work], self._known.learnt(self._known.user_hash, {}))
+        return None
 
     def _plan(self, work: Work) -> Plan:
         """What is left to do of the event; one that cannot be planned dies instead of coming back."""
@@ -114,13 +123,16 @@ class Chain:
             work.progress.add(end, unplanned(work.row, reason, detail))
         return Plan()
 
-    async def _updates(self, work: Work, updates: list[UpdateUser]) -> Wait | None:
+    async def _updates(self, work: Work, updates: Sequence[Update]) -> Wait | None:
         """The event's updates; those that may have company can still be gathering afterwards."""
         for update in updates:
-            wait = await self._together.add(work, update)
+            if isinstance(update, UpdateUser):
+                wait = await self._together.add(work, update)
+            else:
+                wait = await Alone(self.means, self._known, work, update).run(self._together)
             if wait is not None or work.over:
                 return wait
-        return await self._together.flush() if work.sends else None
+        return await self._together.flush() if work.more else None
 
     async def _sends(self, work: Work, planned: Plan) -> Wait | None:
         return await new_sends(

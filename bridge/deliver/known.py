@@ -7,7 +7,7 @@ from functools import partial
 
 from bridge.deliver.means import Means
 from bridge.deliver.spacing import LATELY_SECONDS
-from bridge.deliver.state import Row, decode, join, joined
+from bridge.deliver.state import Fact, Row, decode, join, joined
 from bridge.journal.records import Learnt
 from bridge.onesignal.operations import Recipient
 
@@ -22,6 +22,8 @@ class Known:
     blob: bytes | None
     loaded: float = field(init=False)
     _row: Row | None = None
+    #: What was learnt without a call, and is not on disk: it goes with whatever is written next.
+    _owed: dict[int, dict[str, Fact]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.loaded = self.means.clock.monotonic()
@@ -51,7 +53,18 @@ class Known:
 
     def learnt(self, user_hash: int, delta: Row) -> list[Learnt]:
         """What is to be written of a delta, in the transaction that it belongs to."""
+        whole = join(self._owed.pop(user_hash, {}), delta)
+        return [Learnt(user_hash, partial(joined, delta=whole))] if whole else []
+
+    def doubt(self, user_hash: int, delta: Row) -> list[Learnt]:
+        """What is to be written when an attempt may have been performed."""
         return [Learnt(user_hash, partial(joined, delta=delta))] if delta else []
+
+    def owe(self, user_hash: int, delta: Row) -> None:
+        """Something was learnt that is worth no transaction of its own."""
+        self._owed[user_hash] = join(self._owed.get(user_hash, {}), delta)
+        if user_hash == self.user_hash and self._row is not None:
+            self._row = join(self._row, delta)
 
     def remember(self, user_hash: int, delta: Row) -> None:
         """That transaction is on disk."""

@@ -6,54 +6,59 @@ from typing import NamedTuple
 
 from pydantic import JsonValue
 
+from bridge.deliver.contacts import contact_of
+from bridge.deliver.fold import update_of
 from bridge.deliver.state import Row, Values
-from bridge.onesignal.user_model import PROPERTIES_PER_REQUEST
+from bridge.onesignal.operations import Recipient, Request
+from bridge.onesignal.user_model import PROPERTIES_PER_REQUEST, create_user
 
 ALIAS, SUBSCRIPTION, CONTACT = "alias.", "subscription.", "contact."
 
 
-class Restored(NamedTuple):
-    """The parts of a user to be created; `later` does not fit into the request."""
+class Whole(NamedTuple):
+    """The parts of a user to be created; `later` are properties that do not fit into the request."""
 
-    values: dict[str, JsonValue]
+    properties: dict[str, JsonValue]
     aliases: dict[str, str]
     subscriptions: list[dict[str, JsonValue]]
+    #: The facts of the row that the request carries.
+    carried: frozenset[str]
     later: dict[str, JsonValue]
 
-    @property
-    def bare(self) -> Restored:
-        """Without what may have become somebody else's meanwhile."""
-        return self._replace(aliases={}, subscriptions=[])
-
-    @property
-    def names(self) -> set[str]:
-        """The facts that the request carries."""
-        return {
-            *self.values,
-            *(f"{ALIAS}{label}" for label in self.aliases),
-            *(f"{SUBSCRIPTION}{one['type']}.{one['token']}" for one in self.subscriptions),
-        }
+    def request(self, to: Recipient, *, app_id: str) -> Request:
+        return create_user(
+            update_of(self.properties, to=to),
+            app_id=app_id,
+            aliases=self.aliases,
+            subscriptions=self.subscriptions,
+        )
 
 
-def restored(row: Row, write: Values) -> Restored:
-    """What is written now comes first; of the rest as much as a request holds."""
+def whole(row: Row, write: Values, *, identities: bool = True) -> Whole:
+    """What is written now comes first; of the rest as much as a request holds.
+
+    Without `identities` the row's aliases and subscriptions, which may be somebody else's by now,
+    are left out.
+    """
     before = {
         name: fact.value
         for name, fact in row.items()
-        if fact.value is not None and name not in write
+        if fact.value is not None and name not in write and (identities or is_property(name))
     }
-    values = {name: value for name, value in before.items() if _is_property(name)}
-    room = max(0, PROPERTIES_PER_REQUEST - sum(map(_is_property, write)))
-    names = list(values)
-    return Restored(
-        values={name: values[name] for name in names[:room]},
+    everything = {**write, **before}
+    properties = [name for name in everything if is_property(name)]
+    fitting = properties[:PROPERTIES_PER_REQUEST]
+    later = properties[PROPERTIES_PER_REQUEST:]
+    return Whole(
+        properties={name: everything[name] for name in fitting},
         aliases={
             name.removeprefix(ALIAS): str(value)
-            for name, value in before.items()
+            for name, value in everything.items()
             if name.startswith(ALIAS)
         },
-        subscriptions=[one for name in before for one in _subscriptions(name)],
-        later={name: values[name] for name in names[room:]},
+        subscriptions=[one for item in everything.items() for one in _subscription(*item)],
+        carried=frozenset(before).difference(later),
+        later={name: everything[name] for name in later},
     )
 
 
@@ -64,12 +69,18 @@ def chunks(values: Values) -> list[dict[str, JsonValue]]:
     return [dict(pairs[at : at + size]) for at in range(0, len(pairs), size)]
 
 
-def _is_property(name: str) -> bool:
+def is_property(name: str) -> bool:
     return bool(name) and not name.startswith((ALIAS, SUBSCRIPTION, CONTACT))
 
 
-def _subscriptions(name: str) -> list[dict[str, JsonValue]]:
-    if name.startswith(SUBSCRIPTION):
+def _subscription(name: str, value: JsonValue) -> list[dict[str, JsonValue]]:
+    if name.startswith(SUBSCRIPTION) and value is not None:
         kind, _, token = name.removeprefix(SUBSCRIPTION).partition(".")
         return [{"type": kind, "token": token}]
+    contact = contact_of(value)
+    if name.startswith(CONTACT) and contact.address is not None:
+        kind = name.removeprefix(CONTACT)
+        one: dict[str, JsonValue] = {"type": kind, "token": contact.address}
+        # Only a "no" is said aloud.
+        return [one if contact.is_on else one | {"enabled": False}]
     return []

@@ -18,6 +18,8 @@ SPACING_SECONDS = 1.05
 counts; timers that fire a little early and the way there must not add up to less."""
 LATELY_SECONDS = 60.0
 _PRUNE_AT = 20_000
+_ALMOST = 1e-6
+"""What a difference of floats may say is left; waiting for it could take no time at all."""
 
 
 @dataclass(slots=True)
@@ -55,7 +57,8 @@ class Spacing:
         """Seconds until this user may be written to; 0 when it may be now."""
         now = self.clock.monotonic()
         left = SPACING_SECONDS - self._written.since(user_hash, now)
-        return max(0.0, left, self.not_before - now)
+        seconds = max(left, self.not_before - now)
+        return seconds if seconds > _ALMOST else 0.0
 
     def busy(self, user_hash: int) -> bool:
         """Whether somebody is writing to this user."""

@@ -6,7 +6,6 @@ goes again alone, so that a bad value kills its own event and no other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
@@ -15,15 +14,15 @@ from bridge.deliver.attempts import Ended, Wait
 from bridge.deliver.fold import Folded, Folding, Said, fold, said_by, update_of
 from bridge.deliver.known import Known
 from bridge.deliver.means import Means
-from bridge.deliver.restore import Restored, chunks, restored
 from bridge.deliver.spacing import SPACING_SECONDS
 from bridge.deliver.state import Compared, Row, doubted, join
 from bridge.deliver.trouble import BOUNDED, troubled
-from bridge.deliver.updates import Write, wait_of
+from bridge.deliver.updates import wait_of
+from bridge.deliver.user_call import UserCall
 from bridge.deliver.work import Work, ack
 from bridge.journal.records import Learnt
-from bridge.onesignal.operations import Request, UpdateUser
-from bridge.onesignal.user_model import create_user, patch_user
+from bridge.onesignal.operations import UpdateUser
+from bridge.onesignal.user_model import patch_user
 
 _UNKNOWN_USER = Ended(status="skipped", reason="unknown_user", http=404)
 
@@ -128,17 +127,19 @@ class SharedCall:
         return spaced if spaced.until_ms > now else None
 
     async def _call(self, row: Row, folded: Folded) -> Wait | None:
-        self.doubt = self.known.learnt(self.user_hash, doubted(row, folded.write))
-        whole = restored(row, folded.write)
-        write = self._write(folded, whole)
-        ended = await write.run()
-        if write.created and isinstance(ended, Ended) and ended.http == 409:
-            # An alias or a subscription that was this user's has become another's since.
-            whole = whole.bare
-            write = self._write(folded, whole)
-            ended = await write.run()
-        for work in self.works:
-            work.begun = True
+        self.doubt = self.known.doubt(self.user_hash, doubted(row, folded.write))
+        call = UserCall(
+            self.means,
+            self.works,
+            self.user_hash,
+            self.said[0].to,
+            operation=UpdateUser.name,
+            doubt=self.doubt,
+        )
+        patch = partial(
+            patch_user, update_of(folded.write, to=call.to), app_id=self.means.destination.app_id
+        )
+        ended = await call.run(patch, row, folded.write)
         if isinstance(ended, Wait):
             return ended
         if ended.status == "dead" and len(self.works) > 1:
@@ -146,64 +147,9 @@ class SharedCall:
             return Wait(until_ms=self.means.clock.now_ms())
         delta = folded.if_not
         if ended.status == "delivered":
-            delta = join(await self._restore(row, whole, write, ended), folded.if_accepted)
+            delta = join(call.restored, folded.if_accepted)
         await self._settle(folded, ended, delta)
         return None
-
-    def _write(self, folded: Folded, whole: Restored) -> Write:
-        to, app_id = self.said[0].to, self.means.destination.app_id
-        update = update_of(folded.write, to=to)
-        create = partial(create_user, update, app_id=app_id)
-        if not self.means.destination.post_first:
-            everything = update_of({**whole.values, **folded.write}, to=to)
-            create = partial(
-                create_user,
-                everything,
-                app_id=app_id,
-                aliases=whole.aliases,
-                subscriptions=whole.subscriptions,
-            )
-        return self._to_user(partial(patch_user, update, app_id=app_id), create)
-
-    def _to_user(
-        self, request: Callable[[], Request], create: Callable[[], Request] | None
-    ) -> Write:
-        first = self.works[0]
-        return Write(
-            means=self.means,
-            row=first.row,
-            attempt=max(work.row.attempt for work in self.works),
-            operation=UpdateUser.name,
-            user_hash=self.user_hash,
-            request=request,
-            create=None if first.mapping.unknown_user == "skip" else create,
-            absent=_UNKNOWN_USER,
-            doubt=self.doubt[0] if self.doubt else None,
-        )
-
-    async def _restore(self, row: Row, whole: Restored, write: Write, ended: Ended) -> Row:
-        """What the row learns when the user was not there: the rest of it is written too."""
-        later, carried = whole.later, whole.names
-        if not write.created:
-            return {}
-        if self.means.destination.post_first:
-            if ended.http != 201:
-                return {}
-            later, carried = {**whole.values, **whole.later}, set()
-        now, to = self.means.clock.now_ms(), self.said[0].to
-        restored_now = set(carried)
-        for values in chunks(later):
-            patch = partial(
-                patch_user, update_of(values, to=to), app_id=self.means.destination.app_id
-            )
-            more = await self._to_user(patch, None).run()
-            if isinstance(more, Wait) or more.status != "delivered":
-                break
-            restored_now |= values.keys()
-        lost = [name for name, fact in row.items() if fact.value is not None]
-        return doubted(row, lost) | {
-            name: row[name]._replace(accepted_ms=now) for name in restored_now
-        }
 
     async def _settle(self, folded: Folded, ended: Ended | None, delta: Row) -> None:
         for part, compared in zip(self.parts, folded.compared, strict=True):

@@ -46,7 +46,7 @@ async def troubled(
     death = unplanned(row, "internal_error", type(error).__name__)
     work.progress.ends, work.progress.deaths = [end], [death]
     work.progress.done = set(row.done)
-    work.left, work.sends = 0, False
+    work.left, work.more = 0, False
     await ack(means, [work], learnt)
     return None
 

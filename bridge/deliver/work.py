@@ -20,8 +20,8 @@ class Work:
     progress: Progress
     #: Updates of the event that have not ended.
     left: int = 0
-    #: It has sends too: they come after its updates.
-    sends: bool = False
+    #: Sends or a deletion come after its updates.
+    more: bool = False
     #: A write was made for it since it was loaded; what is known of it is in memory alone.
     begun: bool = False
     #: A write of its tags and properties was refused: what did not fit into that one is not tried.
@@ -36,9 +36,9 @@ class Work:
     def acked(self) -> Acked | None:
         """What is to be written of it; None while updates of it are to come."""
         row, progress = self.row, self.progress
-        if self.left:
+        if self.left or self.over:
             return None
-        if self.sends:
+        if self.more:
             return Acked(row.seq, progress.ends, progress.deaths, sorted(progress.done))
         for rule, operation in left_of_replay(row, progress):
             progress.add(End(rule, operation, "skipped", "rule_gone"))

@@ -123,7 +123,8 @@ def _subscribe(app: App, user: User, wanted: JsonObject) -> Subscription:
     if subscription is None:
         subscription = app.subscribe(user, wanted["type"], wanted["token"])
     app.move(subscription, user)
-    _apply(subscription, wanted)
+    # "Defaults to true if omitted", even for one that its owner has ended (reference/create-subscription).
+    _apply(subscription, {"enabled": True} | wanted)
     return subscription
 
 

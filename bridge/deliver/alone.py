@@ -1,0 +1,151 @@
+"""An update that shares its call with no other: an alias, a subscription, a contact, a deletion.
+
+Most of them need no call at all, because OneSignal has it: those hold nothing up and are no barrier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bridge.deliver.attempts import Ended, Wait
+from bridge.deliver.known import Known
+from bridge.deliver.means import Means
+from bridge.deliver.spacing import SPACING_SECONDS
+from bridge.deliver.state import Fact, Row, Values, accepted, confirmed, doubted, forgotten, join
+from bridge.deliver.steps import Decided, Single, Step, steps_of
+from bridge.deliver.together import Together
+from bridge.deliver.updates import wait_of
+from bridge.deliver.user_call import UserCall
+from bridge.deliver.work import Work, ack
+from bridge.onesignal.operations import CreateAlias, DeleteUser
+
+_NOT_FOUND, _CONFLICT = 404, 409
+_NOTHING_THERE = Ended(status="delivered", http=_NOT_FOUND)
+"""What is to be switched off, or deleted, is not there: it is done."""
+
+
+@dataclass(slots=True)
+class Alone:
+    means: Means
+    known: Known
+    work: Work
+    update: Single
+
+    async def run(self, together: Together) -> Wait | None:
+        """None when it has ended, and that is on disk; what gathers leaves before its call."""
+        user = self.known.hash_of(self.update.to)
+        decided = await self._decide(user)
+        if not decided.steps:
+            await self._unchanged(user, decided)
+            return None
+        if (wait := await together.flush()) is not None or self.work.over:
+            return wait
+        if self.means.spacing.busy(user):
+            return wait_of(self.means, SPACING_SECONDS)
+        with self.means.spacing.writing(user):
+            if (wait := await self._spaced(user)) is not None:
+                return wait
+            return await self._perform(user, await self._decide(user))
+
+    async def _spaced(self, user: int) -> Wait | None:
+        """A second after the last write; in memory when other things of the event are done."""
+        spacing = self.means.spacing
+        if not self.work.begun and (seconds := spacing.wait(user)) > 0:
+            return wait_of(self.means, seconds)
+        while (seconds := spacing.wait(user)) > 0:
+            await self.means.clock.sleep(seconds)
+        return None
+
+    async def _decide(self, user: int) -> Decided:
+        return steps_of(
+            await self.known.row(user),
+            self.update,
+            self.work.at,
+            self.means.clock.now_ms(),
+            app_id=self.means.destination.app_id,
+        )
+
+    async def _unchanged(self, user: int, decided: Decided) -> None:
+        """Nothing is asked for; that it was said again is learnt with whatever ends next."""
+        row = await self.known.row(user)
+        if decided.reason == "unchanged":
+            known = [name for name in decided.facts if name in row]
+            same = [name for name in known if row[name].value == decided.facts[name]]
+            new = {name: value for name, value in decided.facts.items() if name not in same}
+            self.known.owe(user, confirmed(row, same, self.work.at) | self._accepted(new))
+        self._end(Ended(status="skipped", reason=decided.reason))
+
+    async def _perform(self, user: int, decided: Decided) -> Wait | None:
+        """Step by step; what is done is on disk before the next begins."""
+        steps = list(decided.steps)
+        while steps:
+            step, row = steps.pop(0), await self.known.row(user)
+            call = self._call(user, row, step)
+            ended = await self._try(call, row, step, decided)
+            if isinstance(ended, Wait):
+                return ended
+            if ended.status != "delivered":
+                await self._settle(user, ended, forgotten(row, decided.facts, self.work.at))
+                return None
+            if step.absent == "next":
+                if ended.http == _NOT_FOUND:
+                    continue
+                del steps[0]  # for what is not there
+            if call.created or not steps:
+                await self._settle(user, ended, join(call.restored, self._done(user, row, decided)))
+                return None
+            await self._learn(user, self._accepted(step.facts))
+        return None
+
+    def _call(self, user: int, row: Row, step: Step) -> UserCall:
+        doubt = self.known.doubt(user, doubted(row, step.facts))
+        return UserCall(
+            self.means,
+            [self.work],
+            user,
+            self.update.to,
+            operation=self.update.name,
+            doubt=doubt,
+        )
+
+    async def _try(self, call: UserCall, row: Row, step: Step, decided: Decided) -> Ended | Wait:
+        if step.absent != "create":
+            return await call.plain(step.request, _NOTHING_THERE)
+        ended = await call.run(lambda: step.request, row, decided.facts)
+        if isinstance(self.update, CreateAlias) and isinstance(ended, Ended):
+            return _of_alias(ended)
+        return ended
+
+    def _accepted(self, facts: Values) -> dict[str, Fact]:
+        return accepted(facts, self.work.at, self.means.clock.now_ms())
+
+    def _done(self, user: int, row: Row, decided: Decided) -> Row:
+        """What is known when all of it is done."""
+        delta = self._accepted(decided.facts)
+        if not isinstance(self.update, DeleteUser):
+            return delta
+        self.means.created.drop(user)
+        self.means.missing.mark(user, self.means.clock.monotonic())
+        # What later events wrote is gone, too: it is written again with whatever comes next.
+        return {**doubted(row, row), **delta}
+
+    async def _learn(self, user: int, delta: Row) -> None:
+        await ack(self.means, [], self.known.learnt(user, delta))
+        self.known.remember(user, delta)
+
+    async def _settle(self, user: int, ended: Ended, delta: Row) -> None:
+        self._end(ended)
+        await ack(self.means, [self.work], self.known.learnt(user, delta))
+        self.known.remember(user, delta)
+
+    def _end(self, ended: Ended) -> None:
+        self.work.left -= 1
+        self.work.progress.add(ended.end(self.update.rule, self.update.name), ended.death)
+
+
+def _of_alias(ended: Ended) -> Ended:
+    """An alias that is somebody else's: asking again would not change that."""
+    if ended.http != _CONFLICT or ended.death is None:
+        return ended
+    death = ended.death._replace(reason="alias_conflict")
+    return replace(ended, reason="alias_conflict", death=death)
