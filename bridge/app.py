@@ -118,11 +118,13 @@ class Bridge:
 
     def bring_into_force(self, config: Config, mappings: Mappings) -> None:
         """From now on; an event that is planned already goes on as it was planned."""
-        self.config, self.mappings = config, mappings
         for name, intake in self.intakes.items():
             intake.proof = _proof(config.sources[name])
-        for means in self.means.values():
+        for name, means in self.means.items():
             means.restraint = config.restraint
+            if config.apps[name].api_keys != self.config.apps[name].api_keys:
+                means.destination.rekey(_keys(config.apps[name]))
+        self.config, self.mappings = config, mappings
         self._tell_restraint()
 
     def _tell_restraint(self) -> None:
@@ -186,8 +188,11 @@ async def running(
 
 def _client(app: App, transport: httpx.AsyncBaseTransport | None) -> OneSignal:
     """A pool of connections to one app: another's slow answers hold none of them."""
-    keys = [key.get_secret_value() for key in app.api_keys]
-    return OneSignal(url=app.url, api_keys=keys, transport=transport)
+    return OneSignal(url=app.url, api_keys=_keys(app), transport=transport)
+
+
+def _keys(app: App) -> list[str]:
+    return [key.get_secret_value() for key in app.api_keys]
 
 
 def _compose(

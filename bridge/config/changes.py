@@ -91,9 +91,7 @@ def _fixed(one: App | Source) -> tuple[object, ...]:
     """What cannot change while the service runs."""
     if isinstance(one, Source):
         return one.app, one.bulk
-    return (
-        one.app_id, one.api_keys, one.url, one.plan, one.upsert, one.alias_chunk, one.event_key,
-    )  # fmt: skip
+    return one.app_id, one.url, one.plan, one.upsert, one.alias_chunk, one.event_key
 
 
 def live(old: Config, new: Config) -> Config:
@@ -102,12 +100,7 @@ def live(old: Config, new: Config) -> Config:
         name: replace(new.sources[name], app=one.app, bulk=one.bulk) if name in new.sources else one
         for name, one in old.sources.items()
     }
-    apps = {
-        name: replace(one, vars=new.apps[name].vars, platforms=new.apps[name].platforms)
-        if name in new.apps
-        else one
-        for name, one in old.apps.items()
-    }
+    apps = {name: _live(one, new.apps.get(name, one)) for name, one in old.apps.items()}
     settings = old.settings.model_copy(update={"only_users": new.settings.only_users})
     return replace(
         old,
@@ -116,3 +109,7 @@ def live(old: Config, new: Config) -> Config:
         apps=apps,
         files=new.files,
     )
+
+
+def _live(old: App, new: App) -> App:
+    return replace(old, vars=new.vars, platforms=new.platforms, api_keys=new.api_keys)

@@ -75,6 +75,10 @@ class Gates:
     def __iter__(self) -> Iterator[Gate]:
         return iter(self.by_class.values())
 
+    def rekey(self, count: int) -> None:
+        """There are so many other keys now; what is closed asks with the first of them."""
+        self.keys = {name: Keys(count) for name in self.by_class}
+
     def stop(self) -> None:
         """Let nobody through any more."""
         for gate in self:

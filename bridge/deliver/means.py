@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from bridge.clock import Clock
@@ -59,6 +59,11 @@ class Destination:
     def views(self) -> Gate:
         """Looking something up."""
         return self.gates.by_class["view"]
+
+    def rekey(self, api_keys: Sequence[str]) -> None:
+        """Ask with these keys from now on."""
+        self.client.show(api_keys)
+        self.gates.rekey(len(api_keys))
 
     def hold(self, seconds: float) -> None:
         """Let nobody through for so long."""

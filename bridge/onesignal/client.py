@@ -52,7 +52,7 @@ class OneSignal:
         Of several `api_keys`, as they are during a rotation, each call says which one it shows.
         """
         self._deadline = deadline
-        self._keys = [{"authorization": authorization(key)} for key in api_keys]
+        self.show(api_keys)
         self._http = httpx.AsyncClient(
             base_url=url.rstrip("/"),
             transport=transport or _fast_transport(),
@@ -63,6 +63,10 @@ class OneSignal:
                 "accept-encoding": "identity",
             },
         )
+
+    def show(self, api_keys: Sequence[str]) -> None:
+        """From the next call on, these keys instead of those before."""
+        self._keys = [{"authorization": authorization(key)} for key in api_keys]
 
     async def __aenter__(self) -> Self:
         return self
@@ -80,7 +84,9 @@ class OneSignal:
     ) -> Answer | NoAnswer:
         """Send one request with the key of that number; every way to fail is a value."""
         try:
-            request = self._http.build_request(method, path, content=body, headers=self._keys[key])
+            # Who counted the keys before they were changed may name one too many.
+            shown = self._keys[key % len(self._keys)]
+            request = self._http.build_request(method, path, content=body, headers=shown)
             async with asyncio.timeout(self._deadline):
                 return await self._exchange(request)
         except TimeoutError:

@@ -149,18 +149,19 @@ async def test_only_the_admin_token_is_answered(tmp_path: Path, path: str) -> No
 async def of_files(folder: Path) -> AsyncIterator[Rig]:
     """A bridge that reads its files again when it is asked to."""
     (folder / "secrets").write_text(SECRET)
+    (folder / "key").write_text("os_v2_app_test")
     (folder / "mapping.yaml").write_text(MAPPING)
     environment = {
         "BRIDGE_DATABASE_URL": f"sqlite:///{folder}/bridge.db",
         "BRIDGE_MAPPINGS": str(folder / "mapping.yaml"),
         "BRIDGE_SEGMENT_SECRETS_FILE": str(folder / "secrets"),
         "BRIDGE_ONESIGNAL_APP_ID": APP_ID,
-        "BRIDGE_ONESIGNAL_API_KEY": "os_v2_app_test",
+        "BRIDGE_ONESIGNAL_API_KEY_FILE": str(folder / "key"),
         "BRIDGE_ONESIGNAL_URL": "http://onesignal.test",
     }
     config = load_config(environment)
     clock = ManualClock()
-    app = create_sandbox(clock=clock)
+    app = create_sandbox(clock=clock, api_keys=["os_v2_app_test"])
     transport = httpx.ASGITransport(app)
     mappings, _ = load_mappings(config)
     async with running(config, mappings, clock=clock, transport=transport) as bridge:
@@ -215,6 +216,20 @@ async def test_an_event_is_planned_with_the_mapping_that_is_in_force_when_its_tu
             {"level": "gold"},
             {"level": "bronze"},
         ]
+
+
+async def test_a_new_api_key_is_shown_from_the_next_call_on(tmp_path: Path) -> None:
+    async with of_files(tmp_path) as here:
+        await here.post(identify("u1", "m1", tier="gold"))
+        await here.settle()
+        here.sandbox.api_keys = frozenset({"os_v2_app_new"})
+        await here.post(identify("u2", "m2", tier="gold"))
+        await here.pass_time(5)
+        assert {gate.closed for gate in here.means.destination.gates} == {"http_403"}
+        (tmp_path / "key").write_text("os_v2_app_new\nos_v2_app_test\n")
+        await here.bridge.reloader.reload()
+        await here.settle(within=120)
+        assert [one[3] for one in await here.outcomes()] == ["delivered", "delivered"]
 
 
 # A real process
