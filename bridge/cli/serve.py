@@ -72,6 +72,7 @@ async def _serve(config: Config) -> str | None:
     from bridge.clock import SystemClock
     from bridge.config.load import load_config, warnings
     from bridge.config.mappings import load_mappings
+    from bridge.console.status import left_behind
     from bridge.deliver.watchdog import Watchdog
     from bridge.telemetry import log
 
@@ -82,6 +83,8 @@ async def _serve(config: Config) -> str | None:
         for finding in (*warnings(config), *findings):
             log().warning(finding.code, message=finding.message, hint=finding.hint)
         counts = await bridge.journal.counts()
+        for app, waiting in left_behind(await bridge.journal.pending_apps(), config).items():
+            log().warning("app.gone", app=app, pending=waiting)
         server = Server(bridge)
         watchdog = Watchdog(hand=bridge.hand, is_cautious=lambda: bridge.is_cautious)
         watchdog.start()

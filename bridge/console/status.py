@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.clock import Clock
+from bridge.config import Config
 from bridge.config.reload import Reloader
 from bridge.console.api import answer, guarded
 from bridge.errors import Finding
@@ -64,6 +65,9 @@ class StatusApi:
     async def _mappings(self, _: Request) -> Response:
         return answer(in_force(self.reloader))
 
+    async def _left_behind(self) -> dict[str, int]:
+        return left_behind(await self.journal.pending_apps(), self.reloader.config)
+
     async def _status(self, _: Request) -> Response:
         counts = await self.journal.counts()
         oldest = 0 if counts.oldest_ms is None else self.clock.now_ms() - counts.oldest_ms
@@ -74,6 +78,7 @@ class StatusApi:
             "events_per_minute": sum(one.per_minute for one in self.sources()),
             "pending": counts.pending,
             "oldest_waiting_seconds": max(0, oldest) / 1000,
+            "waiting_for_nobody": await self._left_behind(),
             "held": counts.held,
             "dead": counts.dead,
             "gates": [asdict(gate) for gate in self.gates()],
@@ -87,6 +92,11 @@ class StatusApi:
         return answer({"well": not problems, "problems": problems} | status)
 
 
+def left_behind(waiting: dict[str, int], config: Config) -> dict[str, int]:
+    """How many events wait for each app that is not configured any more."""
+    return {app: count for app, count in waiting.items() if app not in config.apps}
+
+
 def problems_of(status: dict[str, Any]) -> Iterator[str]:
     """Why a person should look, the gravest first."""
     if status["unready"]:
@@ -95,16 +105,21 @@ def problems_of(status: dict[str, Any]) -> Iterator[str]:
         yield from (told for gate in status["gates"] if (told := _gate(gate)) is not None)
         if status["oldest_waiting_seconds"] > LONG_SECONDS:
             yield f"the oldest event waits for {status['oldest_waiting_seconds'] / 60:.0f} minutes"
+    for app, count in status["waiting_for_nobody"].items():
+        yield f"{count} events wait for app {app}, which is not configured"
     yield from (f"paused: {what}" for what in status["paused"])
-    for what in ("held", "dead"):
-        if status[what]:
-            yield f"{status[what]} {what}"
-    refused = status["mappings"]["last_refused"]
+    yield from (f"{status[what]} {what}" for what in ("held", "dead") if status[what])
+    yield from _edits(status["mappings"])
+
+
+def _edits(mappings: dict[str, Any]) -> Iterator[str]:
+    """What was edited and is not in force."""
+    refused = mappings["last_refused"]
     if refused is not None:
         codes = dict.fromkeys(one["code"] for one in refused["findings"] if one["level"] == "error")
         yield f"an edit was refused: {', '.join(codes)}"
-    if status["mappings"]["restart"]:
-        yield f"restart needed: {', '.join(status['mappings']['restart'])}"
+    if mappings["restart"]:
+        yield f"restart needed: {', '.join(mappings['restart'])}"
 
 
 def _gate(gate: dict[str, Any]) -> str | None:

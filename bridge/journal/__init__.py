@@ -158,5 +158,8 @@ class Journal(Protocol):
 
     async def counts(self) -> Counts: ...
 
+    async def pending_apps(self) -> dict[str, int]:
+        """How many events wait for each app; one that is not configured any more is nobody's work."""
+
     async def close(self) -> None:
         """Finish what was asked, then let go of the database."""

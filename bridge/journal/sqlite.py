@@ -340,6 +340,11 @@ class SqliteJournal:
             lambda connection: Counts(*connection.execute(queries()["counts"]).fetchone())
         )
 
+    async def pending_apps(self) -> dict[str, int]:
+        return await self._read(
+            lambda connection: dict(connection.execute(queries()["pending_apps"]).fetchall())
+        )
+
     async def close(self) -> None:
         self._closed = True
         await asyncio.to_thread(self._reading.shutdown)

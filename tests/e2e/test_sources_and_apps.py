@@ -185,10 +185,12 @@ async def test_what_an_app_that_is_gone_has_left_stays_for_its_return(tmp_path: 
     async with two(tmp_path) as here:
         here.bridge.means["shop"].destination.hold(3600)
         await here.send("backend", track("Order Shipped", properties={"id": "A1"}))
-    async with rig(tmp_path, TAGS, clock=here.clock) as alone:
+    async with rig(tmp_path, TAGS, clock=here.clock, admin_token=SecretStr("admin")) as alone:
         await alone.pass_time(60)
         assert (await alone.bridge.journal.counts()).pending == 1
         assert await alone.outcomes() == []
+        status = await alone.http.get("/api/v1/status", headers={"authorization": "Bearer admin"})
+        assert status.json()["problems"] == ["1 events wait for app shop, which is not configured"]
 
 
 ROWS = """

@@ -145,6 +145,7 @@ COUNTS = {
     "dead_count": ["dead USING INDEX dead_reason"],
     "gates": ["gate"],
     "suspects": ["suspect", "pending USING INTEGER PRIMARY KEY (rowid=?)"],
+    "pending_apps": ["pending USING COVERING INDEX pending_lane"],
     "last_seq": ["sqlite_sequence"],
 }
 

@@ -210,6 +210,10 @@ SELECT (SELECT count(*) FROM pending) +
        (SELECT count(*) FROM send WHERE state = 'held') AS held,
        (SELECT min(received_ms) FROM event WHERE seq = (SELECT min(seq) FROM pending)) AS oldest_ms;
 
+-- pending_apps --
+-- Of which apps events wait, and how many.
+SELECT app, count(*) FROM pending GROUP BY app;
+
 -- meta_get --
 SELECT value FROM meta WHERE key = :key;
 
