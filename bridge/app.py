@@ -21,17 +21,21 @@ from bridge.config.mappings import Mappings
 from bridge.config.reload import Reload, Reloader
 from bridge.console.api import Api
 from bridge.console.brake import BrakeApi
+from bridge.console.held import Chosen, HeldApi
 from bridge.console.status import GateState, SourceState, StatusApi
 from bridge.deliver.brake import Brake, load_brake
 from bridge.deliver.cautious import CAUTIOUS_ROWS, Caution
 from bridge.deliver.gates import make_gates
 from bridge.deliver.groups import Groups
+from bridge.deliver.held import Holding, discard, holdings, release, release_resumed
 from bridge.deliver.lanes import CREDIT, Lanes
 from bridge.deliver.means import SOURCE_GONE, Destination, Means
 from bridge.deliver.replay import replay
 from bridge.deliver.spacing import SPACING_SECONDS, Spacing
 from bridge.deliver.watchdog import Hand
 from bridge.errors import BridgeError
+from bridge.journal import Journal
+from bridge.journal.sends import HeldSend
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from bridge.onesignal.client import OneSignal
 from bridge.receive.accept import SourceRoute
@@ -96,6 +100,12 @@ class Bridge:
         self.lanes[app].nudge(user_hash)
         self.groups[app].look()
 
+    def nudge_all(self, app: str, users: frozenset[int]) -> None:
+        """Somebody has put something of these users, or of groups, back to work."""
+        for user in users:
+            self.lanes[app].nudge(user)
+        self.groups[app].look()
+
     def beware(self) -> None:
         """The last end was not a clean one: begin the first events alone."""
         alone = asyncio.Lock()
@@ -109,7 +119,15 @@ class Bridge:
     def start(self) -> None:
         self._tell_restraint()
         loop = asyncio.get_running_loop()
-        self._work = [loop.create_task(worker.run()) for worker in self._workers()]
+        self._work = [loop.create_task(self._release_resumed())]
+        self._work += [loop.create_task(worker.run()) for worker in self._workers()]
+
+    async def _release_resumed(self) -> None:
+        """A resume may have been interrupted, and what is held for no pause waits for nobody."""
+        try:
+            await release_resumed(self.journal, self.brake, nudge=self.nudge_all)
+        except BridgeError as error:
+            log().error("held.not_released", error=error.code)
 
     def watch(self, read: Callable[[], Config]) -> None:
         """Keep to what the files say; `read` reads them."""
@@ -306,6 +324,7 @@ def _routes(bridge: Bridge, webhook: Webhook) -> list[BaseRoute]:
         *_health(bridge).routes(),
         *_api(bridge).routes(),
         *_brake_api(bridge).routes(),
+        *_held_api(bridge).routes(),
         *_status_api(bridge).routes(),
     ]
 
@@ -386,9 +405,9 @@ def _brake_api(bridge: Bridge) -> BrakeApi:
         log().warning("brake.pulled", what=what, reason=pulled.reason)
 
     async def resume(what: str) -> dict[str, Any] | None:
-        released = await brake.let_go(what)
-        if released is None:
+        if not await brake.let_go(what):
             return None
+        released = await release_resumed(bridge.journal, brake, nudge=bridge.nudge_all)
         log().warning("brake.released", what=what, released=released)
         return {"released": released}
 
@@ -399,6 +418,39 @@ def _brake_api(bridge: Bridge) -> BrakeApi:
         resume=resume,
         rules=lambda: {rule.name for one in bridge.mappings.values() for rule in one.rules},
     )
+
+
+def _held_api(bridge: Bridge) -> HeldApi:
+    token, journal = bridge.settings.admin_token, bridge.journal
+
+    async def sample(chosen: Chosen, limit: int) -> list[HeldSend]:
+        rule, reason = chosen
+        found = await journal.sends.held(rule=rule, limit=limit)
+        return [one for one in found if reason in {None, one.hold}]
+
+    async def let_go(chosen: Chosen) -> int:
+        released = await release(journal, await _holdings(journal, chosen), nudge=bridge.nudge_all)
+        log().warning("held.released", rule=chosen[0], reason=chosen[1], count=released)
+        return released
+
+    async def end(chosen: Chosen) -> int:
+        now_ms = bridge.clock.now_ms()
+        discarded = await discard(journal, await _holdings(journal, chosen), now_ms=now_ms)
+        log().warning("held.discarded", rule=chosen[0], reason=chosen[1], count=discarded)
+        return discarded
+
+    return HeldApi(
+        token=token.get_secret_value().encode() if token else None,
+        counts=lambda chosen: _holdings(journal, chosen),
+        sample=sample,
+        release=let_go,
+        discard=end,
+    )
+
+
+async def _holdings(journal: Journal, chosen: Chosen) -> list[Holding]:
+    rule, reason = chosen
+    return await holdings(journal, rule=rule, why=reason)
 
 
 def _status_api(bridge: Bridge) -> StatusApi:

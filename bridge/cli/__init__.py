@@ -9,7 +9,20 @@ import sys
 
 import typer
 
-from bridge.cli import check, dead, demo, init, pause, plan, sandbox, schema, serve, status, test
+from bridge.cli import (
+    check,
+    dead,
+    demo,
+    held,
+    init,
+    pause,
+    plan,
+    sandbox,
+    schema,
+    serve,
+    status,
+    test,
+)
 
 app = typer.Typer(
     name="segment-bridge",
@@ -35,6 +48,7 @@ for _command in (
     app.command()(_command)
 app.command("test")(test.play_examples)
 app.add_typer(dead.app, name="dead")
+app.add_typer(held.app, name="held")
 
 
 def main() -> None:

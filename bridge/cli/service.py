@@ -12,7 +12,9 @@ import httpx
 
 from bridge.clock import SystemClock
 from bridge.console.api import full, summary
+from bridge.console.held import count_of, summary as held_summary
 from bridge.deliver.brake import load_brake
+from bridge.deliver.held import discard, holdings, release, release_resumed
 from bridge.deliver.replay import replay
 from bridge.errors import BridgeError
 from bridge.journal.sqlite import SqliteJournal, open_sqlite, read_counts
@@ -47,6 +49,13 @@ class Service(Protocol):
 
     def resume(self, what: str) -> int:
         """Let go of it; how many pushes were released."""
+
+    def held(self, *, rule: str | None, reason: str | None, limit: int) -> dict[str, Any]:
+        """`counts` of what is held, and some of it, not more than `limit`: `held`."""
+
+    def release_held(self, *, rule: str | None, reason: str | None) -> int: ...
+
+    def discard_held(self, *, rule: str | None, reason: str | None) -> int: ...
 
 
 @contextmanager
@@ -133,7 +142,21 @@ class _Running:
         self._object("POST", "/api/v1/pause", json=_target(what))
 
     def resume(self, what: str) -> int:
-        return int(self._object("POST", "/api/v1/resume", json=_target(what))["released"])
+        # A million pushes may go back to work, which takes as long as it takes.
+        answer = self._object("POST", "/api/v1/resume", json=_target(what), timeout=None)
+        return int(answer["released"])
+
+    def held(self, *, rule: str | None, reason: str | None, limit: int) -> dict[str, Any]:
+        query = _chosen(rule, reason) | {"limit": str(limit)}
+        return self._object("GET", "/api/v1/held", params=query)
+
+    def release_held(self, *, rule: str | None, reason: str | None) -> int:
+        path, chosen = "/api/v1/held/release", _chosen(rule, reason)
+        return int(self._object("POST", path, json=chosen, timeout=None)["released"])
+
+    def discard_held(self, *, rule: str | None, reason: str | None) -> int:
+        path, chosen = "/api/v1/held/discard", _chosen(rule, reason)
+        return int(self._object("POST", path, json=chosen, timeout=None)["discarded"])
 
     def _object(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         answer = self._http.request(method, path, **more)
@@ -143,6 +166,14 @@ class _Running:
             hint = "BRIDGE_ADMIN_TOKEN is the service's" if refused else "segment-bridge dead list"
             raise ServiceError(str(body["message"]), hint=hint)
         return body
+
+
+def _chosen(rule: str | None, reason: str | None) -> dict[str, str]:
+    return {name: value for name, value in (("rule", rule), ("reason", reason)) if value}
+
+
+def _nobody(_app: str, _users: frozenset[int]) -> None:
+    """Nothing runs that has to hear of it."""
 
 
 def _target(what: str) -> dict[str, str]:
@@ -196,12 +227,40 @@ class _Stopped:
 
     def resume(self, what: str) -> int:
         async def resume(journal: SqliteJournal) -> int | None:
-            return await (await load_brake(journal, SystemClock())).let_go(what)
+            brake = await load_brake(journal, SystemClock())
+            if not await brake.let_go(what):
+                return None
+            return await release_resumed(journal, brake, nudge=_nobody)
 
         released = self._with(resume)
         if released is None:
             raise ServiceError(f"{what} is not paused", hint="nothing was changed")
         return released
+
+    def held(self, *, rule: str | None, reason: str | None, limit: int) -> dict[str, Any]:
+        async def look(journal: SqliteJournal) -> dict[str, Any]:
+            counts = await holdings(journal, rule=rule, why=reason)
+            some = await journal.sends.held(rule=rule, limit=limit)
+            return {
+                "counts": [count_of(one) for one in counts],
+                "held": [held_summary(one) for one in some if reason in {None, one.hold}],
+            }
+
+        return self._with(look)
+
+    def release_held(self, *, rule: str | None, reason: str | None) -> int:
+        async def let_go(journal: SqliteJournal) -> int:
+            chosen = await holdings(journal, rule=rule, why=reason)
+            return await release(journal, chosen, nudge=_nobody)
+
+        return self._with(let_go)
+
+    def discard_held(self, *, rule: str | None, reason: str | None) -> int:
+        async def end(journal: SqliteJournal) -> int:
+            chosen = await holdings(journal, rule=rule, why=reason)
+            return await discard(journal, chosen, now_ms=SystemClock().now_ms())
+
+        return self._with(end)
 
     def _with(self, work: Callable[[SqliteJournal], Awaitable[T]]) -> T:
         async def opened() -> T:

@@ -61,13 +61,13 @@ class Brake:
         )
         return pause
 
-    async def let_go(self, what: str) -> int | None:
-        """Let pushes leave again; how many were held, None when they were not paused."""
+    async def let_go(self, what: str) -> bool:
+        """Let pushes leave again; False when they were not paused."""
         if what not in self.pauses:
-            return None
+            return False
         await self.journal.drop_gate(what)
         del self.pauses[what]
-        return 0
+        return True
 
 
 async def load_brake(journal: Journal, clock: Clock) -> Brake:

@@ -93,7 +93,11 @@ class Lanes:
         """Look at this user again, wherever the cursors are."""
         self._parked.pop(user_hash, None)
         self._lots.leave(user_hash)
-        self._due[LIVE][user_hash] = None
+        if len(self._due[LIVE]) < self._room_to_park:
+            self._due[LIVE][user_hash] = None
+        else:
+            for forgotten in self._forgotten.values():
+                forgotten.add(lane_of(user_hash))
         self._wake.set()
 
     async def run(self) -> None:
@@ -160,7 +164,8 @@ class Lanes:
     def _remember(self) -> None:
         """Look again at lanes of which users were forgotten, when half of the room is free."""
         parked, lots = len(self._parked) * 2, len(self._lots) * 2
-        if parked >= self._room_to_park or lots >= self._lots.size:
+        due = sum(map(len, self._due.values())) * 2
+        if max(parked, due) >= self._room_to_park or lots >= self._lots.size:
             return
         for rank, lanes in self._forgotten.items():
             for lane in lanes:

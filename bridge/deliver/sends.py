@@ -30,6 +30,9 @@ from bridge.onesignal.verdict import Accepted, Closed, Failed, NoRecipients, Ref
 from bridge.plan import Plan
 from bridge.telemetry import log
 
+PAUSED_MS = 5_000
+"""Until an attempt that may have been performed looks again whether its rule is still paused."""
+
 
 async def new_sends(
     means: Means,
@@ -264,12 +267,12 @@ class Sending:
         """Until it ends, is held, or has to be tried again later."""
         if self.send.not_before_ms > self.means.clock.now_ms():
             return Wait(until_ms=self.send.not_before_ms)
-        while not self._expired():
+        while self._is_paused() or not self._expired():
             judged = await self._attempt()
             if judged is None:
                 break
             if isinstance(judged, Held):
-                return judged
+                return self._pause()
             verdict, text = judged
             if not (isinstance(verdict, Closed) or holds_everyone(verdict)):
                 return await self._settle(verdict, text)
@@ -280,12 +283,21 @@ class Sending:
         means, gate = self.means, self.means.destination.sends
         written = self.send.method, self.send.path, self.send.body
         async with turn(gate, bulk=self.row.rank == BULK):
-            if means.brake.paused(self.send.rule):
+            if self._is_paused():
                 return Held()
             if self._expired():
                 return None
             means.attempted.add(self.send.key)
             return await ask(means, gate, "send", written)
+
+    def _is_paused(self) -> bool:
+        return self.means.brake.paused(self.send.rule)
+
+    def _pause(self) -> Held | Wait:
+        """What may have been sent is no person's to discard: it waits, with its key."""
+        if self.uncertain:
+            return Wait(until_ms=self.means.clock.now_ms() + PAUSED_MS)
+        return Held()
 
     def _expired(self) -> bool:
         expires = self.send.expires_ms

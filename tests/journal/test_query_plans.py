@@ -77,6 +77,7 @@ PLANS = {
     ],
     "reach": ["send USING PRIMARY KEY (key=?)"],
     "hold_send": ["send USING PRIMARY KEY (key=?)"],
+    "held_of_rule": ["send USING INDEX send_held (app=? AND rule=? AND hold=?)"],
     "held_some": ["send USING INDEX send_held (app=?)"],
     "release_send": ["send USING PRIMARY KEY (key=?)"],
     "discard_send": ["send USING PRIMARY KEY (key=?)"],

@@ -98,6 +98,10 @@ WHERE state = 'held' AND app = :app AND (:rule IS NULL OR rule = :rule) AND (:ho
   AND (:keys IS NULL OR key IN (SELECT value FROM json_each(:keys)))
 ORDER BY created_ms LIMIT :limit;
 
+-- held_of_rule --
+SELECT key, seq, user_hash, rule, operation, group_id, call_key FROM send
+WHERE state = 'held' AND app = :app AND rule = :rule AND hold = :hold ORDER BY created_ms LIMIT :limit;
+
 -- release_send --
 -- Nobody asks again how old it is.
 UPDATE send SET state = 'pending', hold = NULL, expires_ms = NULL WHERE key = :key;

@@ -1,0 +1,108 @@
+"""What is held: releasing it, or discarding it, a few at a time.
+
+A million pushes can be held. They go back to work in short transactions, each user's chain is told,
+and whoever is stopped in between goes on where it was: what was held for a pause that is over is
+released at the next start too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+from bridge.deliver.brake import Brake
+from bridge.journal import Journal
+from bridge.journal.sends import Hold
+
+AT_ONCE = 500
+"""Sends in one transaction: the loop makes its changes, and waits for none longer than it must."""
+REMEMBERED = 50_000
+
+Nudge = Callable[[str, frozenset[int]], None]
+"""Told of an app that has work again, and of whose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """Sends that are held alike."""
+
+    app: str
+    rule: str
+    why: Hold
+    count: int
+
+
+async def holdings(
+    journal: Journal, *, rule: str | None = None, why: str | None = None
+) -> list[Holding]:
+    """What is held, by app, rule and reason, most first."""
+    found = [
+        Holding(app=app, rule=name, why="limit" if hold == "limit" else "paused", count=count)
+        for app, name, hold, count in await journal.sends.held_counts()
+    ]
+    return [one for one in found if rule in {None, one.rule} and why in {None, one.why}]
+
+
+async def release(journal: Journal, chosen: Iterable[Holding], *, nudge: Nudge) -> int:
+    """Let these go, oldest first; `nudge` is told of who has work again.
+
+    It is told when all are released, so that one user's pushes by several rules go in their order.
+    """
+    told = _Told(nudge)
+
+    async def some(one: Holding) -> int:
+        released = await journal.sends.release(
+            app=one.app, rule=one.rule, why=one.why, limit=AT_ONCE
+        )
+        told.add(one.app, released.users)
+        return released.sends
+
+    total = await _all(chosen, some)
+    told.flush()
+    return total
+
+
+@dataclass(slots=True)
+class _Told:
+    """Who has work again, as long as there are not too many to remember."""
+
+    nudge: Nudge
+    users: dict[str, set[int]] = field(default_factory=dict)
+
+    def add(self, app: str, users: frozenset[int]) -> None:
+        known = self.users.setdefault(app, set())
+        known |= users
+        if len(known) >= REMEMBERED:
+            self.flush()
+
+    def flush(self) -> None:
+        for app, users in self.users.items():
+            self.nudge(app, frozenset(users))
+        self.users.clear()
+
+
+async def discard(journal: Journal, chosen: Iterable[Holding], *, now_ms: int) -> int:
+    """End these, unsent."""
+
+    async def some(one: Holding) -> int:
+        return await journal.sends.discard(
+            app=one.app, rule=one.rule, why=one.why, limit=AT_ONCE, at_ms=now_ms
+        )
+
+    return await _all(chosen, some)
+
+
+async def _all(chosen: Iterable[Holding], some: Callable[[Holding], Awaitable[int]]) -> int:
+    total = 0
+    for one in chosen:
+        # Not more than there were: what comes to be held meanwhile is not what was asked about.
+        left = one.count
+        while left > 0 and (done := await some(one)) > 0:
+            left, total = left - done, total + done
+    return total
+
+
+async def release_resumed(journal: Journal, brake: Brake, *, nudge: Nudge) -> int:
+    """Let go what was held for a pause, and is not paused any more; what a limit holds stays held."""
+    over = [one for one in await holdings(journal, why="paused") if not brake.paused(one.rule)]
+    return await release(journal, over, nudge=nudge)
