@@ -25,11 +25,24 @@ _SECONDS: Final = re.compile(r"-?\d{1,15}", re.ASCII)
 
 def unix_seconds(text: str) -> int | None:
     """Whole seconds since 1970 of an ISO 8601 time with zone; None for anything else."""
-    match = _ISO.fullmatch(text.strip())
-    if match is None or match["zone"] is None:
-        return None
-    moment = _moment(match)
+    moment = _usual(text)
+    if moment is None:
+        match = _ISO.fullmatch(text.strip())
+        moment = _moment(match) if match is not None and match["zone"] is not None else None
     return None if moment is None else (moment - EPOCH) // timedelta(seconds=1)
+
+
+def _usual(text: str) -> datetime | None:
+    """A time as programs write it: `2026-11-27T08:00:00.000Z`, `2026-11-27T09:00:00+01:00`."""
+    # Python also reads weeks (a W at 5) and zones with seconds, which templates do not.
+    if not 19 < len(text) < 36 or text[10] != "T" or text[13] != ":" or text[5] == "W":
+        return None
+    if text[-1] != "Z" and (text[-6] not in "+-" or text[-3] != ":"):
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def parse(value: object) -> datetime | None:

@@ -50,8 +50,6 @@ class Slot(NamedTuple):
     before: str
     path: str
     keys: tuple[Key, ...]
-    #: All keys are names: the path can be followed with `[]` alone.
-    is_direct: bool
     #: What stands in for a value that is absent, null, false or empty.
     fallback: str | None
 
@@ -78,11 +76,11 @@ def _slot(before: str, path: str, fallback: str | None) -> Slot:
     keys: tuple[Key, ...] = tuple(
         int(match[2]) if match[2] else match[1] or match[4] for match in _KEY.finditer(path)
     )
-    return Slot(before, dotted(keys), keys, all(isinstance(key, str) for key in keys), fallback)
+    return Slot(before, dotted(keys), keys, fallback)
 
 
 def path_resolver(slot: Slot) -> Resolver:
-    read = _reader(slot)
+    read = reader(slot.keys)
     missing = Missing(slot.path)
     refused = Refused("liquid_in_value", slot.path)
 
@@ -97,19 +95,12 @@ def path_resolver(slot: Slot) -> Resolver:
     return resolve
 
 
-def _reader(slot: Slot) -> Callable[[Fields], Any]:
-    keys = slot.keys
-
-    def read_by_index(fields: Fields) -> Any:
-        value: Any = fields
-        try:
-            for key in keys:
-                if type(value) is str:  # a text has no first item, whatever Python says
-                    return walk(fields, keys)
-                value = value[key]
-        except (KeyError, TypeError, IndexError):
-            return walk(fields, keys)
-        return value
+def reader(keys: tuple[Key, ...]) -> Callable[[Fields], Any]:
+    """The value at a path, or `ABSENT`."""
+    if not all(isinstance(key, str) for key in keys):
+        return _reader_by_index(keys)
+    if len(keys) == 2:
+        return _second_reader(*keys)
 
     def read(fields: Fields) -> Any:
         value: Any = fields
@@ -120,7 +111,35 @@ def _reader(slot: Slot) -> Callable[[Fields], Any]:
             return walk(fields, keys)  # absent, or Liquid's `.size`, `.first`, `.last`
         return value
 
-    return read if slot.is_direct else read_by_index
+    return read
+
+
+def _reader_by_index(keys: tuple[Key, ...]) -> Callable[[Fields], Any]:
+    def read(fields: Fields) -> Any:
+        value: Any = fields
+        try:
+            for key in keys:
+                if type(value) is str:  # a text has no first item, whatever Python says
+                    return walk(fields, keys)
+                value = value[key]
+        except (KeyError, TypeError, IndexError):
+            return walk(fields, keys)
+        return value
+
+    return read
+
+
+def _second_reader(outer: Key, inner: Key) -> Callable[[Fields], Any]:
+    """As `reader`, for `traits.tier`: nearly every path has two names."""
+    keys = (outer, inner)
+
+    def read(fields: Fields) -> Any:
+        try:
+            return fields[outer][inner]  # type: ignore[index]  # both are names
+        except (KeyError, TypeError, IndexError):
+            return walk(fields, keys)
+
+    return read
 
 
 def text_resolver(found: Slots, *, encode: bool) -> Resolver:
@@ -157,7 +176,7 @@ def text_resolver(found: Slots, *, encode: bool) -> Resolver:
 
 def _defaulting(slot: Slot) -> Callable[[Fields], Any]:
     """What a slot reads, or what stands in for it."""
-    read, fallback = _reader(slot), slot.fallback
+    read, fallback = reader(slot.keys), slot.fallback
     if fallback is None:
         return read
 
@@ -172,7 +191,7 @@ def _defaulting(slot: Slot) -> Callable[[Fields], Any]:
 def _emptied(found: Slots, fields: Fields) -> Resolved:
     """An empty tag is deleted; only paths that are all present may say so."""
     for slot in found.slots:
-        if _reader(slot)(fields) is ABSENT:
+        if reader(slot.keys)(fields) is ABSENT:
             return Missing(slot.path)
     return ""
 

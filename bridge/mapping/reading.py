@@ -147,7 +147,7 @@ _OPENS: Final = re.compile(r"\{[{%]|[%}]\}")
 
 def runs(text: str) -> bool:
     """Whether OneSignal would take part of `text` for Liquid and execute it."""
-    return _RUNS.search(text) is not None
+    return "{" in text and _RUNS.search(text) is not None
 
 
 def runs_in(value: Any) -> bool:

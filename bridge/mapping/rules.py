@@ -74,16 +74,15 @@ class Rule:
     fold_ms: int = 0
     unchanged: Unchanged = "skip"
 
-    @property
-    def sends(self) -> bool:
-        """Whether it does anything that cannot be taken back."""
-        return self.push is not None or self.track is not None
+    #: Whether it does anything that cannot be taken back.
+    sends: bool = field(init=False)
+    #: Whether it has a part in aliases, subscriptions and deletions.
+    identifies: bool = field(init=False)
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether it has no part in aliases, subscriptions and deletions."""
+    def __post_init__(self) -> None:
         parts = (self.alias, self.addition, self.removal, self.deletion)
-        return all(part is None for part in parts)
+        object.__setattr__(self, "sends", self.push is not None or self.track is not None)
+        object.__setattr__(self, "identifies", any(part is not None for part in parts))
 
     def acts_at(self, event_ms: int) -> Literal["not_started", "ended"] | None:
         """Why it does not act on an event of this time; None when it does."""

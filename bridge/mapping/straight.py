@@ -21,7 +21,8 @@ from liquid.template import BoundTemplate
 
 from bridge.mapping.liquid_filters import Stop, bounded, text
 from bridge.mapping.liquid_tags import ENCODING, Emit
-from bridge.mapping.reading import ABSENT, MAX_TEXT, Fields, Missing, walk
+from bridge.mapping.plain import reader
+from bridge.mapping.reading import ABSENT, MAX_TEXT, Fields, Missing
 from bridge.mapping.rendering import EventContext
 
 _NOT_HERE: Final = object()
@@ -39,9 +40,11 @@ class Piece(NamedTuple):
     """A text, or a path with what happens to it."""
 
     text: str
-    keys: tuple[Any, ...] = ()
+    read: Callable[[Fields], Any] = dict
     steps: tuple[Step, ...] = ()
     missing: Missing | None = None
+    #: A `default` stands in for what is not there.
+    defaults: bool = False
     encode: bool = False
 
 
@@ -67,16 +70,16 @@ def _rendered(pieces: Sequence[Piece], fields: Fields) -> Any:
         if piece.missing is None:
             texts.append(piece.text)
             continue
-        value = walk(fields, piece.keys)
+        value = piece.read(fields)
         if value is ABSENT or value is None:
-            if all(step.call is not None for step in piece.steps):
+            if not piece.defaults:
                 return piece.missing
             value = None
         written = _written(value, piece)
         if written is None or "{" in written:
             return _NOT_HERE
         texts.append(quote(written, safe="", errors="replace") if piece.encode else written)
-    whole = "".join(texts)
+    whole = texts[0] if len(texts) == 1 else "".join(texts)
     return whole if whole and len(whole) <= MAX_TEXT and "{" not in whole else _NOT_HERE
 
 
@@ -84,13 +87,11 @@ def _written(value: Any, piece: Piece) -> str | None:
     """What a path and its filters print; None when something is in the way."""
     try:
         value = bounded(value)
-        for step in piece.steps:
-            if step.call is None:
-                value = (
-                    step.fallback if value is None or value is False or is_empty(value) else value
-                )
+        for call, fallback in piece.steps:
+            if call is None:
+                value = fallback if value is None or value is False or is_empty(value) else value
             elif value is not None:
-                value = bounded(step.call(value))
+                value = bounded(call(value))
         return None if value is None else text(value)
     except Stop:
         return None
@@ -103,16 +104,18 @@ def _piece(node: object, tree: BoundTemplate, *, encode: bool) -> Piece | None:
         return Piece(node.text)
     if not isinstance(node, Emit) or not isinstance(node.chain.left, Path):
         return None
-    chain, keys = node.chain, tuple(node.chain.left.path)
+    chain = node.chain
+    keys = tuple(key for key in node.chain.left.path if isinstance(key, str | int))
     steps = [_step(one, tree) for one in chain.filters]
-    if not all(isinstance(key, str | int) for key in keys) or None in steps:
+    if len(keys) < len(node.chain.left.path) or None in steps:
         return None
     last = chain.filters[-1].name if chain.filters else ""
     return Piece(
         text="",
-        keys=keys,
+        read=reader(keys),
         steps=tuple(step for step in steps if step is not None),
         missing=Missing(str(chain.left)),
+        defaults=any(step.name == "default" for step in chain.filters),
         encode=encode and last not in ENCODING,
     )
 

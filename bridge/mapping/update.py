@@ -64,9 +64,8 @@ class Update:
     names: tuple[str | None, ...]
     copies: tuple[Copy, ...]
     audience_prefix: str | None
-    language: Expression | None
-    timezone: Expression | None
-    country: Expression | None
+    #: What is said of each property, under OneSignal's name.
+    properties: tuple[tuple[str, Expression], ...] = ()
     contacts: tuple[Contact, ...] = ()
     raw: tuple[tuple[str, Tree], ...] = ()
     to: Target | None = None
@@ -85,13 +84,22 @@ def compile_update(update: UpdateUser, compiling: Compiling) -> Update:
         names=tuple(_fixed_name(name) for name, _ in tags),
         copies=tuple(_copies(update, compiling)),
         audience_prefix=audience.prefix if audience else None,
-        language=compiling.optional(update.language, (*AT, "language")),
-        timezone=compiling.optional(update.timezone, (*AT, "timezone")),
-        country=compiling.optional(update.country, (*AT, "country")),
+        properties=tuple(_properties(update, compiling)),
         contacts=tuple(_contacts(update, compiling)),
         raw=tuple(_raw(update.raw or {}, compiling)),
         to=compile_target(update.to, AT, compiling),
     )
+
+
+def _properties(update: UpdateUser, compiling: Compiling) -> Iterator[tuple[str, Expression]]:
+    for name, written, value in (
+        ("language", "language", update.language),
+        ("timezone_id", "timezone", update.timezone),
+        ("country", "country", update.country),
+    ):
+        compiled = compiling.optional(value, (*AT, written))
+        if compiled is not None:
+            yield name, compiled
 
 
 def _fixed_name(name: Expression) -> str | None:

@@ -7,6 +7,7 @@ keys), /docs/multi-language-messaging (ISO 639-1, and two of Chinese).
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 RESERVED = frozenset(
     {
@@ -19,12 +20,14 @@ _ILLEGAL = re.compile(r"[^A-Za-z0-9_]")
 _TRADITIONAL = {"hant", "tw", "hk", "mo"}
 
 
+@lru_cache(maxsize=4096)
 def tag_name(name: str) -> str:
     """A legal name: other characters become `_`, and a reserved name gets one appended."""
     legal = _ILLEGAL.sub("_", name)
     return f"{legal}_" if legal.lower() in RESERVED else legal
 
 
+@lru_cache(maxsize=1024)
 def language_code(locale: str) -> str | None:
     """`de-AT` is `de`; Chinese is `zh-Hans` or `zh-Hant`; None for what is no language."""
     parts = [part for part in re.split(r"[-_.@]", locale.strip().lower()) if part]

@@ -96,7 +96,7 @@ class _Drawing:
             return
         if rule.update is not None:
             self._update(rule, rule.update)
-        if not rule.is_plain:
+        if rule.identifies:
             self._identities(rule)
         if rule.sends:
             self._send(rule)

@@ -80,15 +80,9 @@ def _named(
 
 
 def _properties(update: Update, draft: Draft) -> Iterator[tuple[str, JsonValue]]:
-    for name, value, normal in (
-        ("language", update.language, language_code),
-        ("timezone_id", update.timezone, _timezone),
-        ("country", update.country, country_code),
-    ):
-        if value is None:
-            continue
+    for name, value in update.properties:
         found = value.resolve(draft.fields)
-        text = normal(found) if isinstance(found, str) else None
+        text = _NORMAL[name](found) if isinstance(found, str) else None
         if text is None:
             draft.leave_out(name, *why(found))
         else:
@@ -103,3 +97,6 @@ def _properties(update: Update, draft: Draft) -> Iterator[tuple[str, JsonValue]]
 
 def _timezone(text: str) -> str | None:
     return text if _ZONE.fullmatch(text) else None
+
+
+_NORMAL = {"language": language_code, "timezone_id": _timezone, "country": country_code}

@@ -42,8 +42,20 @@ def order_shipped(at: str) -> dict[str, Any]:
 
 
 def identified(at: str) -> dict[str, Any]:
-    traits = {"tier": "gold", "orders": 7, "city": "Lisbon", "email": "ana@shop.example"}
+    traits = {
+        "tier": "gold",
+        "orders": 7,
+        "city": "Lisbon",
+        "email": "ana@shop.example",
+        "createdAt": "2024-03-01T09:30:00Z",
+        "marketingOptIn": True,
+    }
     return _event("identify", at) | {"traits": traits}
+
+
+def product_added(at: str) -> dict[str, Any]:
+    properties = {"sku": "KT-1702", "name": "The blue kettle", "price": 49.5, "quantity": 1}
+    return _event("track", at) | {"event": "Product Added", "properties": properties}
 
 
 def audience_entered(at: str) -> dict[str, Any]:
@@ -58,7 +70,7 @@ def audience_entered(at: str) -> dict[str, Any]:
 
 
 def page_viewed(at: str) -> dict[str, Any]:
-    """What no rule of the demonstration's mapping wants."""
+    """What no rule wants."""
     properties = {"path": "/kettles", "title": "Kettles", "url": "https://www.shop.example/kettles"}
     return _event("page", at) | {"name": "Kettles", "properties": properties}
 

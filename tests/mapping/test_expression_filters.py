@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
+from bridge.mapping import dates
 from bridge.mapping.expression import (
     ExpressionError,
     Refused,
@@ -236,3 +239,26 @@ def test_loops_are_bounded(template: str) -> None:
     outcome = resolved(template, {"traits": {"n": 10_000_000_000}})
     assert isinstance(outcome, Refused)
     assert outcome.reason == "render_error"
+
+
+@given(
+    st.datetimes(timezones=st.timezones() | st.just(UTC)),
+    st.sampled_from(["seconds", "milliseconds", "microseconds"]),
+    st.booleans(),
+)
+@settings(deadline=None)
+def test_the_usual_time_of_a_program_and_any_other_spelling_are_the_same_second(
+    moment: datetime,
+    precision: str,
+    zulu: bool,  # noqa: FBT001 — hypothesis gives it
+) -> None:
+    text = moment.isoformat(timespec=precision)
+    if zulu and text.endswith("+00:00"):
+        text = text.removesuffix("+00:00") + "Z"
+
+    seconds = dates.unix_seconds(text)
+
+    # A space in front of the zone is a spelling that only the careful reader takes.
+    assert seconds == dates.unix_seconds(f" {text} ")
+    if moment.utcoffset() is not None and not moment.utcoffset() % timedelta(minutes=1):  # type: ignore[operator]  # it has one
+        assert seconds == (moment - dates.EPOCH) // timedelta(seconds=1)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import assume, given, strategies as st
 
 from bridge.onesignal.operations import (
+    NAMESPACE,
     AddSubscription,
     CreateAlias,
     DeleteUser,
     Recipient,
     RemoveSubscription,
     TrackCustomEvent,
+    send_key,
 )
 from bridge.onesignal.user_model import EVENT_BYTES, custom_event
 from bridge.plan import Plan
@@ -289,3 +293,15 @@ def test_raw_properties_of_a_user_are_passed_on_and_what_has_a_field_is_not() ->
     for name in ("tags", "language", "timezone_id", "subscriptions", "identity"):
         errors = errors_of(rule(update_user={"raw": {name: "x"}}))
         assert [one.partition(":")[0] for one in errors] == ["raw-declared"]
+
+
+@given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
+def test_a_key_is_the_uuid5_of_what_makes_a_send_unique(rule: str, message: str, id_: str) -> None:
+    assume(not any("\ud800" <= c <= "\udfff" for c in rule + message + id_))
+    to = Recipient(label="external_id", id=id_)
+
+    key = send_key(app="a|b", rule=rule, message_id=message, recipient=to, generation=3)
+
+    parts = ("a|b", rule, message, f"external_id:{id_}", "3")
+    name = "|".join(part.replace("%", "%25").replace("|", "%7C") for part in parts)
+    assert key == str(uuid.uuid5(NAMESPACE, name))
