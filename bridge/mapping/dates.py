@@ -34,10 +34,10 @@ def unix_seconds(text: str) -> int | None:
 
 def _usual(text: str) -> datetime | None:
     """A time as programs write it: `2026-11-27T08:00:00.000Z`, `2026-11-27T09:00:00+01:00`."""
-    # Python also reads weeks (a W at 5) and zones with seconds, which templates do not.
+    # Python also reads weeks (a W at 5), zones with seconds and zones with 99 minutes.
     if not 19 < len(text) < 36 or text[10] != "T" or text[13] != ":" or text[5] == "W":
         return None
-    if text[-1] != "Z" and (text[-6] not in "+-" or text[-3] != ":"):
+    if text[-1] != "Z" and (text[-6] not in "+-" or text[-3] != ":" or text[-2] > "5"):
         return None
     try:
         return datetime.fromisoformat(text)

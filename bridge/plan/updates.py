@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from pydantic import JsonValue
 
@@ -99,4 +99,8 @@ def _timezone(text: str) -> str | None:
     return text if _ZONE.fullmatch(text) else None
 
 
-_NORMAL = {"language": language_code, "timezone_id": _timezone, "country": country_code}
+_NORMAL: dict[str, Callable[[str], str | None]] = {
+    "language": language_code,
+    "timezone_id": _timezone,
+    "country": country_code,
+}
