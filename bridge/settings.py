@@ -23,6 +23,7 @@ from pydantic import (
     field_validator,
 )
 
+from bridge import failpoints
 from bridge.errors import ConfigurationError, Finding
 
 PREFIX = "BRIDGE_"
@@ -215,7 +216,7 @@ def _read(env: Mapping[str, str]) -> tuple[dict[str, Any], list[Finding]]:
             findings += _read_file(values, name.removesuffix("_FILE"), Path(text), env)
         elif name.lower() in Settings.model_fields:
             values[name.lower()] = text
-        elif variable != SERVICE_URL:
+        elif variable not in {SERVICE_URL, failpoints.VARIABLE}:
             findings.append(_unknown(variable))
     return values, findings
 

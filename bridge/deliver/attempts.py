@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from bridge import failpoints
 from bridge.deliver.cautious import out_of_hand
 from bridge.deliver.gate import EndpointClass, Gate
 from bridge.deliver.means import Means
@@ -71,6 +72,16 @@ async def ask(
     await gates.heard(gate, verdict, key=key, asked_at=asked_at)
     text = answer.body if isinstance(answer, Answer) else b""
     return verdict, text[:_ANSWER_KEPT].decode("utf-8", "replace")
+
+
+async def ask_sealed(
+    means: Means, gate: Gate, endpoint_class: EndpointClass, request: tuple[str, str, bytes]
+) -> tuple[Verdict, str]:
+    """`ask` for what must not be asked twice under another key: the journal has it already."""
+    failpoints.reached("call.leaving")
+    heard = await ask(means, gate, endpoint_class, request)
+    failpoints.reached("call.answered")
+    return heard
 
 
 def holds_everyone(verdict: Verdict) -> bool:

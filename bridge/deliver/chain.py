@@ -23,7 +23,7 @@ from bridge.deliver.progress import Progress
 from bridge.deliver.sends import found_send, new_sends
 from bridge.deliver.together import Together
 from bridge.deliver.trouble import BOUNDED, troubled
-from bridge.deliver.work import Work, ack
+from bridge.deliver.work import Work, ack, finished
 from bridge.journal.records import End, Loaded, Waiting
 from bridge.onesignal.operations import DeleteUser, Send, Update, UpdateUser
 from bridge.plan import Plan, plan
@@ -88,12 +88,17 @@ class Chain:
 
     async def _end(self, work: Work, planned: Plan, waits: list[Wait | None]) -> Wait | None:
         """What follows the event's updates, unless they gather still."""
+        deletions = [one for one in planned.operations if isinstance(one, DeleteUser)]
         if work.more:
-            waits.append(await self._sends(work, planned))
+            nothing_else = not (work.left or deletions or any(waits) or self._known.owes)
+            last = nothing_else and work.row.only is None
+            waits.append(await self._sends(work, planned, last=last))
+            if work.progress.finished:
+                finished(self.means, work)
+                return None
         wait = min((one for one in waits if one), key=lambda one: one.until_ms, default=None)
         if wait is not None or work.left:
             return wait
-        deletions = [one for one in planned.operations if isinstance(one, DeleteUser)]
         work.left, work.more = len(deletions), False
         for deletion in deletions:
             wait = await Alone(self.means, self._known, work, deletion).run(self._together)
@@ -134,7 +139,7 @@ class Chain:
                 return wait
         return await self._together.flush() if work.more else None
 
-    async def _sends(self, work: Work, planned: Plan) -> Wait | None:
+    async def _sends(self, work: Work, planned: Plan, *, last: bool = False) -> Wait | None:
         return await new_sends(
-            self.means, work.row, work.mapping, planned, work.progress, self.written
+            self.means, work.row, work.mapping, planned, work.progress, self.written, last=last
         )

@@ -26,7 +26,7 @@ from typing import Any
 
 import orjson
 
-from bridge.deliver.attempts import ask, holds_everyone, turn
+from bridge.deliver.attempts import ask_sealed, holds_everyone, turn
 from bridge.deliver.gate import Gate, StoppingError
 from bridge.deliver.means import Means
 from bridge.deliver.retry import GiveUp, after_failure
@@ -288,7 +288,9 @@ class Groups:
             pass
 
     async def _ask(self, gate: Gate, call: Sealed) -> tuple[Verdict, str]:
-        return await ask(self._means, gate, call.endpoint, (call.method, call.path, call.body))
+        return await ask_sealed(
+            self._means, gate, call.endpoint, (call.method, call.path, call.body)
+        )
 
     # A call ---------------------------------------------------------------------------------------
 

@@ -51,6 +51,11 @@ class Known:
             return True
         return self.means.spacing.changed_lately(self.user_hash)
 
+    @property
+    def owes(self) -> bool:
+        """Something is to be written with the next transaction."""
+        return bool(self._owed)
+
     def learnt(self, user_hash: int, delta: Row) -> list[Learnt]:
         """What is to be written of a delta, in the transaction that it belongs to."""
         whole = join(self._owed.pop(user_hash, {}), delta)

@@ -20,6 +20,8 @@ class Progress:
     done: set[str]
     ends: list[End] = field(default_factory=list)
     deaths: list[Death] = field(default_factory=list)
+    #: Nothing is left of it, and that is on disk.
+    finished: bool = False
 
     def add(self, end: End, death: Death | None = None) -> None:
         """An operation has ended, or a part of it: of what its parts came to the first of `_FIRST`."""

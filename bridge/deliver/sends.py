@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from bridge.deliver.attempts import Ended, Wait, ask, holds_everyone, turn
+from bridge import failpoints
+from bridge.deliver.attempts import Ended, Wait, ask_sealed, holds_everyone, turn
 from bridge.deliver.brake import rule_target
 from bridge.deliver.keys import key_of
 from bridge.deliver.means import Means
@@ -20,7 +21,16 @@ from bridge.deliver.seal import group_of, part_of
 from bridge.deliver.standing import checked, contradicts, guard_of, ruling
 from bridge.journal import Journal
 from bridge.journal.membership import Heard
-from bridge.journal.records import BULK, Death, End, NewSend, OpenSend, Waiting, operation_name
+from bridge.journal.records import (
+    BULK,
+    SENDS_DECIDED,
+    Death,
+    End,
+    NewSend,
+    OpenSend,
+    Waiting,
+    operation_name,
+)
 from bridge.journal.sends import Bid, Known, Reached, Ruling
 from bridge.mapping.rules import Mapping
 from bridge.mapping.terms import Stay, Terms
@@ -41,20 +51,27 @@ async def new_sends(
     planned: Plan,
     progress: Progress,
     written: set[int],
+    *,
+    last: bool = False,
 ) -> Wait | None:
     """Learn what the event says of an audience; write those of its sends that may be, and try them.
 
-    `written` learns of events of which a send was written. None when the chain has nothing left to
+    `written` learns of events of which a send was written. `last`: nothing else is left of the
+    event; when its chain has none of the sends to do, they finish it. None when the chain has nothing left to
     do of them; a send that is held, or waits in a group, is no business of its chain any more.
     """
     sends = [one for one in planned.operations if isinstance(one, Send)]
+    if SENDS_DECIDED in row.done and row.only is None:
+        # A rule that has another name by now is no other rule for this event.
+        sends = []
     stay = planned.stay if mapping.learns_memberships else None
     if not sends:
         if stay is not None:
             await _learn(means, row, stay)
         return None
     bids = [_bid(means, row, mapping, planned, send) for send in sends]
-    rulings = await _write(means, row, _Judge(means, row, mapping, planned, sends), bids, progress)
+    judge = _Judge(means, row, mapping, planned, sends)
+    rulings = await _write(means, row, judge, bids, progress, last=last)
     _tell_rulings(means, row, bids, rulings, progress)
     if any(one.verdict in {"go", "hold"} for one in rulings):
         written.add(row.seq)
@@ -125,18 +142,22 @@ async def _learn(means: Means, row: Waiting, stay: Stay) -> None:
 
 
 async def _write(
-    means: Means, row: Waiting, judge: _Judge, bids: list[Bid], progress: Progress
+    means: Means, row: Waiting, judge: _Judge, bids: list[Bid], progress: Progress, *, last: bool
 ) -> list[Ruling]:
+    failpoints.reached("send.reached")
     stay = judge.planned.stay if judge.mapping.learns_memberships else None
-    return await means.journal.sends.write(
+    done = await means.journal.sends.write(
         row.seq,
         bids,
         decide=judge.decide,
         heard=Heard(stay.audience, stay.entered, row.event_ms, row.seq) if stay else None,
         contradicts=judge.contradicts,
         reached=Reached(progress.ends, progress.deaths, frozenset(progress.done)),
+        last=last,
         now_ms=means.clock.now_ms(),
     )
+    progress.finished = done.finished
+    return done.rulings
 
 
 def _tell_rulings(
@@ -151,6 +172,8 @@ def _tell_rulings(
             progress.done.add(operation_name(send.rule, send.operation))
         if decided.first:
             log().error("rule.held", rule=send.rule, app=send.app, code="limit_reached")
+    if all(one.verdict != "wait" for one in rulings):
+        progress.done.add(SENDS_DECIDED)
     progress.written()
     tell(means, row, ends)
 
@@ -288,7 +311,7 @@ class Sending:
             if self._expired():
                 return None
             means.attempted.add(self.send.key)
-            return await ask(means, gate, "send", written)
+            return await ask_sealed(means, gate, "send", written)
 
     def _is_paused(self) -> bool:
         return self.means.brake.paused(self.send.rule)

@@ -58,6 +58,12 @@ async def ack(means: Means, works: Iterable[Work], learnt: Sequence[Learnt] = ()
         tell(means, work.row, one.ends)
         work.progress.written()
         if one.done is None:
-            work.over = True
-            means.alone.discard(work.row.seq)
-            means.metrics.e2e_seconds.observe(max(0, now - work.row.received_ms) / 1000)
+            finished(means, work)
+
+
+def finished(means: Means, work: Work) -> None:
+    """Nothing is left to do of it, and that is on disk."""
+    work.over = True
+    means.alone.discard(work.row.seq)
+    age_ms = means.clock.now_ms() - work.row.received_ms
+    means.metrics.e2e_seconds.observe(max(0, age_ms) / 1000)

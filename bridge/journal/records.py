@@ -14,6 +14,9 @@ LANES = 256
 GROUP_LANES = range(LANES, LANES + 16)
 """Lanes in which sends of many people form groups."""
 
+SENDS_DECIDED = "/sends"
+"""In `done`: which sends the event has is decided, whatever its rules are called by now."""
+
 Replayed = Literal["replayed", "not-dead", "not-an-event"]
 """What came of asking for a replay."""
 

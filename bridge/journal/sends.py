@@ -67,6 +67,13 @@ class Ruling(NamedTuple):
 ALREADY_SENT = Ruling("stop", "already_sent")
 
 
+class Written(NamedTuple):
+    #: In the order of the bids.
+    rulings: list[Ruling]
+    #: Nothing is left of the event for its chain.
+    finished: bool
+
+
 class Bid(NamedTuple):
     """A send that asks to be written."""
 
@@ -118,14 +125,16 @@ class Sends(Protocol):
         heard: Heard | None,
         contradicts: Contradicts,
         reached: Reached,
+        last: bool,
         now_ms: int,
-    ) -> list[Ruling]:
+    ) -> Written:
         """Learn what the event says, and write those of its sends that may be written.
 
         `decide` is asked for each bid in its order, and `contradicts` of the pending events of the
         user; both may be asked again. What is written or stopped is done, and the ends of what is
         stopped are written with `reached`. A bid whose very send was written before is stopped.
-        When one has to wait, so has the event.
+        When one has to wait, so has the event. `last`: nothing but these sends is left of the
+        event; it is finished with them, unless its chain has one of them to do.
         """
 
     async def learn(

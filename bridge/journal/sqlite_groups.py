@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from bridge import failpoints
 from bridge.journal import sqlite_rows as rows
 from bridge.journal.groups import (
     Choose,
@@ -76,6 +77,7 @@ class SqliteGroups:
             return Sealing(call, len(old) + len(chosen), expired)
 
         result: Sealing = await self._write(write)
+        failpoints.reached("group.sealed")
         return result
 
     async def call(self, key: str) -> Sealed | None:
@@ -129,6 +131,7 @@ class SqliteGroups:
             return [(member.rule, end) for member, _, end in ended]
 
         result: list[tuple[str, MemberEnd]] = await self._write(write)
+        failpoints.reached("group.ending")
         return result
 
     async def hold_unsealed(self, group: bytes, why: Hold) -> int:
@@ -163,6 +166,7 @@ def _write_call(
     key, body = make(group, members)
     values = group._asdict() | {"key": key, "body": body, "now_ms": now_ms}
     connection.execute(queries()["write_group_call"], values)
+    failpoints.reached("group.sealing")
     connection.execute(queries()["join_call"], {"call_key": key, "keys": _keys(members)})
     return Sealed(
         key=key,

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from bridge import failpoints
 from bridge.journal.queries import queries
 from bridge.journal.records import (
     Acked,
@@ -161,6 +162,7 @@ def insert_send(connection: sqlite3.Connection, send: NewSend, *, hold: str | No
 
 def finish(connection: sqlite3.Connection, seq: int) -> None:
     """Nothing is left of an event, unless it was joined by a replay since it was loaded."""
+    failpoints.reached("event.finishing")
     connection.execute(queries()["remember"], {"seq": seq})
     if connection.execute(queries()["finish_event"], {"seq": seq}).rowcount == 0:
         connection.execute(queries()["keep_revived"], {"seq": seq})

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import orjson
 
+from bridge import failpoints
 from bridge.journal import sqlite_rows as rows
 from bridge.journal.membership import Heard, Membership, is_another_stay, learn
 from bridge.journal.queries import queries
-from bridge.journal.records import Death, End, NewSend, Waiting, operation_name
+from bridge.journal.records import SENDS_DECIDED, Death, End, NewSend, Waiting, operation_name
 from bridge.journal.sends import (
     ALREADY_SENT,
     Bid,
@@ -24,6 +25,7 @@ from bridge.journal.sends import (
     Reached,
     Released,
     Ruling,
+    Written,
 )
 
 if TYPE_CHECKING:
@@ -66,9 +68,10 @@ class SqliteSends:
         heard: Heard | None,
         contradicts: Contradicts,
         reached: Reached,
+        last: bool,
         now_ms: int,
-    ) -> list[Ruling]:
-        def write(connection: sqlite3.Connection) -> list[Ruling]:
+    ) -> Written:
+        def write(connection: sqlite3.Connection) -> Written:
             passing = False
             if heard is not None and bids:
                 app, user_hash = bids[0].send.app, bids[0].send.user_hash
@@ -79,10 +82,13 @@ class SqliteSends:
                 ruling = _rule(connection, number, bid, decide, passing=passing, now_ms=now_ms)
                 _do(connection, bid, ruling, now_ms)
                 rulings.append(ruling)
-            _reach(connection, seq, bids, rulings, reached, now_ms)
-            return rulings
+            failpoints.reached("send.writing")
+            finished = last and not any(map(_is_left, bids, rulings))
+            _reach(connection, seq, bids, rulings, reached, now_ms, finished=finished)
+            return Written(rulings, finished)
 
-        result: list[Ruling] = await self._write(write)
+        result: Written = await self._write(write)
+        failpoints.reached("send.written")
         return result
 
     async def learn(
@@ -277,6 +283,11 @@ def _do(connection: sqlite3.Connection, bid: Bid, ruling: Ruling, now_ms: int) -
         _keep_pace(connection, send.app, "", guard.volume_ms, now_ms)
 
 
+def _is_left(bid: Bid, ruling: Ruling) -> bool:
+    """Whether the chain has something to do for a send yet."""
+    return ruling.verdict == "wait" or (ruling.verdict == "go" and bid.send.group is None)
+
+
 def _reach(
     connection: sqlite3.Connection,
     seq: int,
@@ -284,6 +295,8 @@ def _reach(
     rulings: list[Ruling],
     reached: Reached,
     now_ms: int,
+    *,
+    finished: bool,
 ) -> None:
     """Write how far the event has come, with what these rulings end."""
     ended = list(zip(bids, rulings, strict=True))
@@ -293,14 +306,18 @@ def _reach(
         if ruling.verdict == "stop"
     ]
     rows.insert_ends(connection, seq, [*reached.ends, *stops], reached.deaths, now_ms)
+    if finished:
+        rows.finish(connection, seq)
+        return
     done = reached.done | {
         operation_name(bid.send.rule, bid.send.operation)
         for bid, ruling in ended
         if ruling.verdict != "wait" or ruling.reason == OWN.reason
     }
-    values = {"seq": seq, "done": orjson.dumps(sorted(done)).decode()}
-    connection.execute(queries()["mark_done"], values)
     waits = [ruling for ruling in rulings if ruling.verdict == "wait"]
+    if not waits:
+        done |= {SENDS_DECIDED}
+    rows.mark_done(connection, seq, sorted(done))
     if waits:
         until = min(ruling.until_ms for ruling in waits)
         why = waits[0].reason
@@ -322,6 +339,7 @@ def end(
     """A send has ended; what it took and did not use is given back."""
     kept = ended.status == "delivered" or (death is not None and death.uncertain)
     values = {"key": key, "state": ended.status, "at_ms": at_ms, "kept": kept}
+    failpoints.reached("send.ending")
     connection.execute(queries()["end_send"], values)
     if ended.status == "delivered":
         connection.execute(queries()["reach"], values | {"day": at_ms // DAY_MS})

@@ -8,7 +8,7 @@ from typing import Any
 
 from bridge.journal import Journal
 from bridge.journal.membership import Heard
-from bridge.journal.records import LANES, Dead, Death, End, Entry, NewSend, Waiting
+from bridge.journal.records import LANES, SENDS_DECIDED, Dead, Death, End, Entry, NewSend, Waiting
 from bridge.journal.sends import Bid, Decide, Guard, Reached, Ruling
 from bridge.journal.sqlite import SqliteJournal
 
@@ -102,20 +102,24 @@ async def bid(
 ) -> list[Ruling]:
     """Ask for sends of one event to be written; `ends`, `deaths`, `done` as they are reached."""
     reached = {"ends": [], "deaths": [], "done": []} | more
-    now_ms = reached.pop("now_ms", NOW)
-    return await journal.sends.write(
+    now_ms, last = reached.pop("now_ms", NOW), reached.pop("last", False)
+    done = await journal.sends.write(
         sends[0].seq,
         [Bid(send, guard or Guard()) for send in sends],
         decide=decide,
         heard=heard,
         contradicts=lambda _: passing,
         reached=Reached(reached["ends"], reached["deaths"], frozenset(reached["done"])),
+        last=last,
         now_ms=now_ms,
     )
+    return done.rulings
 
 
 async def chain(journal: Journal, user: int = 7, *, limit: int = 100) -> list[Waiting]:
-    return (await journal.chains([user], limit=limit))[user].rows
+    """The user's pending events; `done` names operations, and not that sends were decided."""
+    rows = (await journal.chains([user], limit=limit))[user].rows
+    return [row._replace(done=row.done - {SENDS_DECIDED}) for row in rows]
 
 
 async def seqs_of_all_lanes(journal: Journal, *, rank: int) -> set[int]:

@@ -1,0 +1,48 @@
+"""Named places where a test may end the process, as a crash would: nothing is cleaned up.
+
+`BRIDGE_FAIL_AT=send.written` ends it the first time that this place is reached, `send.written:3` the
+third time. Without the variable the places cost nothing but a call that does nothing.
+
+::
+
+    send.reached      a chain has come to the sends of an event
+    send.writing      they are written, and not committed
+    send.written      they are committed
+    group.sealing     a call is written, its members have not joined it
+    group.sealed      they have, and it is committed
+    call.leaving      a call that was written is about to leave
+    call.answered     its answer has come
+    send.ending       the end of a send is written, and not committed
+    group.ending      some members of a call have ended, and others have not
+    event.finishing   nothing is left of an event, and that is not committed
+"""
+
+from __future__ import annotations
+
+import os
+
+VARIABLE = "BRIDGE_FAIL_AT"
+STATUS = 86
+"""What the process ends with."""
+
+
+class _Place:
+    """Where to end, and how often to come by before."""
+
+    def __init__(self, text: str) -> None:
+        self.name, _, times = text.partition(":")
+        self.left = int(times or 1)
+
+    def reached(self, name: str) -> None:
+        if name == self.name:
+            self.left -= 1
+            if not self.left:
+                os._exit(STATUS)
+
+
+def _never(name: str) -> None:
+    """No test is under way."""
+
+
+reached = _Place(os.environ[VARIABLE]).reached if os.environ.get(VARIABLE) else _never
+"""Call it at a place, by its name."""

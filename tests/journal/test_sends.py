@@ -1,0 +1,253 @@
+"""What every journal does with sends: what they are judged by, what holds them, what they share.
+
+Written against the protocol, as `test_conformance` is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bridge.journal.groups import Member, MemberEnd, OpenGroup, Sealing
+from bridge.journal.records import SENDS_DECIDED, SendGroup
+from bridge.journal.sends import Guard, Known, Ruling
+from bridge.journal.sqlite import SqliteJournal, open_sqlite
+from tests.journal.making import (
+    NOW,
+    bid,
+    chain,
+    death,
+    end,
+    entry,
+    new_send,
+    outcomes,
+    select,
+)
+
+# Guards ------------------------------------------------------------------------------------------
+
+WAIT = Ruling("wait", "volume_guard", NOW + 5000)
+STOP = Ruling("stop", "person_cap")
+
+
+async def known_of(journal: SqliteJournal, guard: Guard, **more: Any) -> Known:
+    """What a send of another event would be judged by; it is stopped."""
+    found: list[Known] = []
+
+    def decide(_: int, known: Known) -> Ruling:
+        found.append(known)
+        return STOP
+
+    name = f"asks-{guard}-{more}"
+    ((seq, _),) = await journal.append([entry(name)])
+    send = new_send(
+        seq, name, **{one: more.pop(one) for one in ("rule", "person_hash") if one in more}
+    )
+    await bid(journal, send, guard=guard, decide=decide, **more)
+    return found[0]
+
+
+async def test_an_event_of_which_the_sends_are_decided_says_so(journal: SqliteJournal) -> None:
+    (one, other) = await journal.append([entry("m1"), entry("m2")])
+    await bid(journal, new_send(one.seq))
+    await bid(journal, new_send(other.seq, "key-1"), decide=lambda *_: WAIT)
+    first, second = (await journal.chains([7], limit=9))[7].rows
+    assert SENDS_DECIDED in first.done
+    assert (second.done, second.not_before_ms) == (frozenset(), NOW + 5000)
+
+
+async def test_a_place_is_seen_by_other_events_of_the_same_person_and_key(
+    journal: SqliteJournal,
+) -> None:
+    ((seq, _),) = await journal.append([entry("m1")])
+    guard = Guard(once=5, once_ms=1000)
+    await bid(journal, new_send(seq, once=5, once_ms=1000), guard=guard)
+    assert (await known_of(journal, guard)).once_taken_ms == NOW
+    assert (await known_of(journal, Guard(once=6, once_ms=1000))).once_taken_ms is None
+    assert (await known_of(journal, guard, person_hash=8)).once_taken_ms is None
+    assert (await known_of(journal, guard, rule="other")).once_taken_ms is None
+    await journal.end_send(seq, "key-0", end("no_recipients"), death=None, at_ms=NOW)
+    assert (await known_of(journal, guard)).once_taken_ms is None
+
+
+async def test_pushes_under_way_and_those_that_just_arrived_are_counted(
+    journal: SqliteJournal,
+) -> None:
+    appended = await journal.append([entry(f"m{n}") for n in range(4)])
+    for number, (seq, _) in enumerate(appended):
+        await bid(journal, new_send(seq, f"key-{number}", counted=number < 3))
+    guard = Guard(cap_ms=1000)
+    assert (await known_of(journal, guard)).person_sends == 3
+    seq = appended[0].seq
+    await journal.end_send(seq, "key-0", end(key="key-0"), death=None, at_ms=NOW)
+    assert (await known_of(journal, guard)).person_sends == 3
+    assert (await known_of(journal, guard, now_ms=NOW + 1000)).person_sends == 2
+    refused = end("dead", key="key-1")
+    died = death(key="key-1")
+    await journal.end_send(appended[1].seq, "key-1", refused, death=died, at_ms=NOW)
+    assert (await known_of(journal, guard, now_ms=NOW + 1000)).person_sends == 1
+
+
+async def test_people_reached_are_counted_once_and_for_thirty_days(journal: SqliteJournal) -> None:
+    appended = await journal.append([entry(f"m{n}") for n in range(3)])
+    for number, (seq, _) in enumerate(appended):
+        key = f"key-{number}"
+        await bid(journal, new_send(seq, key, person_hash=number // 2))
+        at_ms = NOW + number * 86_400_000
+        await journal.end_send(seq, key, end(key=key), death=None, at_ms=at_ms)
+    guard = Guard(volume_ms=1000)
+    # And the one that asks.
+    assert (await known_of(journal, guard, person_hash=99)).people == 3
+    assert (await known_of(journal, guard, person_hash=1)).people == 2
+    later = NOW + 31 * 86_400_000
+    assert (await known_of(journal, guard, person_hash=99, now_ms=later)).people == 2
+    days = await select(journal, "SELECT people FROM reached_day ORDER BY day")
+    assert days == [(0,), (1,), (1,)]
+
+
+async def test_what_is_held_is_listed_released_and_discarded(journal: SqliteJournal) -> None:
+    appended = await journal.append([entry(f"m{n}", user_hash=n + 1) for n in range(3)])
+    for number, (seq, _) in enumerate(appended):
+        send = new_send(seq, f"key-{number}", user_hash=number + 1, expires_ms=NOW + 5)
+        await bid(journal, send, decide=lambda *_: Ruling("hold", "limit", first=True))
+        await journal.finish(seq, [], deaths=[], at_ms=NOW)
+    assert (await journal.counts())[:3] == (0, 0, 3)
+    assert [one.key for one in await journal.sends.held()] == ["key-0", "key-1", "key-2"]
+    assert (await known_of(journal, Guard(limit_ms=1000))).rule_held
+
+    released = await journal.sends.release(app="default", rule="welcome", limit=2)
+    assert (released.sends, released.users) == (2, frozenset({1, 2}))
+    (row,) = await chain(journal, 1)
+    assert [(send.key, send.expires_ms) for send in row.sends] == [("key-0", None)]
+    assert await journal.sends.discard(app="default", limit=9, at_ms=NOW) == 1
+    assert (appended[2].seq, "welcome", "send_notification", "discarded", "by_person") in (
+        await outcomes(journal)
+    )
+    assert not (
+        await known_of(journal, Guard(limit_ms=1000), rule="welcome", now_ms=NOW + 1)
+    ).rule_held
+    assert await select(journal, "SELECT key FROM call ORDER BY key") == [("key-0",), ("key-1",)]
+
+
+# Groups ------------------------------------------------------------------------------------------
+
+GROUP = SendGroup(b"g", "default", "send", 256, 0, "external_id", "POST", "/notifications", b"{}")
+
+
+async def grouped(journal: SqliteJournal, count: int, **more: Any) -> list[int]:
+    """Events that are over but for a send that waits in a group; their seqs."""
+    appended = await journal.append([entry(f"g{n}", user_hash=n + 1) for n in range(count)])
+    for number, (seq, _) in enumerate(appended):
+        key = f"key-{number}"
+        send = new_send(seq, key, recipient=f"u{number}", group=GROUP, body=b"", **more)
+        await bid(journal, send, last=True)
+    return [seq for seq, _ in appended]
+
+
+def made(_: SendGroup, members: Sequence[Member]) -> tuple[str, bytes]:
+    names = "+".join(sorted(member.key for member in members))
+    return names, names.encode()
+
+
+async def seal(journal: SqliteJournal, limit: int = 10, now_ms: int = NOW) -> Sealing:
+    return await journal.groups.seal(
+        GROUP.id, choose=lambda _, found: found, make=made, limit=limit, now_ms=now_ms
+    )
+
+
+async def test_an_event_whose_sends_all_wait_in_groups_is_no_business_of_its_chain(
+    journal: SqliteJournal,
+) -> None:
+    await grouped(journal, 2)
+    assert await chain(journal, 1) == []
+    assert (await journal.counts()).pending == 2
+    groups, calls = await journal.groups.waiting("default", limit=9)
+    assert (groups, calls) == ([OpenGroup(GROUP.id, "send", 0, 2)], [])
+    assert await journal.groups.waiting("other", limit=9) == ([], [])
+
+
+async def test_sealing_takes_the_oldest_and_ends_the_old(journal: SqliteJournal) -> None:
+    await grouped(journal, 3, expires_ms=NOW + 10)
+    sealing = await seal(journal, limit=2)
+    assert sealing.call is not None
+    assert (sealing.call.key, sealing.call.members, sealing.taken) == ("key-0+key-1", 2, 2)
+    assert await journal.groups.call(sealing.call.key) == sealing.call
+    late = await seal(journal, now_ms=NOW + 11)
+    assert (late.call, late.taken, late.expired) == (None, 1, {"welcome": 1})
+    assert (await outcomes(journal))[0][3:] == ("skipped", "too_old")
+
+
+async def test_a_call_ends_with_the_last_of_its_members_and_its_group_with_it(
+    journal: SqliteJournal,
+) -> None:
+    await grouped(journal, 600)
+    sealing = await seal(journal, limit=600)
+    assert sealing.call is not None
+    ends = 0
+    while some := await journal.groups.end_some(
+        sealing.call.key, end_of=lambda _: MemberEnd("delivered", None, 200), at_ms=NOW
+    ):
+        ends += len(some)
+    assert ends == 600
+    assert (await journal.counts()).pending == 0
+    for table in ("call", "send_group"):
+        assert await select(journal, f"SELECT count(*) FROM {table}") == [(0,)]
+    assert {row[3] for row in await outcomes(journal)} == {"delivered"}
+
+
+async def test_the_members_of_a_call_that_was_not_made_wait_again(journal: SqliteJournal) -> None:
+    await grouped(journal, 2)
+    first = await seal(journal)
+    assert first.call is not None
+    await journal.groups.unseal(first.call.key)
+    assert await journal.groups.call(first.call.key) is None
+    assert (await seal(journal)).call == first.call
+
+
+async def test_a_refused_call_becomes_two(journal: SqliteJournal) -> None:
+    await grouped(journal, 3)
+    sealing = await seal(journal)
+    assert sealing.call is not None
+    halves = await journal.groups.split(sealing.call.key, make=made, now_ms=NOW)
+    assert [half.key for half in halves] == ["key-0", "key-1+key-2"]
+    assert await journal.groups.waiting("default", limit=9) == ([], halves)
+
+
+async def test_a_call_of_another_run_may_have_been_performed(tmp_path: Path) -> None:
+    first = open_sqlite(tmp_path / "b.db")
+    await grouped(first, 2)
+    sealing = await seal(first)
+    assert sealing.call is not None
+    assert not sealing.call.uncertain
+    await first.close()
+    second = open_sqlite(tmp_path / "b.db")
+    call = await second.groups.call(sealing.call.key)
+    assert call is not None
+    assert (call.body, bool(call.uncertain)) == (sealing.call.body, True)
+    await second.close()
+
+
+async def test_members_that_died_of_an_unknown_outcome_are_revived_together(
+    journal: SqliteJournal,
+) -> None:
+    await grouped(journal, 3)
+    sealing = await seal(journal)
+    assert sealing.call is not None
+    key = sealing.call.key
+
+    def dies(member: Member) -> MemberEnd:
+        died = death(key=member.key, uncertain=True, reason="unknown_outcome")
+        return MemberEnd("dead", "unknown_outcome", None, died)
+
+    while await journal.groups.end_some(key, end_of=dies, at_ms=NOW):
+        pass
+    letters = await journal.dead_letters()
+    assert len(letters) == 3
+    again = new_send(letters[0].seq, letters[0].send_key or "")
+    assert await journal.revive(letters[0].id, send=again, at_ms=NOW)
+    assert await journal.dead_letters() == []
+    call = await journal.groups.call(key)
+    assert call is not None
+    assert (call.body, call.members, bool(call.uncertain)) == (sealing.call.body, 3, True)
+    assert await outcomes(journal) == []
