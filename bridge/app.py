@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from bridge.clock import Clock
 from bridge.config import App, Config, Source
@@ -40,6 +40,7 @@ from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from bridge.onesignal.client import OneSignal
 from bridge.receive.accept import SourceRoute
 from bridge.receive.body import Budget
+from bridge.receive.front import Front
 from bridge.receive.health import Health
 from bridge.receive.pulse import Pulse
 from bridge.receive.sender import Proof
@@ -291,29 +292,6 @@ def _means(bridge: Bridge, app: App, client: OneSignal) -> Means:
         hand=bridge.hand,
         roll=random.random,
     )
-
-
-class Front:
-    """Webhooks at the addresses that Segment is told go straight to their door; the rest is routed.
-
-    Routing and its middleware cost a sixth of what accepting an event does.
-    """
-
-    def __init__(self, webhook: Webhook, rest: Starlette, sources: list[str]) -> None:
-        self._webhook = webhook
-        self._rest = rest
-        self._doors = {f"/v1/segment/{source}": {"source": source} for source in sources}
-        if len(sources) == 1:
-            self._doors["/v1/segment"] = {}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] in METHODS:
-            parameters = self._doors.get(scope["path"])
-            if parameters is not None:
-                scope["path_params"] = parameters
-                await self._webhook(scope, receive, send)
-                return
-        await self._rest(scope, receive, send)
 
 
 def _routes(bridge: Bridge, webhook: Webhook) -> list[BaseRoute]:
