@@ -23,6 +23,7 @@ from bridge.console.api import Api
 from bridge.console.brake import BrakeApi
 from bridge.console.held import Chosen, HeldApi
 from bridge.console.status import GateState, SourceState, StatusApi
+from bridge.deliver.audit import Audit
 from bridge.deliver.brake import Brake, load_brake
 from bridge.deliver.cautious import CAUTIOUS_ROWS, Caution
 from bridge.deliver.gates import make_gates
@@ -121,6 +122,7 @@ class Bridge:
         self._tell_restraint()
         loop = asyncio.get_running_loop()
         self._work = [loop.create_task(self._release_resumed())]
+        self._work += [loop.create_task(means.audit.run()) for means in self.means.values()]
         self._work += [loop.create_task(worker.run()) for worker in self._workers()]
 
     async def _release_resumed(self) -> None:
@@ -279,7 +281,7 @@ def _means(bridge: Bridge, app: App, client: OneSignal) -> Means:
     if bridge.config.restraint.dry_run:
         # Nothing new comes to a gate; sends that were written before wait there for a real run.
         destination.hold(FOR_EVER_SECONDS)
-    return Means(
+    means = Means(
         journal=bridge.journal,
         destination=destination,
         mapping=lambda source: bridge.mappings.get(source, SOURCE_GONE),
@@ -292,6 +294,8 @@ def _means(bridge: Bridge, app: App, client: OneSignal) -> Means:
         hand=bridge.hand,
         roll=random.random,
     )
+    means.audit = Audit(means)
+    return means
 
 
 def _routes(bridge: Bridge, webhook: Webhook) -> list[BaseRoute]:
@@ -347,11 +351,18 @@ def _health(bridge: Bridge) -> Health:
     settings = bridge.settings
     token = settings.metrics_token
 
-    def gates() -> dict[tuple[str, str], float]:
+    def gates() -> dict[tuple[str, str], tuple[float, int]]:
         return {
-            (app, gate.name): gate.held_seconds
+            (app, gate.name): (gate.held_seconds, gate.state)
             for app, means in bridge.means.items()
             for gate in means.destination.gates
+        }
+
+    def users() -> dict[tuple[str, str], int]:
+        return {
+            (app, state): count
+            for app, lanes in bridge.lanes.items()
+            for state, count in lanes.users.items()
         }
 
     return Health(
@@ -362,6 +373,7 @@ def _health(bridge: Bridge) -> Health:
         metrics_token=token.get_secret_value().encode() if token else None,
         unready=bridge.unready,
         gates=gates,
+        users=users,
     )
 
 

@@ -64,6 +64,13 @@ class Metrics:
         )
         self.e2e_seconds = histogram("e2e_seconds", "From receiving an event to its end", _SLOW)
         self.dead = counter("dead", "Operations that died", "reason")
+        self.lanes_users = self._gauge(
+            "lanes_users", "Users with work, by what they wait for", "app", "state"
+        )
+        self.ios_reached = counter("ios_reached", "Notifications that reached iOS against our will")
+        self.gate_state = self._gauge(
+            "gate_state", "0 open, 1 held, 2 closed but for probes", "app", "class"
+        )
         self.gate_blocked = self._gauge(
             "gate_blocked_seconds", "Until a gate opens", "app", "class"
         )

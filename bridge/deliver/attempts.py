@@ -16,7 +16,7 @@ from bridge.deliver.cautious import out_of_hand
 from bridge.deliver.gate import EndpointClass, Gate
 from bridge.deliver.means import Means
 from bridge.journal.records import Death, End, Status
-from bridge.onesignal.verdict import Answer, Postponed, Verdict, judge
+from bridge.onesignal.verdict import Answer, NoAnswer, Postponed, Verdict, judge
 
 _ANSWER_KEPT = 2000
 
@@ -64,14 +64,28 @@ async def ask(
     means: Means, gate: Gate, endpoint_class: EndpointClass, request: tuple[str, str, bytes]
 ) -> tuple[Verdict, str]:
     """Call once and tell the gates; the verdict, and the answer's text."""
+    verdict, answer = await _asked(means, gate, endpoint_class, request)
+    text = answer.body if isinstance(answer, Answer) else b""
+    return verdict, text[:_ANSWER_KEPT].decode("utf-8", "replace")
+
+
+async def look(means: Means, path: str) -> tuple[Verdict, Answer | NoAnswer]:
+    """View something at OneSignal, in its turn; the verdict, and the answer as it came."""
+    gate = means.destination.views
+    async with turn(gate, bulk=True, patient=True):
+        return await _asked(means, gate, "view", ("GET", path, b""))
+
+
+async def _asked(
+    means: Means, gate: Gate, endpoint_class: EndpointClass, request: tuple[str, str, bytes]
+) -> tuple[Verdict, Answer | NoAnswer]:
     gates, asked_at = means.destination.gates, means.clock.monotonic()
     key = gates.keys[endpoint_class].current
     answer = await means.call(endpoint_class, *request, key=key)
     is_send = endpoint_class == "send"
     verdict = judge(answer, now_ms=means.clock.now_ms(), is_send=is_send)
     await gates.heard(gate, verdict, key=key, asked_at=asked_at)
-    text = answer.body if isinstance(answer, Answer) else b""
-    return verdict, text[:_ANSWER_KEPT].decode("utf-8", "replace")
+    return verdict, answer
 
 
 async def ask_sealed(

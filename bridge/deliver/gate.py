@@ -90,6 +90,13 @@ class Gate:
         return self._closed
 
     @property
+    def state(self) -> int:
+        """0 open, 1 held, 2 closed but for probes; for metrics."""
+        if self._closed is not None:
+            return 2
+        return 0 if self.held_seconds == 0 else 1
+
+    @property
     def is_open(self) -> bool:
         """Calls leave as fast as the limit allows."""
         return self._closed is None and self.held_seconds == 0

@@ -336,6 +336,8 @@ class Groups:
         match verdict:
             case Accepted():
                 self._refusals.pop(call.group, None)
+                if call.endpoint == "send":
+                    await self._means.audit.sent(call.rule, "", verdict.id, call.body)
                 await self._end(call, lambda one: accepted(one, verdict, endpoint=call.endpoint))
             case NoRecipients():
                 end = MemberEnd("no_recipients", "not_subscribed", 200)

@@ -82,6 +82,16 @@ class Lanes:
         waiting = [*self._due.values(), *self._dirty.values()]
         return not self._chains and not any(waiting)
 
+    @property
+    def users(self) -> dict[str, int]:
+        """How many users are known to have work, by what they wait for."""
+        return {
+            "at_work": len(self._chains),
+            "due": sum(map(len, self._due.values())),
+            "parked": len(self._parked),
+            "gate": len(self._lots),
+        }
+
     def dirty(self, user_hash: int, rank: int) -> None:
         """There may be a new event of this user."""
         self._dirty[rank].add(lane_of(user_hash))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from bridge.clock import Clock
 from bridge.deliver.brake import Brake
@@ -20,6 +21,9 @@ from bridge.onesignal.user_model import EventKey
 from bridge.onesignal.verdict import Answer, NoAnswer
 from bridge.plan.restraint import Restraint
 from bridge.telemetry import Metrics
+
+if TYPE_CHECKING:
+    from bridge.deliver.audit import Audit
 
 CREATED_LATELY_SECONDS = 60.0
 """A 404 this soon after a create is OneSignal still working on it (its own SDK waits as long)."""
@@ -91,6 +95,7 @@ class Means:
     caution: Caution
     #: What the loop works on, for the watchdog.
     hand: Hand
+    audit: Audit = field(init=False)
     #: A uniform draw from [0, 1), for jitter.
     roll: Callable[[], float]
     #: Users created lately: a 404 of theirs is OneSignal still at work.

@@ -334,7 +334,9 @@ class Sending:
 
     async def _settle(self, verdict: Verdict, text: str) -> Ended | Wait:
         match verdict:
-            case Accepted(status=status, unreached=unreached):
+            case Accepted(status=status, unreached=unreached, id=notification):
+                revision = self.means.mapping(self.row.source).revision
+                await self.means.audit.sent(self.send.rule, revision, notification, self.send.body)
                 if self._recipient() in unreached:
                     return Ended(status="no_recipients", reason="not_subscribed", http=status)
                 return Ended(status="delivered", http=status)

@@ -14,6 +14,7 @@ from bridge.journal.groups import Groups
 from bridge.journal.records import (
     Acked,
     Appended,
+    Audited,
     Counts,
     Dead,
     Death,
@@ -155,6 +156,14 @@ class Journal(Protocol):
         """Keep this instead of what was kept under its key."""
 
     async def drop_gate(self, key: str) -> None: ...
+
+    async def audit(self, audited: Audited) -> None:
+        """Keep a notification that is to be looked at."""
+
+    async def audit_next(self, app: str) -> Audited | None:
+        """The first of an app's that is due, whenever that is."""
+
+    async def audit_done(self, notification: str) -> None: ...
 
     async def counts(self) -> Counts: ...
 

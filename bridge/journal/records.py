@@ -244,6 +244,16 @@ class GateRow(NamedTuple):
     changed_ms: int
 
 
+class Audited(NamedTuple):
+    """A notification that is to be looked at; `looks` says how often it was."""
+
+    id: str
+    app: str
+    rule: str
+    due_ms: int
+    looks: int
+
+
 class Counts(NamedTuple):
     pending: int
     dead: int

@@ -23,6 +23,7 @@ from bridge.journal.queries import queries
 from bridge.journal.records import (
     Acked,
     Appended,
+    Audited,
     Counts,
     Dead,
     Death,
@@ -332,6 +333,20 @@ class SqliteJournal:
 
     async def drop_gate(self, key: str) -> None:
         await self._execute("drop_gate", {"key": key})
+
+    # The audit ------------------------------------------------------------------------------------
+
+    async def audit(self, audited: Audited) -> None:
+        await self._execute("keep_audit", audited._asdict())
+
+    async def audit_next(self, app: str) -> Audited | None:
+        row = await self._read(
+            lambda connection: connection.execute(queries()["audit_next"], {"app": app}).fetchone()
+        )
+        return None if row is None else Audited(*row)
+
+    async def audit_done(self, notification: str) -> None:
+        await self._execute("audit_done", {"id": notification})
 
     # Looking --------------------------------------------------------------------------------------
 

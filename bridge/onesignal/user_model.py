@@ -166,6 +166,11 @@ def send_path(send: Send, *, app_id: str) -> str:
     return custom_events_path(app_id) if isinstance(send, TrackCustomEvent) else NOTIFICATIONS_PATH
 
 
+def notification_path(notification: str, *, app_id: str) -> str:
+    """Where a notification of an app is viewed (reference/view-message)."""
+    return f"{NOTIFICATIONS_PATH}/{quote(notification, safe='')}?app_id={app_id}"
+
+
 def send_body(send: Send, *, app_id: str, key: str, event_key: EventKey = "properties") -> bytes:
     """The exact bytes of the call that makes one send alone."""
     if isinstance(send, TrackCustomEvent):

@@ -31,7 +31,9 @@ class Health:
     #: Why the bridge takes nothing new; None while it does.
     unready: Callable[[], str | None]
     #: Seconds that each gate is certainly held for, by its app and class.
-    gates: Callable[[], dict[tuple[str, str], float]]
+    gates: Callable[[], dict[tuple[str, str], tuple[float, int]]]
+    #: Users with work, by app and by what they wait for.
+    users: Callable[[], dict[tuple[str, str], int]]
 
     def routes(self) -> list[Route]:
         return [
@@ -64,5 +66,8 @@ class Health:
         age = 0 if counts.oldest_ms is None else self.clock.now_ms() - counts.oldest_ms
         metrics.oldest_pending.set(max(0, age) / 1000)
         metrics.disk_free.set(shutil.disk_usage(self.folder).free)
-        for labels, seconds in self.gates().items():
+        for labels, (seconds, state) in self.gates().items():
             metrics.gate_blocked.labels(*labels).set(seconds)
+            metrics.gate_state.labels(*labels).set(state)
+        for labels, count in self.users().items():
+            metrics.lanes_users.labels(*labels).set(count)

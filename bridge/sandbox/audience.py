@@ -58,8 +58,10 @@ def flags_of(body: JsonObject) -> dict[str, bool]:
 
 def flags_count(method: str, behaviour: Behaviour) -> bool:
     """Whether platform flags have any effect with this targeting method."""
-    return method not in BY_ID and not (
-        method == BY_EXTERNAL_ID and behaviour.external_user_ids_ignore_flags
+    return (
+        method not in BY_ID
+        and not behaviour.ignore_flags
+        and not (method == BY_EXTERNAL_ID and behaviour.external_user_ids_ignore_flags)
     )
 
 

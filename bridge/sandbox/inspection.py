@@ -67,6 +67,7 @@ class BehaviourIn(BaseModel):
     max_recipients: Annotated[int, Field(ge=1)] = 20_000
     disable_over_volume: bool = False
     external_user_ids_ignore_flags: bool = False
+    ignore_flags: bool = False
 
 
 async def show_page(request: Request) -> Response:

@@ -42,12 +42,14 @@ class Behaviour:
         the app".
     external_user_ids_ignore_flags: platform flags do nothing with the legacy
         `include_external_user_ids`, as the documentation said until 2022.
+    ignore_flags: platform flags do nothing at all: what is sent with iOS excluded reaches iPhones.
     """
 
     update_delay_seconds: float = 0.0
     max_recipients: int = 20_000
     disable_over_volume: bool = False
     external_user_ids_ignore_flags: bool = False
+    ignore_flags: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

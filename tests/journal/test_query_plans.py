@@ -123,6 +123,8 @@ PLANS = {
         "c USING PRIMARY KEY (key=?) LEFT-JOIN",
         "g USING PRIMARY KEY (id=?) LEFT-JOIN",
     ],
+    "audit_next": ["audit USING INDEX audit_due (app=?)"],
+    "audit_done": ["audit USING PRIMARY KEY (id=?)"],
     "survived": ["suspect USING INTEGER PRIMARY KEY (rowid=?)"],
     "drop_gate": ["gate USING PRIMARY KEY (key=?)"],
     "meta_get": ["meta USING PRIMARY KEY (key=?)"],
@@ -209,7 +211,7 @@ async def test_every_statement_that_reads_is_in_the_table() -> None:
         "learn",
         "write_group_call",
     }
-    writes |= {"meta_keep", "begin_alone"}
+    writes |= {"meta_keep", "begin_alone", "keep_audit"}
     assert set(PLANS) | set(COUNTS) | writes == set(queries())
 
 

@@ -236,3 +236,12 @@ SELECT user_hash FROM suspect CROSS JOIN pending USING (seq) WHERE app = :app OR
 
 -- survived --
 DELETE FROM suspect WHERE seq = :seq;
+
+-- keep_audit --
+INSERT OR REPLACE INTO audit (id, app, rule, due_ms, looks) VALUES (:id, :app, :rule, :due_ms, :looks);
+
+-- audit_next --
+SELECT id, app, rule, due_ms, looks FROM audit WHERE app = :app ORDER BY due_ms LIMIT 1;
+
+-- audit_done --
+DELETE FROM audit WHERE id = :id;

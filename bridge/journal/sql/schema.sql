@@ -290,3 +290,13 @@ CREATE TABLE suspect (
   seq   INTEGER PRIMARY KEY,
   begun INTEGER NOT NULL
 );
+
+-- Notifications of ours, by their id at OneSignal, whose delivery is to be looked at.
+CREATE TABLE audit (
+  id     TEXT    PRIMARY KEY,
+  app    TEXT    NOT NULL,
+  rule   TEXT    NOT NULL,
+  due_ms INTEGER NOT NULL,
+  looks  INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE INDEX audit_due ON audit (app, due_ms);
