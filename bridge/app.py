@@ -33,6 +33,7 @@ from bridge.deliver.lanes import CREDIT, Lanes
 from bridge.deliver.means import SOURCE_GONE, Destination, Means
 from bridge.deliver.replay import replay
 from bridge.deliver.spacing import SPACING_SECONDS, Spacing
+from bridge.deliver.upkeep import drop_unused
 from bridge.deliver.watchdog import Hand
 from bridge.errors import BridgeError
 from bridge.journal import Journal
@@ -124,6 +125,7 @@ class Bridge:
         self._work = [loop.create_task(self._release_resumed())]
         self._work += [loop.create_task(means.audit.run()) for means in self.means.values()]
         self._work += [loop.create_task(worker.run()) for worker in self._workers()]
+        self._work.append(loop.create_task(drop_unused(self.journal, self.clock)))
 
     async def _release_resumed(self) -> None:
         """A resume may have been interrupted, and what is held for no pause waits for nobody."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bridge.errors import JournalError
-from bridge.journal.records import BULK, LIVE, End, Entry, lane_of
+from bridge.journal.records import BULK, LIVE, Acked, End, Entry, Learnt, lane_of
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from tests.journal.making import (
     NOW,
@@ -666,3 +666,81 @@ async def test_reading_after_the_end_says_that_the_journal_is_closed(tmp_path: P
     waits: list[Any] = [journal.counts(), journal.append([entry("m1")]), journal.send("key")]
     answers = await at_once(*waits)
     assert {getattr(answer, "code", None) for answer in answers} == {"journal-unavailable"}
+
+
+# What was written for a user ----------------------------------------------------------------------
+
+
+def appended_to(text: str) -> Learnt:
+    """A row that grows by a text, whatever it is by then."""
+    return Learnt(7, lambda blob: (blob or b"") + text.encode())
+
+
+async def test_a_call_ends_many_events_at_once_and_teaches_what_it_did(
+    journal: SqliteJournal,
+) -> None:
+    seqs = [one.seq for one in await journal.append([entry(f"m{n}") for n in range(3)])]
+    delivered = End("profile", "update_user", "delivered")
+    dead = End("profile", "update_user", "dead", "http_400")
+    await journal.ack(
+        [
+            Acked(seqs[0], [delivered]),
+            Acked(seqs[1], [dead], [death(rule="profile", operation="update_user", key=None)]),
+            Acked(seqs[2], [delivered], done=["profile/update_user"]),
+        ],
+        learnt=[appended_to("x")],
+        at_ms=NOW,
+    )
+    (left,) = await chain(journal)
+    assert left.seq == seqs[2]
+    assert left.done == {"profile/update_user"}
+    assert [status for _, _, _, status, _ in await outcomes(journal)] == [
+        "delivered",
+        "dead",
+        "delivered",
+    ]
+    assert (await the_dead(journal)).rule == "profile"
+    assert (await journal.chains([7], limit=5))[7].state == b"x"
+
+
+async def test_what_is_learnt_joins_what_is_on_disk_by_then(journal: SqliteJournal) -> None:
+    await at_once(*(journal.ack([], learnt=[appended_to(c)], at_ms=NOW) for c in "abc"))
+    await journal.append([entry("m")])
+    (waiting,) = await chain(journal)
+    await journal.postpone(
+        waiting.seq,
+        not_before_ms=NOW,
+        attempt=1,
+        error="x",
+        now_ms=NOW,
+        learnt=[appended_to("d")],
+    )
+    assert await journal.state(7) == b"abcd"
+    assert await journal.state(8) is None
+
+
+async def test_what_cannot_be_learnt_ends_nothing(journal: SqliteJournal) -> None:
+    ((seq, _),) = await journal.append([entry("m")])
+
+    def broken(blob: bytes | None) -> bytes:
+        raise ZeroDivisionError
+
+    ended = Acked(seq, [End("profile", "update_user", "delivered")])
+    with pytest.raises(ZeroDivisionError):
+        await journal.ack([ended], learnt=[Learnt(7, broken)], at_ms=NOW)
+    assert [row.seq for row in await chain(journal)] == [seq]
+    assert await outcomes(journal) == []
+
+
+async def test_what_was_not_used_for_long_is_dropped_piece_by_piece(journal: SqliteJournal) -> None:
+    for user in range(1, 8):
+        await journal.ack(
+            [], learnt=[Learnt(user, lambda _: b"x")], at_ms=NOW if user % 2 else NOW - 1000
+        )
+    after: int | None = 0
+    seen = []
+    while after is not None:
+        after = await journal.drop_unused(after=after, before_ms=NOW, limit=3)
+        seen.append(after)
+    assert seen == [3, 6, 7, None]
+    assert [user for user in range(1, 8) if await journal.state(user)] == [1, 3, 5, 7]
