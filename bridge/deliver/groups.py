@@ -116,8 +116,9 @@ class Groups:
     async def flush(self, seconds: float) -> None:
         """Close what forms now, and give it so many seconds to leave."""
         for id_, forming in self._forming.items():
-            forming.due_ms = 0
-            self._alarm(0, id_)
+            if self._gate(forming.endpoint).is_open:
+                forming.due_ms = 0
+                self._alarm(0, id_)
         self._begin_due()
         if self._working:
             await asyncio.wait(self._working.values(), timeout=seconds)
@@ -385,6 +386,8 @@ class Groups:
 
     async def _refused(self, call: Sealed, reason: str, status: int, text: str) -> None:
         """Certainly not done: whose fault it was is found by halves, unless it was never one's own."""
+        if len(self._refusals) > FORMING:
+            self._refusals.clear()
         count = self._refusals[call.group] = self._refusals.get(call.group, 0) + 1
         if call.members == 1 or call.uncertain or count > REFUSALS:
             await self._die(call, reason, status, text)

@@ -276,6 +276,7 @@ def _do(connection: sqlite3.Connection, bid: Bid, ruling: Ruling, now_ms: int) -
     if guard.audience is not None:
         connection.execute(queries()["fire"], values | {"audience": guard.audience})
     if guard.once is not None:
+        connection.execute(queries()["forget_places"], {"now_ms": now_ms})
         connection.execute(queries()["take_place"], values | {"now_ms": now_ms})
     if guard.limit_ms is not None and not is_held:
         _keep_pace(connection, send.app, send.rule, guard.limit_ms, now_ms)

@@ -59,6 +59,10 @@ PLANS = {
     "fired": ["fired USING PRIMARY KEY (user_hash=? AND app=? AND audience=? AND rule=?)"],
     "place_taken": ["place USING PRIMARY KEY (person_hash=? AND app=? AND rule=? AND once=?)"],
     "retake_place": ["send USING PRIMARY KEY (key=?)"],
+    "forget_places": [
+        "place USING PRIMARY KEY (person_hash=?)",
+        "place USING COVERING INDEX place_until (until_ms<?)",
+    ],
     "return_place": [
         "place USING PRIMARY KEY (person_hash=? AND app=? AND rule=? AND once=?)",
         "s USING PRIMARY KEY (key=?)",

@@ -71,6 +71,14 @@ async def test_a_place_is_seen_by_other_events_of_the_same_person_and_key(
     assert (await known_of(journal, guard)).once_taken_ms is None
 
 
+async def test_places_that_are_over_do_not_gather(journal: SqliteJournal) -> None:
+    appended = await journal.append([entry(f"m{n}") for n in range(20)])
+    for number, (seq, _) in enumerate(appended):
+        send = new_send(seq, f"key-{number}", person_hash=number, once=5, once_ms=1000)
+        await bid(journal, send, guard=Guard(once=5, once_ms=1000), now_ms=NOW + number * 500)
+    assert (await select(journal, "SELECT count(*) FROM place"))[0][0] <= 3
+
+
 async def test_pushes_under_way_and_those_that_just_arrived_are_counted(
     journal: SqliteJournal,
 ) -> None:

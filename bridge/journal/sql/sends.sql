@@ -46,6 +46,11 @@ VALUES (:person_hash, :app, :rule, :once, :seq, :now_ms, :now_ms + :once_ms);
 INSERT OR REPLACE INTO place (person_hash, app, rule, once, seq, taken_ms, until_ms)
 SELECT person_hash, app, rule, once, seq, :now_ms, :now_ms + once_ms FROM send WHERE key = :key AND once IS NOT NULL;
 
+-- forget_places --
+-- Two that are over for each that is taken: so there are never many.
+DELETE FROM place WHERE (person_hash, app, rule, once) IN
+  (SELECT person_hash, app, rule, once FROM place WHERE until_ms <= :now_ms LIMIT 2);
+
 -- return_place --
 -- Unless another send of the same firing has kept it, or another event has taken it since.
 DELETE FROM place WHERE (person_hash, app, rule, once) =
