@@ -20,7 +20,7 @@ push: {platforms: {exclude: [ios]}, cap: {max: 2, per: 10m}}
 rules:
   - name: welcome
     when: audience.key = "vip" and audience.entered = true
-    do: {send_notification: {contents: Welcome}}
+    do: {send_notification: {contents: Welcome}, track_custom_event: {name: welcomed}}
   - name: farewell
     when: audience.key = "vip" and audience.entered = false
     max_age: 20m
