@@ -13,9 +13,10 @@ from bridge.errors import ConfigurationError, Finding
 from bridge.mapping.compiling import Problem
 from bridge.mapping.expression import Vars
 from bridge.mapping.lint_cases import meet, possible
-from bridge.mapping.lint_rules import QUESTIONS, Around, Subject, warn
+from bridge.mapping.lint_rules import QUESTIONS, Around, Subject, unknown_path, warn
 from bridge.mapping.load import Reading, Ruled, Source, read_mapping, read_sources, trapped
 from bridge.mapping.traps import traps
+from bridge.mapping.tree import Tree
 from bridge.onesignal.tags import tag_name
 
 _NAMED: Final = 5
@@ -102,6 +103,7 @@ def lint(reading: Reading, around: Around) -> list[Finding]:
         found += (_placed(one, problem) for problem in problems)
     found += (_placed(one, problem) for one, problem in _between(judged, reading))
     found += _push_links(reading)
+    found += _identities(reading)
     return found
 
 
@@ -117,12 +119,17 @@ def _subject(ruled: Ruled, around: Around) -> Subject:
 
 
 def _placed(one: Judged, problem: Problem) -> Finding:
-    line, column = one.ruled.tree.place(("rules", one.ruled.number, *problem.path))
+    path = ("rules", one.ruled.number, *problem.path)
+    return _finding(one.ruled.source, one.ruled.tree, problem._replace(path=path))
+
+
+def _finding(source: Source, tree: Tree, problem: Problem) -> Finding:
+    line, column = tree.place(problem.path)
     return Finding(
         code=problem.code,
         message=problem.message,
         level=problem.level,
-        file=one.ruled.source.name,
+        file=source.name,
         line=line,
         column=column,
         hint=problem.hint,
@@ -205,17 +212,21 @@ def _without_example(judged: list[Judged], reading: Reading) -> Iterator[tuple[J
         yield bare[0], warn(("name",), "no-examples", message, hint)
 
 
+def _identities(reading: Reading) -> Iterator[Finding]:
+    """Paths to an id that no event has: then every event is nobody's."""
+    for source, tree, parsed in reading.documents:
+        for text in parsed.identity.external_id if parsed.identity else ():
+            at = ("identity", "external_id")
+            for problem in unknown_path(text.strip("{} "), at):
+                yield _finding(source, tree, problem)
+
+
 def _push_links(reading: Reading) -> Iterator[Finding]:
     for source, tree, parsed in reading.documents:
         for number, link in enumerate(parsed.push.links if parsed.push else ()):
             if link.lower().startswith("http://"):
-                line, column = tree.place(("push", "links", number))
-                yield Finding(
-                    code="link-insecure",
-                    message=f"{link} lets links through that anybody on the way can change",
-                    level="warning",
-                    file=source.name,
-                    line=line,
-                    column=column,
-                    hint=f"https://{link[7:]}",
+                message = f"{link} lets links through that anybody on the way can change"
+                at = ("push", "links", number)
+                yield _finding(
+                    source, tree, warn(at, "link-insecure", message, f"https://{link[7:]}")
                 )

@@ -21,6 +21,7 @@ from bridge.mapping.reading import dotted, json_text
 
 #: More cases than this are not looked at one by one.
 MOST_CASES: Final = 64
+MOST_PAIRS: Final = 400
 
 Path = tuple[str, ...]
 Value = tuple[str, Any]

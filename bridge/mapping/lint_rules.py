@@ -88,8 +88,11 @@ class Subject:
 
     @cached_property
     def templates(self) -> tuple[tuple[Path, frozenset[str]], ...]:
-        """Every value of its `do` that reads the event, with what it reads."""
-        found = ((path, _reads(text, self.around.vars)) for path, text in _texts(self.do, ("do",)))
+        """Every value of it that reads the event, with what it reads."""
+        once = self.declared.once_per
+        key = {"once_per": {"key": once.key}} if once else {}
+        texts = _texts({"do": self.do, **key}, ())
+        found = ((path, _reads(text, self.around.vars)) for path, text in texts)
         return tuple((path, reads) for path, reads in found if reads)
 
     @property
@@ -252,7 +255,10 @@ def replays_push(rule: Subject) -> Iterator[Problem]:
 
 
 def without_effect(rule: Subject) -> Iterator[Problem]:
-    """Of what is about updates alone; what is about sends alone is said when the rule is compiled."""
+    """Of what is about updates alone, or said already; the rest is said when a rule is compiled."""
+    if rule.declared.transactional and rule.declared.limit == "off":
+        message = f"rule {rule.name} is transactional, and has no limit to switch off"
+        yield warn(("limit",), "field-without-effect", message, "take it out")
     if "update_user" in rule.do:
         return
     for name in _ONLY_OF_UPDATES:
@@ -267,15 +273,20 @@ def without_effect(rule: Subject) -> Iterator[Problem]:
 def unknown_paths(rule: Subject) -> Iterator[Problem]:
     for at, reads in rule.templates:
         for written in sorted(reads):
-            first, *rest = re.split(r"[.\[]", written)
-            if first not in ROOTS:
-                near = get_close_matches(first, sorted(ROOTS), n=1, cutoff=0.75)
-                own = f"did you mean `properties.{written}` or `traits.{written}`?"
-                hint = f"did you mean `{near[0]}{written[len(first) :]}`?" if near else own
-                yield warn(at, "unknown-path", f"no event has a field `{first}`", hint)
-            elif first == "context" and rest and (known := nearest_context(rest[0])):
-                message = f"Segment sends no `context.{rest[0]}`"
-                yield warn(at, "unknown-path", message, f"did you mean `context.{known}`?")
+            yield from unknown_path(written, at)
+
+
+def unknown_path(written: str, at: Path) -> Iterator[Problem]:
+    """What is wrong with a path that no event has."""
+    first, *rest = re.split(r"[.\[]", written)
+    if first not in ROOTS:
+        near = get_close_matches(first, sorted(ROOTS), n=1, cutoff=0.75)
+        own = f"did you mean `properties.{written}` or `traits.{written}`?"
+        hint = f"did you mean `{near[0]}{written[len(first) :]}`?" if near else own
+        yield warn(at, "unknown-path", f"no event has a field `{first}`", hint)
+    elif first == "context" and rest and (known := nearest_context(rest[0])):
+        message = f"Segment sends no `context.{rest[0]}`"
+        yield warn(at, "unknown-path", message, f"did you mean `context.{known}`?")
 
 
 def never_present(rule: Subject) -> Iterator[Problem]:

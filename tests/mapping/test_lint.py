@@ -206,6 +206,12 @@ def test_replays_that_push() -> None:
     assert the_codes(rule(SHIPPED, replays=False)) == []
 
 
+def test_a_limit_that_there_is_not_need_not_be_lifted() -> None:
+    assert the_codes(rule(SHIPPED, transactional=True, limit="off")) == ["field-without-effect"]
+    assert the_codes(rule(SHIPPED, limit="off")) == []
+    assert the_codes(rule(SHIPPED, transactional=True, limit={"max": 5, "per": "10m"})) == []
+
+
 def test_what_is_about_updates_means_nothing_to_a_rule_without() -> None:
     assert the_codes(rule(SHIPPED, fold="30s")) == ["field-without-effect"]
     assert the_codes(rule(SHIPPED, tags(a=1), fold="30s", unchanged="send")) == []
@@ -242,6 +248,16 @@ def test_a_template_that_reads_what_no_event_has(written: str, meant: str) -> No
 )  # fmt: skip
 def test_a_template_that_reads_what_events_have(written: str) -> None:
     assert "unknown-path" not in the_codes(rule("userId != null", tags(a=written)))
+
+
+def test_the_key_of_once_per_and_the_identity_are_read_too() -> None:
+    assert the_codes(rule(SHIPPED, once_per={"time": "7d", "key": "{{ property.sku }}"})) == [
+        "unknown-path"
+    ]
+    text = 'version: 1\nidentity:\n  external_id: ["{{ userID }}", "{{ traits.id }}"]\n'
+    (finding,) = check_texts([Source(name="a.yaml", text=text)], serves=SERVES)
+    assert (finding.code, finding.line, finding.column) == ("unknown-path", 3, 3)
+    assert finding.hint == "did you mean `userId`?"
 
 
 def test_a_var_is_a_value_and_no_path() -> None:
