@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bridge.errors import JournalError
-from bridge.journal.records import BULK, LIVE, Acked, End, Entry, Learnt, lane_of
+from bridge.journal.records import BULK, LANES, LIVE, Acked, End, Entry, Learnt, lane_of
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from tests.journal.making import (
     NOW,
@@ -190,6 +190,13 @@ async def test_a_lane_shows_its_users_by_rank_from_its_cursor_on(journal: Sqlite
     (slow,) = await journal.heads([5], app="default", rank=BULK, after=[0], limit=10)
     assert [(head.seq, head.not_before_ms) for head in slow] == [(bulk[0].seq, 0)]
     assert lane_of(261) == 5
+
+
+async def test_every_lane_shows_its_own_users_and_no_others(journal: SqliteJournal) -> None:
+    await journal.append([entry(f"m{n}", user_hash=n) for n in range(2 * LANES)])
+    found = await journal.heads(range(LANES), app="default", rank=LIVE, after=[0] * LANES, limit=10)
+    users = [[head.user_hash for head in heads] for heads in found]
+    assert users == [[lane, lane + LANES] for lane in range(LANES)]
 
 
 async def test_a_lane_without_work_shows_nobody(journal: SqliteJournal) -> None:

@@ -15,7 +15,7 @@ from tests.journal.making import dead_send, end, entry, new_send, select, write
 #: statement: what its plan must name. `PRIMARY KEY` is a table without rowid by its key.
 PLANS = {
     "heard": ["dedupe USING PRIMARY KEY (key=?)"],
-    "lane_heads": ["pending USING INDEX pending_lane (app=? AND lane=? AND rank=? AND seq>?)"],
+    "lane_heads": ["pending USING INDEX pending_lane (app=? AND <expr>=? AND rank=? AND seq>?)"],
     "chain": ["p USING INDEX pending_user (user_hash=?)", "e USING INTEGER PRIMARY KEY (rowid=?)"],
     "state": ["state USING INTEGER PRIMARY KEY (rowid=?)"],
     "state_page": ["state USING INTEGER PRIMARY KEY (rowid>?)"],
@@ -191,6 +191,21 @@ async def test_each_statement_uses_its_index(filled: SqliteJournal) -> None:
         if missing or scanned:
             wrong[name] = (missing, plan)
     assert wrong == {}
+
+
+async def test_other_lanes_rows_are_passed_over_without_reading_the_table(
+    journal: SqliteJournal,
+) -> None:
+    sql = queries()["lane_heads"]
+
+    def opcodes(connection: sqlite3.Connection) -> list[tuple[str, int]]:
+        program = connection.execute(f"EXPLAIN {sql}", defaultdict[str, int](int)).fetchall()
+        return [(opcode, cursor) for _, opcode, cursor, *_ in program]
+
+    program = await journal._read(opcodes)
+    index = next(cursor for opcode, cursor in program if opcode == "SeekGT")
+    compared = next(at for at, (opcode, _) in enumerate(program) if opcode == "Ne")
+    assert {cursor for opcode, cursor in program[:compared] if opcode == "Column"} == {index}
 
 
 async def test_counting_reads_nothing_but_what_it_counts(journal: SqliteJournal) -> None:
