@@ -1,8 +1,8 @@
 """The journal on SQLite: one process, one writer, no server.
 
 Every method is one transaction of the writer's, or a read on a connection that cannot write;
-`sqlite_rows` holds what they do, `writer` when it is committed, `sqlite_file` how a file is opened,
-`pressure` when the journal takes no more.
+`sqlite_rows` holds what they do, `sqlite_tail` how events are appended, `writer` when it is
+committed, `sqlite_file` how a file is opened, `pressure` when the journal takes no more.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from bridge.journal.records import (
     Send,
 )
 from bridge.journal.sqlite_file import create, lock, open_reader, open_writer, reading
+from bridge.journal.sqlite_tail import TAIL_ROWS, Tail
 from bridge.journal.writer import Transaction, Writer, fatal_name
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class SqliteJournal:
         *,
         is_new: bool,
         pressure: Pressure,
+        tail: Tail,
     ) -> None:
         self.is_new = is_new
         self.path = path
@@ -68,26 +70,24 @@ class SqliteJournal:
         self._closed = False
         connection.execute(queries()["next_run"])
         self._salt = connection.execute(queries()["meta_get"], {"key": "salt"}).fetchone()[0]
-        self._last_seq: int = connection.execute(queries()["last_seq"]).fetchone()[0]
+        self._tail = tail
         self._reader = open_reader(path)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
         self._loop = asyncio.get_running_loop()
-        self._writer = Writer(
-            connection,
-            append_many=self._append_many,
-            broken=self._break,
-        )
+        self._writer = Writer(connection, tail=tail, broken=self._break)
 
         self.sends = sends.SqliteSends(
             write=self._write,
             read=self._read,
-            chain=lambda connection, user: rows.waiting(connection, user, AHEAD_ROWS),
+            chain=lambda connection, user: rows.waiting(
+                connection, user, tail.of(user), AHEAD_ROWS
+            ),
         )
 
         self.groups = groups.SqliteGroups(write=self._write, read=self._read)
 
     def __repr__(self) -> str:
-        return f"<SqliteJournal {self.path}, last seq {self._last_seq}>"
+        return f"<SqliteJournal {self.path}, {self._tail!r}>"
 
     def _break(self, why: str) -> None:
         if not self.broken.done():
@@ -133,27 +133,6 @@ class SqliteJournal:
                 self._writer.fail(f"the database failed ({name})")
             raise
 
-    # Accepting ------------------------------------------------------------------------------------
-
-    def _append_many(self, connection: sqlite3.Connection, entries: list[Entry]) -> list[Appended]:
-        heard = rows.heard(connection, [e.dedupe_key for e in entries if e.dedupe_key is not None])
-        appended: list[Appended] = []
-        fresh: list[tuple[int, Entry]] = []
-        seq = self._last_seq
-        for entry in entries:
-            before = heard.get(entry.dedupe_key) if entry.dedupe_key is not None else None
-            if before is not None:
-                appended.append(Appended(before, duplicate=True))
-                continue
-            seq += 1
-            if entry.dedupe_key is not None:
-                heard[entry.dedupe_key] = seq
-            fresh.append((seq, entry))
-            appended.append(Appended(seq, duplicate=False))
-        rows.insert_events(connection, fresh)
-        self._last_seq = seq
-        return appended
-
     # Working --------------------------------------------------------------------------------------
 
     async def heads(
@@ -171,8 +150,9 @@ class SqliteJournal:
 
     async def chains(self, users: Sequence[int], *, limit: int) -> dict[int, Loaded]:
         def read(connection: sqlite3.Connection) -> dict[int, Loaded]:
-            return {user: rows.chain(connection, user, limit) for user in users}
+            return {user: rows.chain(connection, user, tail, limit) for user, tail in tails.items()}
 
+        tails = {user: self._tail.of(user) for user in users}
         return await self._read(read)
 
     async def state(self, user_hash: int) -> bytes | None:
@@ -376,10 +356,12 @@ def open_sqlite(
     *,
     clock: Clock | None = None,
     free: Callable[[Path], int] = free_bytes,
+    tail_rows: int = TAIL_ROWS,
 ) -> SqliteJournal:
     """Open the journal at `path`, making it when there is nothing there. Needs a running loop.
 
     `free` tells the bytes left beside a file; it is asked at most once a second of `clock`.
+    `tail_rows` is how many events make a tail; see `sqlite_tail`.
 
     Raises:
         JournalError: with a message that says what to do; see `sqlite_file`.
@@ -390,7 +372,9 @@ def open_sqlite(
         if is_new:
             create(path)
         pressure = Pressure(path, clock=clock or SystemClock(), free=free)
-        return SqliteJournal(path, held, open_writer(path), is_new=is_new, pressure=pressure)
+        writer = open_writer(path)
+        tail = Tail(writer, most=tail_rows)
+        return SqliteJournal(path, held, writer, is_new=is_new, pressure=pressure, tail=tail)
     except BaseException:
         held.close()
         raise

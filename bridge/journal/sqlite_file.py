@@ -20,7 +20,7 @@ from bridge.errors import JournalBusyError, JournalDamagedError, JournalError
 from bridge.journal.queries import queries, schema
 
 APPLICATION_ID = 0x5E601516
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 QUICK_CHECK_BYTES = 2_000_000_000
 _FULL = 2
 _NOT_THE_FILE = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_BUSY", "SQLITE_FULL")
@@ -156,6 +156,11 @@ def _identify(connection: sqlite3.Connection, path: Path) -> None:
         raise JournalDamagedError(
             f"{path} exists, and is not a journal of the bridge",
             hint="move it away to start a new one, or correct BRIDGE_DATABASE_URL",
+        )
+    if version < SCHEMA_VERSION:
+        raise JournalError(
+            f"{path} was written before the first release of the bridge (schema {version})",
+            hint="let the version that wrote it deliver what waits, then move the file away",
         )
     if version > SCHEMA_VERSION:
         raise JournalError(

@@ -79,11 +79,7 @@ def insert_events(connection: sqlite3.Connection, fresh: list[tuple[int, Entry]]
             for seq, e in fresh
         ),
     )
-    _insert(
-        connection,
-        "append_dedupe",
-        ((e.dedupe_key, seq) for seq, e in fresh if e.dedupe_key is not None),
-    )
+    _insert(connection, "append_tail", ((seq, e.dedupe_key) for seq, e in fresh))
     _insert(
         connection,
         "append_pending",
@@ -197,13 +193,17 @@ def learn(connection: sqlite3.Connection, learnt: Sequence[Learnt], at_ms: int) 
         connection.execute(queries()["learn"], values)
 
 
-def waiting(connection: sqlite3.Connection, user: int, limit: int) -> list[Waiting]:
-    rows = connection.execute(queries()["chain"], {"user_hash": user, "limit": limit})
+def waiting(
+    connection: sqlite3.Connection, user: int, tail: Sequence[int], limit: int
+) -> list[Waiting]:
+    """A user's pending events; `tail` are the seqs of those in it."""
+    values = {"user_hash": user, "tail": orjson.dumps(tail).decode(), "limit": limit}
+    rows = connection.execute(queries()["chain"], values)
     return list(_waiting(connection, rows.fetchall()))
 
 
-def chain(connection: sqlite3.Connection, user: int, limit: int) -> Loaded:
-    rows = waiting(connection, user, limit)
+def chain(connection: sqlite3.Connection, user: int, tail: Sequence[int], limit: int) -> Loaded:
+    rows = waiting(connection, user, tail, limit)
     # Of nobody who has nothing to do it is asked what was done before.
     return Loaded(rows, state(connection, user) if rows else None)
 

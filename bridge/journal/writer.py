@@ -26,14 +26,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from bridge.errors import JournalError, JournalUnavailableError
-from bridge.journal.records import Appended, Entry
+from bridge.journal.records import Entry
+from bridge.journal.sqlite_tail import Tail
 
 MAX_ROWS = 500
 CHECKPOINT_IDLE_ROWS = 1000
 CHECKPOINT_ROWS = 20_000
 
 Transaction = Callable[[sqlite3.Connection], Any]
-AppendMany = Callable[[sqlite3.Connection, list[Entry]], list[Appended]]
 _Future = asyncio.Future[Any]
 _Group = list[tuple[list[Entry] | Transaction, _Future]]
 _FATAL = ("SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY")
@@ -63,11 +63,11 @@ class Writer:
         self,
         connection: sqlite3.Connection,
         *,
-        append_many: AppendMany,
+        tail: Tail,
         broken: Callable[[str], None],
     ) -> None:
         self._connection = connection
-        self._append_many = append_many
+        self._tail = tail
         self._broken = broken
         self._works: deque[tuple[list[Entry] | Transaction, _Future]] = deque()
         self._alone: deque[_Group] = deque()
@@ -164,7 +164,7 @@ class Writer:
         if not batches:
             return iter(())
         rows = [entry for batch in batches for entry in batch]
-        results = iter(self._append_many(self._connection, rows))
+        results = iter(self._tail.append(self._connection, rows))
         return iter([[next(results) for _ in batch] for batch in batches])
 
     def _commit(self) -> None:
@@ -177,16 +177,24 @@ class Writer:
             self._undo()
             self._trouble(group, error)
             return
+        self._tail.keep()
         _settle([(future, result) for (_, future), result in zip(group, results, strict=True)])
-        due = CHECKPOINT_ROWS if self._works else CHECKPOINT_IDLE_ROWS
-        if self._rows_since_checkpoint >= due:
-            checking = self._loop.run_in_executor(self._disk, self._checkpoint)
-            checking.add_done_callback(lambda _: self._begin())
+        if (upkeep := self._upkeep()) is not None:
+            keeping = self._loop.run_in_executor(self._disk, upkeep)
+            keeping.add_done_callback(lambda _: self._begin())
             return
         # After the callers have heard of it: what they ask for next goes into the next group.
         self._loop.call_soon(self._begin)
 
+    def _upkeep(self) -> Callable[[], None] | None:
+        """What the disk has to do before the next group: one thing at a time, because callers wait."""
+        if self._tail.is_full:
+            return self._index
+        due = CHECKPOINT_ROWS if self._works else CHECKPOINT_IDLE_ROWS
+        return self._checkpoint if self._rows_since_checkpoint >= due else None
+
     def _undo(self) -> None:
+        self._tail.undo()
         # A full disk rolls back by itself, and then there is nothing left to roll back.
         if self._connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):
@@ -214,6 +222,16 @@ class Writer:
     def _refuse(self, group: _Group, error: BaseException) -> None:
         refusal = _refusal(error)
         _settle([(future, refusal) for _, future in group])
+
+    def _index(self) -> None:
+        """On the disk's thread. A tail that could not be indexed only grows, and is tried again."""
+        try:
+            self._tail.index(self._connection)
+        except sqlite3.Error as error:
+            self._loop.call_soon_threadsafe(self._undo)
+            self._loop.call_soon_threadsafe(self._is_fatal, error)
+        else:
+            self._loop.call_soon_threadsafe(self._tail.forget)
 
     def _checkpoint(self) -> None:
         """On the disk's thread."""

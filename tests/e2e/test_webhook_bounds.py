@@ -192,7 +192,7 @@ async def test_a_batch_of_very_many_elements_is_refused_before_they_are_read(
     sender = Sender(iter([body]), more=end)
     async with rig(tmp_path, MAPPING, **UNSIGNED) as here:
         await sender.post(here)
-        assert here.bridge.journal._last_seq == 0
+        assert here.bridge.journal._tail.last_seq == 0
     assert (sender.status, sender.answer["code"]) == (413, "too-many-events")
 
 
@@ -220,7 +220,7 @@ async def test_a_sender_that_leaves_is_not_answered_and_holds_nothing(tmp_path: 
         await sender.post(here)
         assert sender.answered == []
         assert budget(here).left == BUDGET
-        assert here.bridge.journal._last_seq == 0
+        assert here.bridge.journal._tail.last_seq == 0
 
 
 async def test_senders_that_announce_much_and_send_nothing_keep_nobody_out(

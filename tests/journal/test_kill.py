@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from bridge.journal.sqlite import open_sqlite
-from tests.journal.endless_appends import names
+from tests.journal.endless_appends import TAIL_ROWS, entry_of, names
 from tests.journal.making import select
 
 ROUNDS = 10
+KEYS = "SELECT count(*) FROM (SELECT key FROM dedupe UNION SELECT key FROM tail)"
 SCRIPT = Path(__file__).with_name("endless_appends.py")
 ROOT = Path(__file__).parents[2]
 
@@ -41,16 +42,23 @@ async def test_what_was_acknowledged_survives_a_kill_and_no_batch_is_half(tmp_pa
     path = tmp_path / "bridge.db"
     dice = random.Random(20_260_101)
     acknowledged: list[str] = []
+    indexed = 0
     for number in range(ROUNDS):
         lines = dice.randint(1, 120)
         acknowledged += acknowledged_before_a_kill(path, f"r{number}", lines)
         journal = open_sqlite(path)
         rows = await select(journal, "SELECT e.message_id FROM event e JOIN pending USING (seq)")
         ((events,),) = await select(journal, "SELECT count(*) FROM event")
-        ((keys,),) = await select(journal, "SELECT count(*) FROM dedupe")
+        ((keys,),) = await select(journal, KEYS)
+        ((indexed,),) = await select(journal, "SELECT count(*) FROM pending WHERE indexed = 1")
+        ((indexed_keys,),) = await select(journal, "SELECT count(*) FROM dedupe")
+        again = await journal.append([entry_of(name) for (name,) in rows])
         await journal.close()
         kept = Counter(name.split(".")[0] for (name,) in rows)
         assert events == keys == len(rows)
+        assert indexed == indexed_keys
+        assert all(one.duplicate for one in again)
         assert set(acknowledged) <= set(kept)
         assert {batch: len(names(batch)) for batch in kept} == kept
     assert len(acknowledged) >= ROUNDS
+    assert indexed > ROUNDS * TAIL_ROWS

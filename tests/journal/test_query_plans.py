@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import defaultdict
+from importlib.resources import files
 
 import pytest
 
@@ -16,7 +18,12 @@ from tests.journal.making import dead_send, end, entry, new_send, select, write
 PLANS = {
     "heard": ["dedupe USING PRIMARY KEY (key=?)"],
     "lane_heads": ["pending USING INDEX pending_lane (app=? AND <expr>=? AND rank=? AND seq>?)"],
-    "chain": ["p USING INDEX pending_user (user_hash=?)", "e USING INTEGER PRIMARY KEY (rowid=?)"],
+    "chain": [
+        "pending USING INDEX pending_user (user_hash=?)",
+        "p USING INTEGER PRIMARY KEY (rowid=?)",
+        "e USING INTEGER PRIMARY KEY (rowid=?)",
+    ],
+    "index_pending": ["pending USING INTEGER PRIMARY KEY (rowid>?)"],
     "state": ["state USING INTEGER PRIMARY KEY (rowid=?)"],
     "state_page": ["state USING INTEGER PRIMARY KEY (rowid>?)"],
     "drop_unused": ["state USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"],
@@ -134,6 +141,9 @@ PLANS = {
     "meta_get": ["meta USING PRIMARY KEY (key=?)"],
 }
 
+#: These are about all of the tail, which is never long.
+TAIL = {"tail", "index_dedupe", "index_done"}
+
 #: These count: each over an index of nothing but what it counts.
 COUNTS = {
     "counts": [
@@ -185,7 +195,11 @@ async def filled(request: pytest.FixtureRequest, journal: SqliteJournal) -> Sqli
 async def test_each_statement_uses_its_index(filled: SqliteJournal) -> None:
     wrong = {}
     for name, expected in PLANS.items():
-        plan = await plan_of(filled, name)
+        # Some versions of SQLite know that a partial index covers what it is about.
+        plan = [
+            step.replace("COVERING INDEX pending_user", "INDEX pending_user")
+            for step in await plan_of(filled, name)
+        ]
         missing = [part for part in expected if f"SEARCH {part}" not in plan]
         scanned = [step for step in plan if step.startswith("SCAN") and not _is_small(step)]
         if missing or scanned:
@@ -218,6 +232,12 @@ async def test_counting_reads_nothing_but_what_it_counts(journal: SqliteJournal)
         )
 
 
+def test_no_two_statements_have_one_name() -> None:
+    folder = files("bridge.journal").joinpath("sql")
+    text = "".join(file.read_text(encoding="utf-8") for file in folder.iterdir())
+    assert len(re.findall(r"(?m)^-- \w+ --$", text)) == len(queries())
+
+
 async def test_every_statement_that_reads_is_in_the_table() -> None:
     writes = {name for name in queries() if name.startswith("append_")}
     writes |= {"write_send", "write_call", "write_group", "revive", "meta_set", "set_gate"}
@@ -231,7 +251,7 @@ async def test_every_statement_that_reads_is_in_the_table() -> None:
         "write_group_call",
     }
     writes |= {"meta_keep", "begin_alone", "keep_audit"}
-    assert set(PLANS) | set(COUNTS) | writes == set(queries())
+    assert set(PLANS) | set(COUNTS) | TAIL | writes == set(queries())
 
 
 async def test_the_work_of_one_event_does_not_grow_with_the_journal(journal: SqliteJournal) -> None:

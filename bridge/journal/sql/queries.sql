@@ -2,9 +2,9 @@
 -- An event, once and for all. Written many rows at a time: see `_insert` in sqlite_rows.py.
 INSERT INTO event (seq, source, app, message_id, type, name, user_hash, received_ms, event_ms, payload) VALUES
 
--- append_dedupe --
+-- append_tail --
 -- The messageIds of a source that were heard; a test event of Segment's has none.
-INSERT INTO dedupe (key, seq) VALUES
+INSERT INTO tail (seq, key) VALUES
 
 -- append_pending --
 -- Work to do.
@@ -23,6 +23,21 @@ INSERT INTO dead (seq, rule, operation, source, app, message_id, name, user_hash
 -- Which of these keys were heard before. One writer, so nothing can come between this and the insert.
 SELECT key, seq FROM dedupe WHERE key IN
 
+-- tail --
+-- The tail as it was left. A user of NULL has nothing to do in it.
+SELECT seq, key, user_hash FROM tail LEFT JOIN pending USING (seq) ORDER BY seq;
+
+-- index_dedupe --
+-- In the order of the keys, so that each page is met once.
+INSERT OR IGNORE INTO dedupe (key, seq) SELECT key, seq FROM tail WHERE key IS NOT NULL ORDER BY key;
+
+-- index_pending --
+-- What is left to do of the tail.
+UPDATE pending SET indexed = 1 WHERE seq >= (SELECT min(seq) FROM tail) AND indexed = 0;
+
+-- index_done --
+DELETE FROM tail;
+
 -- last_seq --
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0);
 
@@ -35,11 +50,15 @@ WHERE app = :app AND lane / 16 = :lane / 16 AND rank = :rank AND seq > :after AN
 ORDER BY seq LIMIT :limit;
 
 -- chain --
--- One user's pending events, whatever their rank: a person's order does not depend on it.
+-- One user's pending events, whatever their rank: a person's order does not depend on it. Those of the
+-- tail come as a list of seqs, in which any may stand that are pending no more.
 SELECT p.seq, p.lane, p.rank, p.user_hash, p.event_ms, p.not_before_ms, p.attempt, p.first_try_ms,
        p.done, p.only, e.source, p.app, e.message_id, e.received_ms, e.payload
 FROM pending p JOIN event e USING (seq)
-WHERE p.user_hash = :user_hash ORDER BY p.seq LIMIT :limit;
+WHERE p.seq IN (
+  SELECT seq FROM (SELECT seq FROM pending WHERE user_hash = :user_hash AND indexed = 1 ORDER BY seq LIMIT :limit)
+  UNION SELECT value FROM json_each(:tail))
+ORDER BY p.seq LIMIT :limit;
 
 -- state --
 -- What was written for one user of an app: the hash is of both.
@@ -175,8 +194,8 @@ SELECT json_group_array(rule || '/' || operation) FROM outcome WHERE seq = :seq 
 
 -- revive --
 -- Back to work, for the operations it is about only; joined to what is already waiting for the event.
-INSERT INTO pending (seq, app, lane, rank, user_hash, event_ms, only, done)
-VALUES (:seq, :app, :lane, 0, :user_hash, :event_ms, :only, :done)
+INSERT INTO pending (seq, app, lane, rank, user_hash, event_ms, only, done, indexed)
+VALUES (:seq, :app, :lane, 0, :user_hash, :event_ms, :only, :done, 1)
 ON CONFLICT (seq) DO UPDATE SET
   revived = (SELECT json_group_array(value) FROM
               (SELECT value FROM json_each(pending.revived) UNION SELECT value FROM json_each(excluded.only))),

@@ -25,13 +25,20 @@ CREATE TABLE event (
   payload     BLOB                               -- NULL once it is no longer kept
 );
 
--- Whose the ended events are; the others are found by `pending_user`. Written when an event ends and
+-- Whose the ended events are; the others are found by `pending_user` and `tail`. Written when an event ends and
 -- not when it is accepted, where a second entry at a random place would cost a sixth of the time.
 CREATE TABLE history (
   user_hash INTEGER NOT NULL,
   seq       INTEGER NOT NULL,
   PRIMARY KEY (user_hash, seq)
 ) WITHOUT ROWID;
+
+-- The newest events, whose messageId is not in `dedupe` yet, nor their user in `pending_user`: see
+-- sqlite_tail.py.
+CREATE TABLE tail (
+  seq INTEGER PRIMARY KEY,
+  key BLOB                                       -- as in dedupe; NULL: a repeat is not a duplicate
+);
 
 CREATE TABLE dedupe (
   key BLOB    PRIMARY KEY,                       -- 16 bytes of source and messageId
@@ -51,12 +58,13 @@ CREATE TABLE pending (
   last_error    TEXT,
   done          TEXT    NOT NULL DEFAULT '[]',   -- operations that have ended or have a send row
   only          TEXT,                            -- a replay: the operations it is about; NULL: all
-  revived       TEXT    NOT NULL DEFAULT '[]'    -- replayed while the event was pending: who works on it may not know
+  revived       TEXT    NOT NULL DEFAULT '[]',   -- replayed while the event was pending: who works on it may not know
+  indexed       INTEGER NOT NULL DEFAULT 0 CHECK (indexed IN (0, 1)) -- it is in `pending_user`; else in the tail
 );
 -- Sixteen lanes share a tail: with one each, a commit writes up to 256 pages of this index for as many
 -- events, and the lanes are a third of what it costs. Who looks for one lane passes over its neighbours.
 CREATE INDEX pending_lane ON pending (app, lane / 16, rank, seq, lane);
-CREATE INDEX pending_user ON pending (user_hash, seq);
+CREATE INDEX pending_user ON pending (user_hash, seq) WHERE indexed = 1;
 
 -- The states of a send, and the only moves between them.
 --

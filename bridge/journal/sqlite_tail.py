@@ -1,0 +1,110 @@
+"""The tail of a SQLite journal: its newest events, known in memory until their indexes are written.
+
+An event's messageId and its user each fall on a page of their own, in `dedupe` and in
+`pending_user`: a group of fifty events would write a hundred pages of 4 KB for two kilobytes of
+keys, and that is more than all else that a group writes. So what is new is only appended, to
+`tail`, and found by two dictionaries. When there are `TAIL_ROWS`, one transaction puts all of
+them into both indexes, each page once for many events; and one that has ended by then is spared
+the index of its user altogether.
+
+Nothing depends on the memory of a process: `tail` is written with the events and emptied with the
+transaction that indexes them, so a tail is read back as it was. Whoever reads a user's events asks
+for the tail's part *before* the reading begins: an event that leaves the tail in between is in the
+index by then, and one that comes is nobody's yet.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from bridge.journal import sqlite_rows as rows
+from bridge.journal.queries import queries
+from bridge.journal.records import Appended, Entry
+
+TAIL_ROWS = 4000
+"""More would save little, and whoever comes meanwhile waits 20 ms for this many to be indexed."""
+
+
+class Tail:
+    """What was appended since the indexes were last written; only the writer's group changes it."""
+
+    def __init__(self, connection: sqlite3.Connection, *, most: int) -> None:
+        self._most = most
+        self.last_seq: int = connection.execute(queries()["last_seq"]).fetchone()[0]
+        self._rows = 0
+        self._heard: dict[bytes, int] = {}
+        self._users: dict[int, list[int]] = {}
+        self._uncommitted: list[bytes] = []
+        for seq, key, user in connection.execute(queries()["tail"]):
+            self._add(seq, key, user)
+
+    def __repr__(self) -> str:
+        return f"<Tail of {self._rows} events, last seq {self.last_seq}>"
+
+    @property
+    def is_full(self) -> bool:
+        return self._rows >= self._most
+
+    def of(self, user: int) -> Sequence[int]:
+        """The seqs of a user's events in the tail, ascending; some may have ended, or never begun."""
+        return tuple(self._users.get(user, ()))
+
+    def append(self, connection: sqlite3.Connection, entries: list[Entry]) -> list[Appended]:
+        """Write those that were not heard before; part of a group's transaction."""
+        heard = self._heard_of(connection, entries)
+        appended: list[Appended] = []
+        fresh: list[tuple[int, Entry]] = []
+        seq = self.last_seq
+        for entry in entries:
+            key = entry.dedupe_key
+            before = heard.get(key) or self._heard.get(key) if key is not None else None
+            if before is not None:
+                appended.append(Appended(before, duplicate=True))
+                continue
+            seq += 1
+            fresh.append((seq, entry))
+            appended.append(Appended(seq, duplicate=False))
+            self._add(seq, key, None if entry.rank is None else entry.user_hash)
+            if key is not None:
+                self._uncommitted.append(key)
+        # Also when the group fails: a seq that was given out once is never another event's.
+        self.last_seq = seq
+        rows.insert_events(connection, fresh)
+        return appended
+
+    def undo(self) -> None:
+        """The group was not committed: what it appended was not heard."""
+        for key in self._uncommitted:
+            self._heard.pop(key, None)
+        self._uncommitted.clear()
+
+    def keep(self) -> None:
+        """The group was committed."""
+        self._uncommitted.clear()
+
+    def index(self, connection: sqlite3.Connection) -> None:
+        """Write all of it into the indexes, in a transaction of its own; then `forget` it."""
+        connection.execute("BEGIN IMMEDIATE")
+        for name in ("index_dedupe", "index_pending", "index_done"):
+            connection.execute(queries()[name])
+        connection.execute("COMMIT")
+
+    def forget(self) -> None:
+        """Everything is in the indexes."""
+        self._rows = 0
+        self._heard, self._users = {}, {}
+
+    def _heard_of(self, connection: sqlite3.Connection, entries: list[Entry]) -> dict[bytes, int]:
+        """Which of these are in the index already."""
+        known = self._heard
+        keys = [e.dedupe_key for e in entries if e.dedupe_key is not None]
+        return rows.heard(connection, [key for key in keys if key not in known])
+
+    def _add(self, seq: int, key: bytes | None, user: int | None) -> None:
+        self._rows += 1
+        if key is not None:
+            self._heard[key] = seq
+        if user is not None:
+            # Before the commit, because a reader may see the event before we hear of it.
+            self._users.setdefault(user, []).append(seq)
