@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from itertools import chain as chained
 from typing import Any
 
 import orjson
@@ -40,22 +42,26 @@ def _insert(connection: sqlite3.Connection, query: str, rows: Iterable[tuple[Any
     position = 0
     for size in _CHUNKS:
         while len(waiting) - position >= size:
-            chunk = waiting[position : position + size]
-            row = f"({','.join('?' * len(chunk[0]))})"
-            values = [value for one in chunk for value in one]
-            connection.execute(f"{queries()[query]} {','.join([row] * size)}", values)
+            values = list(chained.from_iterable(waiting[position : position + size]))
+            connection.execute(_many(query, size, len(waiting[0])), values)
             position += size
+
+
+@cache
+def _many(query: str, rows: int, columns: int) -> str:
+    # The same text object each time: SQLite's module finds the prepared statement by its hash.
+    row = f"({','.join('?' * columns)})"
+    return f"{queries()[query]} {','.join([row] * rows)}"
 
 
 def heard(connection: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, int]:
     found: dict[bytes, int] = {}
-    sql = queries()["heard"]
     for position in range(0, len(keys), _CHUNKS[0]):
         some = keys[position : position + _CHUNKS[0]]
         size = next(size for size in reversed(_CHUNKS) if size >= len(some))
         # Asking twice for one key changes nothing, and keeps to a few prepared statements.
         some += some[:1] * (size - len(some))
-        found.update(connection.execute(f"{sql} ({','.join('?' * size)})", some))
+        found.update(connection.execute(_many("heard", 1, size), some))
     return found
 
 

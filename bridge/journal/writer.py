@@ -23,6 +23,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any, NamedTuple
 
 from bridge.errors import JournalError, JournalUnavailableError
@@ -35,7 +36,8 @@ CHECKPOINT_ROWS = 20_000
 
 Transaction = Callable[[sqlite3.Connection], Any]
 _Future = asyncio.Future[Any]
-_Group = list[tuple[list[Entry] | Transaction, _Future]]
+_Asked = tuple[list[Entry] | Transaction, _Future]
+_Group = list[_Asked]
 _FATAL = ("SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY")
 _BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 
@@ -69,7 +71,7 @@ class Writer:
         self._connection = connection
         self._tail = tail
         self._broken = broken
-        self._works: deque[tuple[list[Entry] | Transaction, _Future]] = deque()
+        self._works: deque[tuple[_Asked, Queued]] = deque()
         self._alone: deque[_Group] = deque()
         self._queued_rows = self._queued_bytes = 0
         self._busy = False
@@ -92,10 +94,10 @@ class Writer:
         if self._failed is not None or self._closing:
             future.set_exception(JournalUnavailableError(self._failed or "the journal is closing"))
             return future
-        rows, size = _size(work)
-        self._queued_rows += rows
-        self._queued_bytes += size
-        self._works.append((work, future))
+        size = _size(work)
+        self._queued_rows += size.rows
+        self._queued_bytes += size.bytes
+        self._works.append(((work, future), size))
         self._begin_soon()
         return future
 
@@ -144,9 +146,8 @@ class Writer:
         group: _Group = []
         rows = size = 0
         while self._works and rows < MAX_ROWS:
-            one = self._works.popleft()
+            one, more = self._works.popleft()
             group.append(one)
-            more = _size(one[0])
             rows, size = rows + more.rows, size + more.bytes
         self._queued_rows -= rows
         self._queued_bytes -= size
@@ -165,7 +166,7 @@ class Writer:
             return iter(())
         rows = [entry for batch in batches for entry in batch]
         results = iter(self._tail.append(self._connection, rows))
-        return iter([[next(results) for _ in batch] for batch in batches])
+        return iter([list(islice(results, len(batch))) for batch in batches])
 
     def _commit(self) -> None:
         """On the disk's thread: the interpreter is free while SQLite writes and syncs."""
@@ -245,7 +246,7 @@ class Writer:
 def _size(work: list[Entry] | Transaction) -> Queued:
     if not isinstance(work, list):
         return Queued(1, 0)
-    return Queued(len(work), sum(len(entry.payload or b"") for entry in work))
+    return Queued(len(work), sum([len(entry.payload or b"") for entry in work]))
 
 
 def _is_busy(error: BaseException) -> bool:

@@ -116,6 +116,8 @@ def _refusal(size: int, share: Share, limit: int) -> Rejected | None:
 
 def unpack(body: bytes, encoding: str, *, limit: int) -> bytes | Rejected:
     """The body with its `Content-Encoding` undone, never holding more than `limit`."""
+    if not encoding:
+        return body
     encodings = [name.strip().lower() for name in encoding.split(",") if name.strip()]
     if not encodings or encodings == ["identity"]:
         return body

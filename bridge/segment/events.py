@@ -191,20 +191,19 @@ _OBJECTS = ("context", "properties", "traits", "integrations")
 
 
 def _fields_of(event: Event) -> dict[str, Any]:
-    computed = {
-        "userId": event.user_id,
-        "anonymousId": event.anonymous_id,
-        "groupId": id_text(event.sent.get("groupId")),
-        "previousId": event.previous_id,
+    sent = event.sent
+    fields = sent | {
         "messageId": event.message_id,
         "source": event.source,
         "replay": event.is_replay,
         "device": {"platform": platform_of(event.context)},
         "audience": event.audience.as_field(),
     }
-    fields = event.sent | computed
-    for name in _IDS:
-        if fields[name] is None:
+    ids = (event.user_id, event.anonymous_id, id_text(sent.get("groupId")), event.previous_id)
+    for name, value in zip(_IDS, ids, strict=True):
+        if value is not None:
+            fields[name] = value
+        elif name in fields:
             del fields[name]
     for name in _OBJECTS:
         if name in fields and type(fields[name]) is not dict:
