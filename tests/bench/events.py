@@ -17,7 +17,8 @@ from bridge.clock import SystemClock
 
 SECRET = b"a-shared-secret-of-many-letters"
 PATH = "/v1/segment/default"
-USERS = 10_000
+USERS = 100_000
+"""So many that nobody gets more pushes than a person may."""
 _MESSAGE, _USER = "message-number-placeholder-0000000000", "user-000000"
 
 
