@@ -2,12 +2,11 @@
 
 ::
 
-    chain ──written──> forming ──2,000, or the window ends──> a turn at the gate ──> sealed ──> call
-                          ^                                                                     │
-                          └── certainly not performed, and somebody is too old ──────────────── │
-                                                                                  again later ──┤
-                                                            certainly refused: two halves, each ┤
-                                                                                          ended ┘
+    chain ── written ──> forming ──> its turn at the gate ──> sealed ──> call ──> answered: members end
+                            ^        (2,000 of them, or                  │  ^
+                            │         its window is over)                │  └── failed: the same bytes, later
+                            └── not performed, and a member too old ─────┤
+                                                                         └── refused: two calls of a half each
 
 Forming groups are numbers in memory; who is in them is the journal's to know, so that a group of
 any size takes no room, and a restart goes on with what it finds. A group is sealed when its turn
@@ -17,39 +16,25 @@ at the gate has come, not before: while OneSignal is away groups grow instead of
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import heapq
 import itertools
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from bridge.deliver.attempts import ask_sealed, holds_everyone, turn
+from bridge.deliver.attempts import ask_sealed, turn
 from bridge.deliver.gate import Gate, StoppingError
 from bridge.deliver.means import Means
-from bridge.deliver.retry import GiveUp, after_failure
-from bridge.deliver.seal import Sealer, accepted, died
+from bridge.deliver.seal import Sealer
+from bridge.deliver.settling import Settling
 from bridge.errors import BridgeError
-from bridge.journal.groups import EndOf, Endpoint, Member, MemberEnd, OpenCall, OpenGroup, Sealed
+from bridge.journal.groups import Endpoint, MemberEnd, OpenCall, OpenGroup, Sealed
 from bridge.journal.records import BULK, SendGroup
-from bridge.onesignal.user_model import custom_events_body, notification_for
-from bridge.onesignal.verdict import (
-    Accepted,
-    Closed,
-    Failed,
-    NoRecipients,
-    Postponed,
-    Refused,
-    Verdict,
-)
+from bridge.onesignal.verdict import Verdict
 from bridge.telemetry import log
 
 AT_ONCE = 48
 """Groups and calls that are worked on at the same time; the others wait as a number and a moment."""
-REFUSALS = 24
-"""So many refusals in a row, of a group of which nothing was accepted since, are not one member's."""
 FORMING = 20_000
 """Groups, and calls that wait, that are known in memory; the journal knows of more."""
 _TROUBLE_MS = 5_000
@@ -78,7 +63,7 @@ class Groups:
         self._alarms: list[tuple[int, int, bytes | str]] = []
         self._alarm_count = itertools.count()
         self._working: dict[bytes | str, asyncio.Task[None]] = {}
-        self._refusals: dict[bytes, int] = {}
+        self._settling = Settling(means, self._sealer, self._wait_for)
         self._wake = asyncio.Event()
         self._look = True
         self._are_more = False
@@ -264,7 +249,7 @@ class Groups:
                 now_ms=means.clock.now_ms(),
             )
             for rule, count in sealing.expired.items():
-                self._count(rule, MemberEnd("skipped", "too_old"), count)
+                self._settling.count(rule, MemberEnd("skipped", "too_old"), count)
             if sealing.call is None:
                 return sealing.taken
             if self._is_paused(sealing.call):
@@ -272,7 +257,7 @@ class Groups:
                 return sealing.taken
             means.attempted.add(sealing.call.key)
             verdict, text = await self._ask(gate, sealing.call)
-        await self._settle(sealing.call, verdict, text)
+        await self._settling.settle(sealing.call, verdict, text)
         return sealing.taken
 
     def _gate(self, endpoint: str) -> Gate:
@@ -312,7 +297,7 @@ class Groups:
                 return
             means.attempted.add(call.key)
             verdict, text = await self._ask(gate, call)
-        await self._settle(call, verdict, text)
+        await self._settling.settle(call, verdict, text)
 
     async def _pause(self, call: Sealed, waiting: OpenCall) -> None:
         if call.uncertain:
@@ -325,116 +310,7 @@ class Groups:
     async def _too_old(self, call: Sealed) -> None:
         if call.uncertain:
             # It may have been sent, and it may not: whether to send it this late is for a person.
-            await self._die(call, "unknown_outcome", None, "")
+            await self._settling.die(call, "unknown_outcome", None, "")
             return
         await self._means.journal.groups.unseal(call.key)
         self._form(OpenGroup(call.group, call.endpoint, call.rank, call.members), 0)
-
-    async def _settle(self, call: Sealed, verdict: Verdict, text: str) -> None:
-        if isinstance(verdict, Closed) or holds_everyone(verdict):
-            self._try_again(call, self._means.clock.now_ms())
-            return
-        match verdict:
-            case Accepted():
-                self._refusals.pop(call.group, None)
-                if call.endpoint == "send":
-                    await self._means.audit.sent(call.rule, "", verdict.id, call.body)
-                await self._end(call, lambda one: accepted(one, verdict, endpoint=call.endpoint))
-            case NoRecipients():
-                end = MemberEnd("no_recipients", "not_subscribed", 200)
-                await self._end(call, lambda _: end)
-            case Postponed(after_seconds=seconds):
-                self._try_again(call, self._means.clock.now_ms() + round((seconds or 1.0) * 1000))
-            case Failed():
-                await self._failed(call, verdict, text)
-            case Refused(reason=reason, status=status):
-                await self._refused(call, reason, status, text)
-            case _:
-                await self._die(call, "http_404", 404, text)
-        self._means.attempted.discard(call.key)
-
-    def _try_again(self, call: Sealed, at_ms: int) -> None:
-        self._means.attempted.discard(call.key)
-        self._wait_for(OpenCall(call.key, call.endpoint, call.rank, at_ms))
-
-    async def _failed(self, call: Sealed, failed: Failed, text: str) -> None:
-        means = self._means
-        call = call._replace(uncertain=call.uncertain or not failed.certain)
-        now = means.clock.now_ms()
-        decided = after_failure(
-            failed, attempts=call.attempt, age_ms=now - call.created_ms, roll=means.roll()
-        )
-        if isinstance(decided, GiveUp):
-            await self._die(call, decided.reason, failed.status, text)
-            return
-        log().warning(
-            "send.failed",
-            reason=failed.reason,
-            attempt=decided.attempt,
-            key=call.key,
-            members=call.members,
-        )
-        until = now + round(decided.after_seconds * 1000)
-        await means.journal.retry_call(
-            call.key,
-            not_before_ms=until,
-            attempt=decided.attempt,
-            uncertain=call.uncertain,
-            error=decided.error,
-        )
-        self._wait_for(OpenCall(call.key, call.endpoint, call.rank, until))
-
-    async def _refused(self, call: Sealed, reason: str, status: int, text: str) -> None:
-        """Certainly not done: whose fault it was is found by halves, unless it was never one's own."""
-        if len(self._refusals) > FORMING:
-            self._refusals.clear()
-        count = self._refusals[call.group] = self._refusals.get(call.group, 0) + 1
-        if call.members == 1 or call.uncertain or count > REFUSALS:
-            await self._die(call, reason, status, text)
-            return
-        now = self._means.clock.now_ms()
-        log().warning("call.split", reason=reason, key=call.key, members=call.members)
-        for half in await self._means.journal.groups.split(
-            call.key, make=self._sealer.make, now_ms=now
-        ):
-            self._wait_for(half)
-
-    async def _die(self, call: Sealed, reason: str, http: int | None, text: str) -> None:
-        def end_of(member: Member) -> MemberEnd:
-            request = _alone(call, member)
-            return died(member, call, request, reason=reason, http=http, answer=text)
-
-        await self._end(call, end_of)
-
-    async def _end(self, call: Sealed, end_of: EndOf) -> None:
-        """End the members, some at a time; a call of which some are left would be sent again."""
-        journal, clock = self._means.journal, self._means.clock
-        while ends := await journal.groups.end_some(call.key, end_of=end_of, at_ms=clock.now_ms()):
-            for rule, end in ends:
-                self._count(rule, end, 1)
-            dead = [(rule, end) for rule, end in ends if end.status == "dead"]
-            if dead:
-                log().error(
-                    "operation.dead", key=call.key, rule=dead[0][0], reason=dead[0][1].reason, members=len(dead)
-                )  # fmt: skip
-
-    def _count(self, rule: str, end: MemberEnd, members: int) -> None:
-        metrics = self._means.metrics
-        metrics.operations.labels(rule, end.status, end.reason or "").inc(members)
-        if end.status == "dead":
-            metrics.dead.labels(end.reason or "").inc(members)
-
-
-def _alone(call: Sealed, member: Member) -> bytes:
-    """The call that one member alone would have been."""
-    with contextlib.suppress(ValueError):
-        if call.endpoint == "event":
-            return custom_events_body([member.part or b"{}"])
-        body = orjson.loads(call.body)
-        aliases = body.pop("include_aliases", None)
-        label = next(iter(aliases)) if aliases else "subscription_id"
-        body.pop("include_subscription_ids", None)
-        return notification_for(
-            orjson.dumps(body), label=label, ids=[member.recipient], key=member.key
-        )
-    return call.body

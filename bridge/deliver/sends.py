@@ -57,8 +57,8 @@ async def new_sends(
     """Learn what the event says of an audience; write those of its sends that may be, and try them.
 
     `written` learns of events of which a send was written. `last`: nothing else is left of the
-    event; when its chain has none of the sends to do, they finish it. None when the chain has nothing left to
-    do of them; a send that is held, or waits in a group, is no business of its chain any more.
+    event, so that they finish it when its chain has none of them to do: one that is held, or waits
+    in a group, is no business of its chain. None when nothing of them is left to do.
     """
     sends = [one for one in planned.operations if isinstance(one, Send)]
     if SENDS_DECIDED in row.done and row.only is None:
@@ -189,6 +189,8 @@ def _bid(means: Means, row: Waiting, mapping: Mapping, planned: Plan, send: Send
     asked = _terms(row, planned, send)
     # What a person has asked for takes its places, though none is asked for.
     guard = guard_of(asked._replace(once=terms.once, stay=terms.stay), once=once, is_push=is_push)
+    if row.only is not None:
+        guard = guard._replace(volume_ms=None)
     key = key_of(
         app=app.name,
         rule=send.rule,
