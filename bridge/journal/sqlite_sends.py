@@ -380,6 +380,7 @@ def _discard(connection: sqlite3.Connection, one: dict[str, Any], at_ms: int) ->
     connection.execute(queries()["discard_send"], one | {"at_ms": at_ms})
     connection.execute(queries()["return_place"], one)
     connection.execute(queries()["end_call"], {"key": one["call_key"]})
+    connection.execute(queries()["end_group"], {"id": one["group_id"]})
     ended = End(one["rule"], one["operation"], "discarded", "by_person")
     rows.insert_ends(connection, one["seq"], [ended], [], at_ms)
 

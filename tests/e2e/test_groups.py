@@ -333,3 +333,43 @@ async def test_two_thousand_share_one_call(tmp_path: Path) -> None:
         assert await statuses(here) == {("delivered", None): 4500}
         assert here.groups.idle
         assert not here.sandbox.complaints
+
+
+async def test_what_a_limit_holds_of_a_group_leaves_together_when_it_is_released(
+    tmp_path: Path,
+) -> None:
+    text = MAPPING.replace("limit: off", "limit: {max: 3, per: 10m}")
+    async with rig(tmp_path, text) as here:
+        people(here, 7)
+        await sale(here, 6)
+        await here.settle()
+        assert [len(members(call)) for call in sends(here.sandbox)] == [3]
+        assert (await here.bridge.journal.counts()).held == 3
+        await here.pass_time(7200)
+        released = await here.bridge.journal.sends.release(app=APP, limit=10)
+        assert (released.sends, len(released.users), len(released.groups)) == (3, 0, 1)
+        here.groups.look()
+        await here.settle()
+        assert [len(members(call)) for call in sends(here.sandbox)] == [3, 3]
+        await sale(here, 1, first=6)
+        await here.settle()
+        assert len(here.sandbox.pushes) == 7
+        assert not here.sandbox.complaints
+
+
+async def test_once_per_gives_back_the_places_of_members_that_were_not_reached(
+    tmp_path: Path,
+) -> None:
+    text = MAPPING.replace("limit: off", "limit: off\n    once_per: {time: 7d}")
+    async with rig(tmp_path, text) as here:
+        people(here, 2)
+        here.sandbox.add_device("u2", "android", app_id=APP_ID, enabled=False)
+        await sale(here, 3)
+        await here.settle()
+        await sale(here, 3, "Hats")
+        await here.settle()
+        assert await statuses(here) == {
+            ("delivered", None): 2,
+            ("no_recipients", "not_subscribed"): 2,
+            ("skipped", "once_per"): 2,
+        }
