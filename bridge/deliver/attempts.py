@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from bridge import failpoints
 from bridge.deliver.cautious import out_of_hand
 from bridge.deliver.gate import EndpointClass, Gate
-from bridge.deliver.means import Means
+from bridge.deliver.means import About, Means, kept
 from bridge.journal.records import Death, End, Status
 from bridge.onesignal.verdict import Answer, NoAnswer, Postponed, Verdict, judge
-
-_ANSWER_KEPT = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +59,15 @@ async def turn(gate: Gate, *, bulk: bool, patient: bool = False) -> AsyncIterato
 
 
 async def ask(
-    means: Means, gate: Gate, endpoint_class: EndpointClass, request: tuple[str, str, bytes]
+    means: Means,
+    gate: Gate,
+    endpoint_class: EndpointClass,
+    request: tuple[str, str, bytes],
+    about: About,
 ) -> tuple[Verdict, str]:
-    """Call once and tell the gates; the verdict, and the answer's text."""
-    verdict, answer = await _asked(means, gate, endpoint_class, request)
-    text = answer.body if isinstance(answer, Answer) else b""
-    return verdict, text[:_ANSWER_KEPT].decode("utf-8", "replace")
+    """Call once, tell the gates and log it; the verdict, and the answer's text."""
+    verdict, answer = await _asked(means, gate, endpoint_class, request, about)
+    return verdict, kept(answer)
 
 
 async def look(means: Means, path: str) -> tuple[Verdict, Answer | NoAnswer]:
@@ -77,11 +78,15 @@ async def look(means: Means, path: str) -> tuple[Verdict, Answer | NoAnswer]:
 
 
 async def _asked(
-    means: Means, gate: Gate, endpoint_class: EndpointClass, request: tuple[str, str, bytes]
+    means: Means,
+    gate: Gate,
+    endpoint_class: EndpointClass,
+    request: tuple[str, str, bytes],
+    about: About | None = None,
 ) -> tuple[Verdict, Answer | NoAnswer]:
     gates, asked_at = means.destination.gates, means.clock.monotonic()
     key = gates.keys[endpoint_class].current
-    answer = await means.call(endpoint_class, *request, key=key)
+    answer = await means.call(endpoint_class, *request, key=key, about=about)
     is_send = endpoint_class == "send"
     verdict = judge(answer, now_ms=means.clock.now_ms(), is_send=is_send)
     await gates.heard(gate, verdict, key=key, asked_at=asked_at)
@@ -89,11 +94,15 @@ async def _asked(
 
 
 async def ask_sealed(
-    means: Means, gate: Gate, endpoint_class: EndpointClass, request: tuple[str, str, bytes]
+    means: Means,
+    gate: Gate,
+    endpoint_class: EndpointClass,
+    request: tuple[str, str, bytes],
+    about: About,
 ) -> tuple[Verdict, str]:
     """`ask` for what must not be asked twice under another key: the journal has it already."""
     failpoints.reached("call.leaving")
-    heard = await ask(means, gate, endpoint_class, request)
+    heard = await ask(means, gate, endpoint_class, request, about)
     failpoints.reached("call.answered")
     return heard
 

@@ -24,8 +24,8 @@ from typing import Any
 
 from bridge.deliver.attempts import ask_sealed, turn
 from bridge.deliver.gate import Gate, StoppingError
-from bridge.deliver.means import Means
-from bridge.deliver.seal import Sealer
+from bridge.deliver.means import About, Means
+from bridge.deliver.seal import OPERATIONS, Sealer
 from bridge.deliver.settling import Settling
 from bridge.errors import BridgeError
 from bridge.journal.groups import Endpoint, MemberEnd, OpenCall, OpenGroup, Sealed
@@ -274,8 +274,9 @@ class Groups:
             pass
 
     async def _ask(self, gate: Gate, call: Sealed) -> tuple[Verdict, str]:
+        about = About(OPERATIONS[call.endpoint], call.key)
         return await ask_sealed(
-            self._means, gate, call.endpoint, (call.method, call.path, call.body)
+            self._means, gate, call.endpoint, (call.method, call.path, call.body), about
         )
 
     # A call ---------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bridge.clock import Clock
 from bridge.deliver.brake import Brake
@@ -14,7 +14,7 @@ from bridge.deliver.gates import Gates
 from bridge.deliver.spacing import Moments, Spacing
 from bridge.deliver.watchdog import Hand
 from bridge.journal import Journal
-from bridge.journal.records import SendGroup
+from bridge.journal.records import Called, SendGroup
 from bridge.mapping.rules import Mapping
 from bridge.onesignal.client import OneSignal
 from bridge.onesignal.user_model import EventKey
@@ -29,6 +29,21 @@ CREATED_LATELY_SECONDS = 60.0
 """A 404 this soon after a create is OneSignal still working on it (its own SDK waits as long)."""
 SOURCE_GONE = Mapping(revision="", rules=())
 """For events of a source that is not configured any more: they wait as dead letters for a person."""
+
+
+ANSWER_KEPT = 2000
+"""Bytes of an answer that are kept for a person to read."""
+
+
+class About(NamedTuple):
+    """What a call is made for: what the log of calls says of it beside its bytes."""
+
+    operation: str
+    #: Of a send's call, whose members the journal knows; without one, `seqs` are its events.
+    call_key: str | None = None
+    seqs: Sequence[int] = ()
+    #: Whom it is about, when that is not the user of its events.
+    other_hash: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,12 +125,46 @@ class Means:
     attempted: set[str] = field(default_factory=set)
 
     async def call(
-        self, endpoint_class: EndpointClass, method: str, path: str, body: bytes, *, key: int = 0
+        self,
+        endpoint_class: EndpointClass,
+        method: str,
+        path: str,
+        body: bytes,
+        *,
+        key: int = 0,
+        about: About | None = None,
     ) -> Answer | NoAnswer:
-        """One attempt, timed and counted; `key` is the number of the API key it shows."""
-        started = self.clock.monotonic()
+        """One attempt, timed, counted and logged; `key` is the number of the API key it shows."""
+        started, at_ms = self.clock.monotonic(), self.clock.now_ms()
         answer = await self.destination.client.perform(method, path, body, key=key)
+        seconds = self.clock.monotonic() - started
         http = str(answer.status) if isinstance(answer, Answer) else answer.reason
         self.metrics.calls.labels(endpoint_class, http).inc()
-        self.metrics.call_seconds.labels(endpoint_class).observe(self.clock.monotonic() - started)
+        self.metrics.call_seconds.labels(endpoint_class).observe(seconds)
+        if about is not None:
+            answered = isinstance(answer, Answer)
+            self.journal.log_call(
+                Called(
+                    self.destination.name,
+                    endpoint_class,
+                    about.operation,
+                    method,
+                    path,
+                    body,
+                    about.call_key,
+                    answer.status if isinstance(answer, Answer) else None,
+                    None if answered else http,
+                    kept(answer),
+                    at_ms,
+                    round(seconds * 1000),
+                    about.seqs,
+                    about.other_hash,
+                )
+            )
         return answer
+
+
+def kept(answer: Answer | NoAnswer) -> str:
+    """The beginning of an answer, as text."""
+    body = answer.body if isinstance(answer, Answer) else b""
+    return body[:ANSWER_KEPT].decode("utf-8", "replace")

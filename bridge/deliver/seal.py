@@ -32,6 +32,8 @@ EVENTS_BYTES = 1_000_000
 EVENTS_PER_CALL = 500
 _EVENTS_FRAME = 100
 """Bytes of a call that are not events', at the most."""
+OPERATIONS = {"send": SendNotification.name, "event": TrackCustomEvent.name}
+"""What a shared call carries, by who listens."""
 SAME_AGE_MS = 15 * 60_000
 """A call of unknown outcome is not repeated once its first member is too old, so members are of an age."""
 
@@ -137,10 +139,9 @@ def died(
     member: Member, call: Sealed, request: bytes, *, reason: str, http: int | None, answer: str
 ) -> MemberEnd:
     """How one member of a call ended that a person has to look at; `request` is its own."""
-    operation = "track_custom_event" if call.endpoint == "event" else SendNotification.name
     death = Death(
         rule=member.rule,
-        operation=operation,
+        operation=OPERATIONS[call.endpoint],
         reason=reason,
         request=request,
         answer=answer,

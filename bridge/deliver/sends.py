@@ -14,7 +14,7 @@ from bridge import failpoints
 from bridge.deliver.attempts import Ended, Wait, ask_sealed, holds_everyone, turn
 from bridge.deliver.brake import rule_target
 from bridge.deliver.keys import key_of
-from bridge.deliver.means import Means
+from bridge.deliver.means import About, Means
 from bridge.deliver.progress import Progress, tell
 from bridge.deliver.retry import GiveUp, after_failure
 from bridge.deliver.seal import group_of, part_of
@@ -313,7 +313,8 @@ class Sending:
             if self._expired():
                 return None
             means.attempted.add(self.send.key)
-            return await ask_sealed(means, gate, "send", written)
+            about = About(self.send.operation, self.send.call_key)
+            return await ask_sealed(means, gate, "send", written, about)
 
     def _is_paused(self) -> bool:
         return self.means.brake.paused(self.send.rule)

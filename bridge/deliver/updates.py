@@ -6,14 +6,14 @@ call, which is a second later and takes along what has come meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import orjson
 
 from bridge.deliver.attempts import Ended, Wait, ask, holds_everyone, turn
 from bridge.deliver.cautious import out_of_hand
-from bridge.deliver.means import CREATED_LATELY_SECONDS, Means
+from bridge.deliver.means import CREATED_LATELY_SECONDS, About, Means
 from bridge.deliver.retry import CREATED_WAIT_SECONDS, GiveUp, after_failure
 from bridge.journal.records import BULK, Death, Learnt, Waiting
 from bridge.onesignal.operations import Request
@@ -38,6 +38,8 @@ class Write:
     means: Means
     #: The first of its events: the one that waits when the write has to.
     row: Waiting
+    #: All of them.
+    seqs: Sequence[int]
     attempt: int
     operation: str
     user_hash: int
@@ -73,9 +75,13 @@ class Write:
             await means.clock.sleep(wait)
         async with turn(gate, bulk=self.row.rank == BULK):
             try:
-                return await ask(means, gate, "write", written)
+                return await ask(means, gate, "write", written, self._about())
             finally:
                 means.spacing.mark(self.user_hash)
+
+    def _about(self) -> About:
+        is_own = self.user_hash == self.row.user_hash
+        return About(self.operation, None, self.seqs, None if is_own else self.user_hash)
 
     async def _settle(self, verdict: Verdict, text: str) -> Ended | Wait:
         match verdict:

@@ -70,6 +70,7 @@ class UserCall:
         return Write(
             means=self.means,
             row=first.row,
+            seqs=[work.row.seq for work in self.works],
             attempt=max(work.row.attempt for work in self.works),
             operation=self.operation,
             user_hash=self.user_hash,

@@ -15,6 +15,7 @@ from bridge.journal.records import (
     Acked,
     Appended,
     Audited,
+    Called,
     Counts,
     Dead,
     Death,
@@ -132,6 +133,21 @@ class Journal(Protocol):
 
         A send comes with its call: under its own key when OneSignal may have performed it, under a
         key of the next generation when it certainly did not.
+        """
+
+    def log_call(self, called: Called) -> None:
+        """Keep an attempt at OneSignal: it is on disk no later than what is asked for after it."""
+
+    async def drop_calls(self, *, before_ms: int, limit: int) -> int:
+        """Forget some of the attempts before that time, oldest first; 0 when none of them is left.
+
+        How many rows went, not more than about twice `limit`.
+        """
+
+    async def forget_calls(self, user_hash: int) -> int:
+        """Forget every attempt that the events of a user made or that was about the user; how many.
+
+        While the events are there: it is by them that the attempts are found.
         """
 
     async def begin_work(self) -> bool:

@@ -147,6 +147,28 @@ class Learnt(NamedTuple):
     join: Callable[[bytes | None], bytes]
 
 
+class Called(NamedTuple):
+    """One attempt at OneSignal, for which events it was made, and what came back."""
+
+    app: str
+    endpoint_class: str
+    operation: str
+    method: str
+    path: str
+    body: bytes
+    #: Of a send's call, whose members the journal knows; None: `seqs` are its events.
+    call_key: str | None
+    #: None: there was no answer, and `failure` says why.
+    status: int | None
+    failure: str | None
+    answer: str
+    at_ms: int
+    took_ms: int
+    seqs: Sequence[int] = ()
+    #: Whom it is about, when that is not the user of its events.
+    other_hash: int | None = None
+
+
 class NewSend(NamedTuple):
     """A send to be written, with the one call that carries it, before its first attempt.
 

@@ -17,13 +17,19 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from bridge.clock import Clock, SystemClock
 from bridge.errors import JournalUnavailableError
-from bridge.journal import sqlite_groups as groups, sqlite_rows as rows, sqlite_sends as sends
+from bridge.journal import (
+    sqlite_calls as calls,
+    sqlite_groups as groups,
+    sqlite_rows as rows,
+    sqlite_sends as sends,
+)
 from bridge.journal.pressure import Pressure, free_bytes
 from bridge.journal.queries import queries
 from bridge.journal.records import (
     Acked,
     Appended,
     Audited,
+    Called,
     Counts,
     Dead,
     Death,
@@ -270,6 +276,17 @@ class SqliteJournal:
             return rows.revive(connection, dead_id, send, at_ms)
 
         return bool(await self._write(write))
+
+    # Calls ----------------------------------------------------------------------------------------
+
+    def log_call(self, called: Called) -> None:
+        self._writer.log(called)
+
+    async def drop_calls(self, *, before_ms: int, limit: int) -> int:
+        return int(await self._write(lambda connection: calls.drop(connection, before_ms, limit)))
+
+    async def forget_calls(self, user_hash: int) -> int:
+        return int(await self._write(lambda connection: calls.forget(connection, user_hash)))
 
     # Beginnings and ends --------------------------------------------------------------------------
 

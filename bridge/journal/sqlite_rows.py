@@ -36,7 +36,7 @@ _CHUNKS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 """Rows a statement; a few sizes only, so that each stays prepared."""
 
 
-def _insert(connection: sqlite3.Connection, query: str, rows: Iterable[tuple[Any, ...]]) -> None:
+def insert(connection: sqlite3.Connection, query: str, rows: Iterable[tuple[Any, ...]]) -> None:
     """Insert many rows with few statements."""
     waiting = list(rows)
     position = 0
@@ -66,7 +66,7 @@ def heard(connection: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, int]
 
 
 def insert_events(connection: sqlite3.Connection, fresh: list[tuple[int, Entry]]) -> None:
-    _insert(
+    insert(
         connection,
         "append_event",
         (
@@ -85,8 +85,8 @@ def insert_events(connection: sqlite3.Connection, fresh: list[tuple[int, Entry]]
             for seq, e in fresh
         ),
     )
-    _insert(connection, "append_tail", ((seq, e.dedupe_key) for seq, e in fresh))
-    _insert(
+    insert(connection, "append_tail", ((seq, e.dedupe_key) for seq, e in fresh))
+    insert(
         connection,
         "append_pending",
         (
@@ -100,10 +100,8 @@ def insert_events(connection: sqlite3.Connection, fresh: list[tuple[int, Entry]]
 
 def _insert_ended(connection: sqlite3.Connection, ended: list[tuple[int, Entry, End]]) -> None:
     """The ends of events that end as they are accepted."""
-    _insert(connection, "append_outcome", ((seq, *end, e.received_ms) for seq, e, end in ended))
-    _insert(
-        connection, "append_history", ((e.user_hash, seq) for seq, e, _ in ended if e.user_hash)
-    )
+    insert(connection, "append_outcome", ((seq, *end, e.received_ms) for seq, e, end in ended))
+    insert(connection, "append_history", ((e.user_hash, seq) for seq, e, _ in ended if e.user_hash))
     for seq, entry, end in ended:
         if end.status == "dead":
             _insert_dead(connection, seq, _death_of(end), entry.received_ms)
@@ -130,7 +128,7 @@ def insert_ends(
     deaths: Sequence[Death],
     at_ms: int,
 ) -> None:
-    _insert(connection, "append_outcome", ((seq, *end, at_ms) for end in ends))
+    insert(connection, "append_outcome", ((seq, *end, at_ms) for end in ends))
     for death in deaths:
         _insert_dead(connection, seq, death, at_ms)
 
@@ -143,7 +141,7 @@ def _insert_dead(connection: sqlite3.Connection, seq: int, death: Death, at_ms: 
         death.request, death.answer, death.reason, death.http, death.attempt, death.uncertain,
         death.send_key, at_ms,
     )  # fmt: skip
-    _insert(connection, "append_dead", [row])
+    insert(connection, "append_dead", [row])
 
 
 def insert_send(connection: sqlite3.Connection, send: NewSend, *, hold: str | None = None) -> None:
@@ -172,7 +170,7 @@ def finish(connection: sqlite3.Connection, seq: int) -> None:
 
 
 def ack(connection: sqlite3.Connection, acked: Sequence[Acked], at_ms: int) -> None:
-    _insert(connection, "append_outcome", ((one.seq, *e, at_ms) for one in acked for e in one.ends))
+    insert(connection, "append_outcome", ((one.seq, *e, at_ms) for one in acked for e in one.ends))
     for one in acked:
         for death in one.deaths:
             _insert_dead(connection, one.seq, death, at_ms)

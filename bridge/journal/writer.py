@@ -27,7 +27,8 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from bridge.errors import JournalError, JournalUnavailableError
-from bridge.journal.records import Entry
+from bridge.journal.records import Called, Entry
+from bridge.journal.sqlite_calls import Calls
 from bridge.journal.sqlite_tail import Tail
 
 MAX_ROWS = 500
@@ -70,6 +71,7 @@ class Writer:
     ) -> None:
         self._connection = connection
         self._tail = tail
+        self._calls = Calls(connection)
         self._broken = broken
         self._works: deque[tuple[_Asked, Queued]] = deque()
         self._alone: deque[_Group] = deque()
@@ -101,10 +103,23 @@ class Writer:
         self._begin_soon()
         return future
 
+    def log(self, called: Called) -> None:
+        """Keep an attempt with the next transaction."""
+        if self._failed is not None or self._closing:
+            return
+        self._calls.add(called)
+        if self._calls.are_many:
+            self._write_calls()
+
+    def _write_calls(self) -> None:
+        """Begin a transaction for them alone; nobody waits for it."""
+        self.submit(lambda _: None).add_done_callback(lambda done: done.exception())
+
     async def close(self) -> None:
         """Finish what was asked, checkpoint, and let go of the connection."""
         if self._closing:
             return
+        self._write_calls()
         self._closing = True
         await self._idle.wait()
         if self._failed is None:
@@ -156,6 +171,7 @@ class Writer:
 
     def _change(self, works: list[list[Entry] | Transaction]) -> list[Any]:
         self._connection.execute("BEGIN IMMEDIATE")
+        self._calls.write(self._connection)
         appended = self._append([work for work in works if isinstance(work, list)])
         return [
             next(appended) if isinstance(work, list) else work(self._connection) for work in works
@@ -179,6 +195,7 @@ class Writer:
             self._trouble(group, error)
             return
         self._tail.keep()
+        self._calls.keep()
         _settle([(future, result) for (_, future), result in zip(group, results, strict=True)])
         if (upkeep := self._upkeep()) is not None:
             keeping = self._loop.run_in_executor(self._disk, upkeep)
@@ -196,6 +213,7 @@ class Writer:
 
     def _undo(self) -> None:
         self._tail.undo()
+        self._calls.undo()
         # A full disk rolls back by itself, and then there is nothing left to roll back.
         if self._connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):

@@ -134,6 +134,20 @@ PLANS = {
         "c USING PRIMARY KEY (key=?) LEFT-JOIN",
         "g USING PRIMARY KEY (id=?) LEFT-JOIN",
     ],
+    "append_members": ["send USING INDEX send_call (call_key=?)"],
+    "forget_members_before": [
+        "call_member USING COVERING INDEX call_member_call (call<?)",
+    ],
+    "forget_calls_before": [
+        "call_log USING INTEGER PRIMARY KEY (rowid<?)",
+        "call_member USING COVERING INDEX call_member_call (call<?)",
+    ],
+    "calls_of_user": [
+        "call_member USING PRIMARY KEY (seq=?)",
+        "call_member USING COVERING INDEX call_member_other (other_hash=?)",
+    ],
+    "forget_members": ["call_member USING COVERING INDEX call_member_call (call=?)"],
+    "forget_calls": ["call_log USING INTEGER PRIMARY KEY (rowid=?)"],
     "audit_next": ["audit USING INDEX audit_due (app=?)"],
     "audit_done": ["audit USING PRIMARY KEY (id=?)"],
     "survived": ["suspect USING INTEGER PRIMARY KEY (rowid=?)"],
@@ -162,6 +176,14 @@ COUNTS = {
     "dead_count": ["dead USING INDEX dead_reason"],
     "gates": ["gate"],
     "suspects": ["suspect", "pending USING INTEGER PRIMARY KEY (rowid=?)"],
+    "seqs_of_user": [
+        "history USING PRIMARY KEY (user_hash=?)",
+        "pending USING INDEX pending_user (user_hash=?)",
+        "pending USING INTEGER PRIMARY KEY (rowid=?)",
+    ],
+    # The oldest rows, in their order, and no more of them than it is asked for.
+    "calls_before": ["call_log"],
+    "last_call": ["call_log"],
     "pending_apps": ["pending USING COVERING INDEX pending_lane"],
     "last_seq": ["sqlite_sequence"],
 }

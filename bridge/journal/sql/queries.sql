@@ -1,5 +1,5 @@
 -- append_event --
--- An event, once and for all. Written many rows at a time: see `_insert` in sqlite_rows.py.
+-- An event, once and for all. Written many rows at a time: see `insert` in sqlite_rows.py.
 INSERT INTO event (seq, source, app, message_id, type, name, user_hash, received_ms, event_ms, payload) VALUES
 
 -- append_tail --

@@ -157,6 +157,36 @@ CREATE TABLE send_group (
   body     BLOB    NOT NULL
 ) WITHOUT ROWID;
 
+-- Every attempt at OneSignal, for a few days: what was asked and what came back, word for word. It is
+-- written with the next transaction, which is the one that says what became of the attempt, or one
+-- before it.
+CREATE TABLE call_log (
+  id        INTEGER PRIMARY KEY,                 -- in their order
+  app       TEXT    NOT NULL,
+  class     TEXT    NOT NULL,                    -- of endpoint: write, send, event
+  operation TEXT    NOT NULL,
+  method    TEXT    NOT NULL,
+  path      TEXT    NOT NULL,
+  body      BLOB    NOT NULL,
+  call_key  TEXT,                                -- of a send's call
+  status    INTEGER,                             -- NULL: there was no answer
+  failure   TEXT,                                -- and this is why
+  answer    TEXT    NOT NULL,                    -- its beginning
+  at_ms     INTEGER NOT NULL,                    -- when it left
+  took_ms   INTEGER NOT NULL,
+  CHECK ((status IS NULL) = (failure IS NOT NULL))
+);
+
+-- For which events a call was made.
+CREATE TABLE call_member (
+  seq        INTEGER NOT NULL,
+  call       INTEGER NOT NULL,
+  other_hash INTEGER,                            -- whom it is about, when that is not its event's user
+  PRIMARY KEY (seq, call)
+) WITHOUT ROWID;
+CREATE INDEX call_member_call ON call_member (call);
+CREATE INDEX call_member_other ON call_member (other_hash) WHERE other_hash IS NOT NULL;
+
 CREATE TABLE outcome (
   seq       INTEGER NOT NULL,
   rule      TEXT    NOT NULL,                    -- '' and '': the event as a whole
