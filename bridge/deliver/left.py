@@ -65,8 +65,7 @@ def remaining(row: Waiting, planned: Plan) -> Plan:
         return name not in row.done and (row.only is None or name in row.only)
 
     operations = (_of_left_rules(one, left) for one in planned.operations)
-    return replace(
-        planned,
+    return planned._replace(
         operations=tuple(one for one in operations if one is not None),
         skips=tuple(skip for skip in planned.skips if left(skip.rule, skip.operation)),
     )

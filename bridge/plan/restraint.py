@@ -6,7 +6,7 @@ no membership.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bridge.onesignal.operations import Operation, UpdateUser
 from bridge.plan.values import Plan, Skip
@@ -46,8 +46,7 @@ def restrain(planned: Plan, restraint: Restraint) -> Plan:
         if reason is not None
         for rule in _rules(one)
     ]
-    return replace(
-        planned,
+    return planned._replace(
         operations=tuple(one for one, reason in reasons if reason is None),
         skips=(*planned.skips, *dict.fromkeys(skips)),
         stay=None if restraint.dry_run else planned.stay,

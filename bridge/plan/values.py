@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from bridge.mapping.expression import Missing, Refused
 from bridge.mapping.rules import Rule
@@ -12,8 +13,7 @@ from bridge.mapping.terms import Stay, Terms
 from bridge.onesignal.operations import Operation
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skip:
+class Skip(NamedTuple):
     """An operation that will not happen; rule and operation are "" for the event as a whole."""
 
     reason: str
@@ -25,8 +25,7 @@ class Skip:
         return self.reason if self.detail is None else f"{self.reason}: {self.detail}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
+class Note(NamedTuple):
     """A field or a tag that was left out of an operation that does happen."""
 
     rule: str
@@ -39,8 +38,7 @@ class Note:
         return f"{self.field}: {self.reason}" + (f" ({self.detail})" if self.detail else "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Triage:
+class Triage(NamedTuple):
     """Whom an event is about and which rules it meets, or why nothing will come of it."""
 
     external_id: str | None
@@ -48,13 +46,14 @@ class Triage:
     skip: Skip | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(NamedTuple):
+    """What comes of one event; tuples, because each event of a day makes one."""
+
     operations: tuple[Operation, ...] = ()
     skips: tuple[Skip, ...] = ()
     notes: tuple[Note, ...] = ()
     #: Of every rule that sends, by its name.
-    terms: Mapping[str, Terms] = field(default_factory=dict)
+    terms: Mapping[str, Terms] = MappingProxyType({})
     #: What the event says of a membership, to be learnt whether or not a rule acts on it.
     stay: Stay | None = None
 
