@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -19,13 +19,13 @@ from ruamel.yaml.error import MarkedYAMLError
 from bridge.errors import ConfigurationError, Finding
 from bridge.mapping import document
 from bridge.mapping.examples import Example, mismatches
-from bridge.mapping.expression import Vars
+from bridge.mapping.expression import ExpressionError, Vars
 from bridge.mapping.kept import around, compiled, with_what_is_known
 from bridge.mapping.mistakes import problem_of
 from bridge.mapping.rules import Mapping, Problem, Rule, Surroundings, Trust
 from bridge.mapping.traps import Trap, bangs, explain, refine, unquoted_template
 from bridge.mapping.tree import Tree, read_tree
-from bridge.mapping.vars import overridden
+from bridge.mapping.vars import link_of, overridden
 
 _IDENTITY = re.compile(r"\{\{\s*([A-Za-z_][\w-]*(?:\.[\w-]+)*)\s*\}\}")
 _OPEN_HOST = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
@@ -283,9 +283,9 @@ def _to_leave_out(path: tuple[int | str, ...], value: Any) -> tuple[str | int, .
 
 def _compile(reading: Reading, serves: Collection[str]) -> None:
     defaults = _only(reading, "push") or document.PushDefaults()
-    _warn_of_open_hosts(reading)
     declared: Vars = _only(reading, "vars") or {}
     reading.vars = overridden(declared, reading.names)
+    defaults = defaults.model_copy(update={"links": tuple(_links(reading))})
     known = around(Surroundings(defaults=defaults, serves=serves, vars=reading.vars))
     named: dict[str, str] = {}
     for source, tree, parsed in reading.documents:
@@ -314,13 +314,22 @@ def _examples(reading: Reading) -> list[Example]:
     return found
 
 
-def _warn_of_open_hosts(reading: Reading) -> None:
+def _links(reading: Reading) -> Iterator[str]:
+    """Where links may point: `push.links`, with the vars in it."""
     for source, tree, parsed in reading.documents:
-        for number, link in enumerate(parsed.push.links if parsed.push else ()):
+        for number, written in enumerate(parsed.push.links if parsed.push else ()):
+            at = ("push", "links", number)
+            try:
+                link = link_of(written, reading.vars)
+            except ExpressionError as error:
+                problem = Problem((), error.code, error.message, error.hint)
+                reading.report(source, tree, at, problem)
+                continue
             if _OPEN_HOST.fullmatch(link):
                 message = f"{link} also lets links to {link}.elsewhere.example through"
-                problem = Problem((), "link-host-open", message, f"end it: {link}/", "warning")
-                reading.report(source, tree, ("push", "links", number), problem)
+                problem = Problem((), "link-host-open", message, f"end it: {written}/", "warning")
+                reading.report(source, tree, at, problem)
+            yield link
 
 
 def _named_twice(name: str, where: str) -> Problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from bridge.mapping.expression import Var, Vars
+from bridge.mapping.expression import ExpressionError, Var, Vars, compile_expression
 
 
 def overridden(declared: Vars, names: Vars) -> Vars:
@@ -21,3 +21,20 @@ def _as(declared: object, value: Var) -> Var:
     except orjson.JSONDecodeError:
         return value
     return spelled if isinstance(spelled, bool | int | float) else value
+
+
+def link_of(text: str, names: Vars) -> str:
+    """An entry of `push.links` with the vars in it written out.
+
+    Raises:
+        ExpressionError: it depends on an event, and so would allow whatever the event says.
+    """
+    compiled = compile_expression(text, names=names)
+    found = compiled.resolve({}) if compiled.is_literal else None
+    if not isinstance(found, str) or not found:
+        raise ExpressionError(
+            "links-from-event",
+            f"{text} is no address by itself, and would allow what an event says",
+            'write the beginning of an address, or a var: "https://www.shop.example/"',
+        )
+    return found

@@ -153,3 +153,29 @@ def test_vars_stand_in_one_file() -> None:
 
     with pytest.raises(Exception, match="section-twice"):
         compile_mapping(sources, serves=("web",))
+
+
+def test_links_may_be_written_with_vars() -> None:
+    send = {"contents": "Hi", "web_url": "{{ vars.shop }}/o/{{ properties.id }}"}
+    mapping = mapping_of(
+        rule(send_notification=send), vars=VARS, push={**NO_IPHONES, "links": ["{{ vars.shop }}/"]}
+    )
+
+    assert the_send(planned(mapping, properties={"id": 1})).body["web_url"] == (
+        "https://www.shop.example/o/1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("link", "code"),
+    [
+        ("{{ properties.host }}", "links-from-event"),
+        ("https://{{ properties.host }}/", "links-from-event"),
+        ("{{ vars.n }}", "links-from-event"),
+        ("{{ vars.shopp }}/", "unknown-var"),
+    ],
+)
+def test_links_that_would_allow_anything(link: str, code: str) -> None:
+    (error,) = errors_of(vars=VARS, push={"links": [link]})
+
+    assert error.partition(":")[0] == code
