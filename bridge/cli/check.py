@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 def check(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Mapping files or folders; none: the settings too.")
+        list[Path] | None,
+        typer.Argument(
+            help="Mapping files, folders, or names of shipped mappings; none: the settings too."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object for each finding.")] = False,
     explain: Annotated[
@@ -88,13 +91,13 @@ def _mappings(config: Config) -> list[Finding]:
 
 
 def _mapping(path: Path) -> list[Finding]:
-    from bridge.cli.mapping import served_platforms
+    from bridge.cli.mapping import named, served_platforms
     from bridge.mapping.lint import check_mapping
     from bridge.settings import TAG_CAP
 
     caps: dict[str, int | None] = dict(TAG_CAP)
     cap = caps.get(os.environ.get("BRIDGE_ONESIGNAL_PLAN", ""))
-    return check_mapping(path, serves=served_platforms(), tag_cap=cap)
+    return check_mapping(named(path), serves=served_platforms(), tag_cap=cap)
 
 
 class _Lines:

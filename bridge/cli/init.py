@@ -42,7 +42,10 @@ def init(
     ] = None,
     source: Annotated[
         list[str] | None,
-        typer.Option(help="NAME, NAME:client (browser, app) or NAME:engage; may be repeated"),
+        typer.Option(
+            help="NAME, NAME:client (browser, app), NAME:engage, or with the name of a shipped mapping "
+            "(NAME:ecommerce); may be repeated"
+        ),
     ] = None,
     folder: Annotated[Path, typer.Option(help="Where the files go.")] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
@@ -98,7 +101,8 @@ _IPHONES = """\
   """
 _SOURCES = """\
 5. Which Segment sources will post here? Names with commas between them; add :client to one in a browser
-   or an app, :engage to an Engage space (backend, web:client, space:engage)
+   or an app, :engage to an Engage space, or the name of a shipped mapping to begin with
+   (backend, web:client, space:engage, shop:ecommerce)
   """
 
 

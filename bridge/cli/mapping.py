@@ -70,16 +70,17 @@ def chosen_mapping(path: Path | None, *, source: str | None = None) -> Mapping:
 
     found, app = chosen_source(source)
     if path is not None:
-        found = replace(found, mappings=_preset(path) or path)
+        found = replace(found, mappings=named(path))
     mapping, _ = load_of(found, app)
     return mapping
 
 
-def _preset(path: Path) -> Path | None:
+def named(path: Path) -> Path:
+    """The shipped mapping of that name, unless it is a file or a folder."""
     from bridge.mapping.load import preset
 
     shipped = preset(str(path))
-    return shipped if path.suffix == "" and not path.exists() and shipped.exists() else None
+    return shipped if path.suffix == "" and not path.exists() and shipped.exists() else path
 
 
 def one_source_a_mapping() -> list[str]:

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,6 +94,11 @@ class Reading:
 def starter() -> Path:
     """The mapping that runs when none is named: tags only."""
     return preset("starter")
+
+
+def presets() -> tuple[str, ...]:
+    """The names of the shipped mappings."""
+    return tuple(sorted(path.stem for path in starter().parent.glob("*.yaml")))
 
 
 def preset(name: str) -> Path:
@@ -196,8 +202,15 @@ def _unreadable(path: Path, why: str) -> Finding:
     return Finding(
         code="mapping-unreadable",
         message=f"the mapping {path} cannot be read: {why}",
-        hint="BRIDGE_MAPPINGS names a file or a folder of .yaml files",
+        hint=_what_there_is(path),
     )
+
+
+def _what_there_is(path: Path) -> str:
+    if path.suffix or path.exists():
+        return "BRIDGE_MAPPINGS names a file or a folder of .yaml files"
+    near = get_close_matches(str(path), presets(), n=1)
+    return f"did you mean {near[0]}?" if near else f"shipped are {', '.join(presets())}"
 
 
 def _revision(sources: list[Source], names: Vars) -> str:

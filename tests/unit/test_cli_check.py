@@ -50,6 +50,25 @@ def test_nothing_wrong(files: dict[str, Path]) -> None:
     assert result.output == "0 errors, 0 warnings. Nothing was sent.\n"
 
 
+def test_a_shipped_mapping_is_named_by_its_name() -> None:
+    assert check("ecommerce").output == "0 errors, 0 warnings. Nothing was sent.\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("ecomerce", "did you mean ecommerce?"),
+        ("xyzzy", "shipped are b2b-saas, ecommerce, engage-audiences, mobile-lifecycle, starter"),
+        ("shop.yaml", "BRIDGE_MAPPINGS names a file or a folder of .yaml files"),
+    ],
+)
+def test_a_mapping_that_there_is_not_says_what_there_is(name: str, hint: str) -> None:
+    result = check(name)
+
+    assert result.exit_code == 1
+    assert f"hint: {hint}\n" in result.output
+
+
 def test_everything_wrong_with_its_place_and_a_hint(files: dict[str, Path]) -> None:
     result = check(files["bad"])
 

@@ -18,6 +18,7 @@ from bridge.cli.setup import answers as reading
 from bridge.config import Config
 from bridge.config.load import load_config
 from bridge.config.mappings import load_mappings
+from bridge.mapping.load import presets
 
 APP_ID = "8a1b3c4d-0000-4000-8000-000000000001"
 KEY = "os_v2_app_abcdefgh"
@@ -186,6 +187,46 @@ def test_each_kind_of_a_single_source_is_served(tmp_path: Path, source: str) -> 
 
     assert result.exit_code == 0, result.output
     assert list(config(tmp_path).sources) == [source.partition(":")[0]]
+
+
+@pytest.mark.parametrize("iphones", ["segment", "onesignal"])
+@pytest.mark.parametrize("name", [name for name in presets() if name != "starter"])
+def test_a_shipped_mapping_is_taken_by_its_name_and_rehearses(
+    tmp_path: Path, name: str, iphones: str
+) -> None:
+    result = init("--source", f"default:{name}", iphones=iphones)
+
+    assert result.exit_code == 0, result.output
+    assert ", 0 failed" in result.output
+    assert settings(tmp_path)["BRIDGE_DRY_RUN"] == "yes"
+    assert "take the line BRIDGE_DRY_RUN=yes out of bridge.env" in result.output
+    mappings, _ = load_mappings(config(tmp_path))
+    pushes = [rule.push for rule in mappings["default"].rules if rule.push]
+    assert pushes
+    wanted = "all platforms" if iphones == "onesignal" else "all but ios"
+    assert {str(push.policy) for push in pushes} == {wanted}
+
+
+@pytest.mark.parametrize("source", ["default:starter", "default:client:starter", "default:engage"])
+def test_what_pushes_nobody_does_not_rehearse(tmp_path: Path, source: str) -> None:
+    assert init("--source", source).exit_code == 0
+    assert "BRIDGE_DRY_RUN" not in settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("shop:ecomerce", "it is one of server, client, engage, b2b-saas"),
+        ("shop:client:engage", "a source is of one kind"),
+        ("shop:ecommerce:starter", "has one mapping"),
+        ("app:client:mobile-lifecycle", "Write app:mobile-lifecycle if you accept that"),
+    ],
+)
+def test_what_a_source_cannot_be_is_said(source: str, why: str) -> None:
+    result = init("--source", source)
+
+    assert result.exit_code == 2
+    assert why in " ".join(re.sub(r"[│|]", " ", result.output).split())
 
 
 def test_check_and_test_pass_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ from onesignal.models import (  # type: ignore[import-untyped]  # as above
 
 import bridge.cli
 from bridge.mapping.document import SendNotification as Declared
-from bridge.mapping.load import load_mapping, preset, starter
+from bridge.mapping.load import load_mapping, preset, presets
 from bridge.mapping.rules import Mapping
 from bridge.onesignal.operations import (
     AddSubscription,
@@ -55,6 +55,7 @@ from bridge.onesignal.user_model import (
     update_requests,
 )
 from bridge.plan import plan
+from bridge.plan.requests import rules_of
 from tests.unit.plan.planning import event_of, mapping_of, rule
 
 APP = "8a1b3c4d-0000-4000-8000-000000000001"
@@ -149,25 +150,6 @@ def bodies_of(mapping: Mapping, *events: dict[str, Any]) -> list[Body]:
     ]
 
 
-PROFILE = {
-    "type": "identify",
-    "traits": {
-        "plan": "pro", "tier": None, "orders": 3, "industry": True, "city": "Wien",
-        "createdAt": "2026-01-01T00:00:00Z", "lastOrderAt": "2026-02-01T10:00:00+01:00",
-    },
-    "context": {"locale": "zh-TW", "timezone": "Europe/Vienna"},
-}  # fmt: skip
-ENTERED = {
-    "type": "track",
-    "event": "Audience Entered",
-    "properties": {"audience_key": "vip", "vip": True},
-    "context": {"personas": {"computation_class": "audience", "computation_key": "vip"}},
-}
-COMPUTED = {
-    "type": "identify",
-    "traits": {"ltv": 3.5},
-    "context": {"personas": {"computation_class": "computed_trait", "computation_key": "ltv"}},
-}
 SHIPPED = {
     "type": "track",
     "event": "Order Shipped",
@@ -269,19 +251,37 @@ def every_field(platforms: object) -> Mapping:
     )
 
 
-@pytest.mark.parametrize(
-    ("path", "count"),
-    [(starter(), 2), (preset("engage-audiences"), 5), (DEMONSTRATION, 5), (starter().parent, 7)],
-    ids=["starter", "engage-audiences", "demonstration", "mappings"],
-)
-def test_the_sdk_accepts_what_the_shipped_mappings_send(path: Path, count: int) -> None:
-    mapping, _ = load_mapping(path, serves=("android", "web"))
+def examples_of(mapping: Mapping) -> list[dict[str, Any]]:
+    """Every event of a mapping's examples."""
+    return [one.event for example in mapping.examples for one in example.declared.sequence]
 
-    found = bodies_of(mapping, PROFILE, ENTERED, COMPUTED, SHIPPED)
 
-    assert len(found) == count
+@pytest.mark.parametrize("serves", [("android", "web"), PLATFORMS], ids=len)
+@pytest.mark.parametrize("name", presets())
+def test_the_sdk_accepts_everything_that_a_preset_says_of_its_examples(
+    name: str, serves: tuple[str, ...]
+) -> None:
+    mapping, _ = load_mapping(preset(name), serves=serves)
+    events = examples_of(mapping)
+    said = {
+        rule
+        for event in events
+        for operation in plan(event_of(event), mapping).operations
+        for rule in rules_of(operation)
+    }
+
+    found = bodies_of(mapping, *events)
+
+    assert said == {rule.name for rule in mapping.rules}
     for model, body in found:
         strictly(model, body)
+
+
+def test_the_sdk_accepts_what_the_demonstration_sends() -> None:
+    mapping, _ = load_mapping(DEMONSTRATION, serves=("android", "web"))
+    (found,) = bodies_of(mapping, SHIPPED)
+
+    strictly(*found)
 
 
 @pytest.mark.parametrize(

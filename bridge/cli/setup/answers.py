@@ -8,6 +8,7 @@ from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from bridge.config.document import is_app_id
+from bridge.mapping.load import presets
 
 Kind = Literal["server", "client", "engage"]
 Iphones = Literal["segment", "onesignal", "nobody"]
@@ -27,6 +28,13 @@ class Source:
 
     name: str
     kind: Kind
+    #: The shipped mapping that was asked for by its name; None: tags alone, as the kind is.
+    preset: str | None = None
+
+    @property
+    def has_pushes(self) -> bool:
+        """Whether its mapping may push from the first event on."""
+        return self.preset not in {None, "starter"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +51,10 @@ class Answers:
         """Settings alone say it; otherwise there is a `bridge.yaml`."""
         (first, *more) = self.sources
         return not more and first.name == DEFAULT_SOURCE and first.kind != "client"
+
+    @property
+    def has_pushes(self) -> bool:
+        return any(source.has_pushes for source in self.sources)
 
     @property
     def excludes_iphones(self) -> bool:
@@ -89,7 +101,10 @@ def iphones(text: str) -> Iphones:
 
 
 def sources(text: str) -> tuple[Source, ...]:
-    """`backend, website:client, space:engage`: names, each with what it is unless it is a server."""
+    """`backend, web:client, space:engage, shop:ecommerce`: names, each with what it is unless it is a server.
+
+    Beside a kind or in its place stands the shipped mapping to begin with.
+    """
     found = tuple(_source(part) for part in re.split(r"[,\s]+", text) if part)
     names = [source.name for source in found]
     if not found:
@@ -100,10 +115,22 @@ def sources(text: str) -> tuple[Source, ...]:
 
 
 def _source(text: str) -> Source:
-    name, _, kind = text.partition(":")
+    name, *words = text.split(":")
     if _NAME.fullmatch(name) is None:
         raise ValueError(f"{name or text}: a name is letters, digits, `_`, `-` and `.`")
-    return Source(name=name, kind=cast("Kind", _one_of(kind or "server", KINDS)))
+    shipped = presets()
+    said = [_one_of(word, (*KINDS, *shipped)) for word in words]
+    kinds, chosen = [one for one in said if one in KINDS], [one for one in said if one in shipped]
+    if len(kinds) > 1 or len(chosen) > 1:
+        raise ValueError(f"{text}: a source is of one kind, and has one mapping")
+    kind = kinds[0] if kinds else "server"
+    found = Source(name=name, kind=kind, preset=chosen[0] if chosen else None)
+    if kind == "client" and found.has_pushes:
+        raise ValueError(
+            f"{text}: {found.preset} pushes, and what a browser or an app sends, anybody can send. Write "
+            f"{name}:{found.preset} if you accept that, or {name}:client and add rules that name the source"
+        )
+    return found
 
 
 def _one_of(text: str, names: tuple[str, ...]) -> str:

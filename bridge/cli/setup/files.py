@@ -68,17 +68,18 @@ def _simple(answers: Answers, proofs: dict[str, Proof]) -> dict[PurePosixPath, s
         "SEGMENT_SECRETS": proof.secret,
         "SEGMENT_TOKEN": proof.token,
         "MAPPINGS": str(mapping),
+        **_rehearsal(answers),
     }
     return {
         SETTINGS: _environment(settings),
-        mapping: mapping_text(source.kind, answers, name=str(mapping)),
+        mapping: mapping_text(source, answers, name=str(mapping)),
     }
 
 
 def _several(answers: Answers, proofs: dict[str, Proof]) -> dict[PurePosixPath, str]:
     folder = PurePosixPath("secrets")
     files = {
-        SETTINGS: _environment({"CONFIG": str(CONFIG)}),
+        SETTINGS: _environment({"CONFIG": str(CONFIG), **_rehearsal(answers)}),
         CONFIG: _config(answers),
         folder / "onesignal": f"{answers.api_key}\n",
     }
@@ -86,8 +87,13 @@ def _several(answers: Answers, proofs: dict[str, Proof]) -> dict[PurePosixPath, 
         files[folder / f"{source.name}.secret"] = f"{proofs[source.name].secret}\n"
         files[folder / f"{source.name}.token"] = f"{proofs[source.name].token}\n"
         path = PurePosixPath("mappings") / f"{source.name}.yaml"
-        files[path] = mapping_text(source.kind, answers, name=str(path))
+        files[path] = mapping_text(source, answers, name=str(path))
     return files
+
+
+def _rehearsal(answers: Answers) -> dict[str, str]:
+    """Pushes that somebody else wrote leave when those who send them say so."""
+    return {"DRY_RUN": "yes"} if answers.has_pushes else {}
 
 
 def _environment(settings: dict[str, str]) -> str:

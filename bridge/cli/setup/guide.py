@@ -13,9 +13,16 @@ _HEADER = "X-Bridge-Token"
 
 def guide(answers: Answers, made: Draft, folder: Path) -> str:
     """Everything that is left to do, in its order."""
-    parts = [_start(folder)]
+    parts = [_start(folder), *([_REHEARSAL] if answers.has_pushes else [])]
     parts += [_segment(answers, source, made.proofs[source.name]) for source in answers.sources]
     return "\n\n".join([*parts, "\n".join(_onesignal(answers))])
+
+
+_REHEARSAL = f"""\
+Its rules push. So it rehearses: what it would ask of OneSignal ends as skipped, `dry_run`, and nobody
+gets anything. Put your own links and texts into the mapping, look at what it does (segment-bridge plan),
+then take the line BRIDGE_DRY_RUN=yes out of {SETTINGS} and start it again. BRIDGE_ONLY_USERS=YOUR-USER-ID
+in its place lets only you get something."""
 
 
 def _start(folder: Path) -> str:

@@ -1,13 +1,18 @@
-"""The first mapping of a source: a shipped one without its pushes, and who may push iPhones decided."""
+"""The first mapping of a source, and who may push iPhones decided.
+
+Of its kind alone it is a shipped one without its pushes: the first push is one that somebody wrote.
+One that was asked for by its name is what it is, pushes too; `files` has it rehearse until told otherwise.
+"""
 
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from bridge.cli.setup.answers import Answers, Kind
+from bridge.cli.setup.answers import Answers, Kind, Source
 from bridge.mapping.load import preset
 
 _PRESETS: dict[Kind, str] = {
@@ -18,6 +23,13 @@ _PRESETS: dict[Kind, str] = {
 _HEADER = """\
 # What Segment's events mean at OneSignal. It keeps tags; it pushes nobody until you write a rule
 # that does. After every edit:
+#
+#   segment-bridge check {name}
+#   segment-bridge test {name}
+"""
+_AFTER_EDITS = """\
+#
+# After every edit:
 #
 #   segment-bridge check {name}
 #   segment-bridge test {name}
@@ -51,8 +63,22 @@ _WELCOME = """\
 """
 
 
-def mapping_text(kind: Kind, answers: Answers, *, name: str) -> str:
+def mapping_text(source: Source, answers: Answers, *, name: str) -> str:
     """The whole file; `name` is what it will be called."""
+    if source.preset is not None:
+        return _as_shipped(source.preset, answers, name=name)
+    return _without_pushes(source.kind, answers, name=name)
+
+
+def _as_shipped(chosen: str, answers: Answers, *, name: str) -> str:
+    text = preset(chosen).read_text(encoding="utf-8")
+    head, version, body = text.partition("version: 1\n")
+    decided = f"  {_PLATFORMS[answers.iphones]}\n"
+    body = re.sub(r"^  platforms: .*\n", lambda _: decided, body, count=1, flags=re.MULTILINE)
+    return f"{head}{_AFTER_EDITS.format(name=name)}{version}{body}"
+
+
+def _without_pushes(kind: Kind, answers: Answers, *, name: str) -> str:
     yaml = YAML(typ="rt", pure=True)
     yaml.width, yaml.preserve_quotes = 4096, True
     yaml.indent(mapping=2, sequence=4, offset=2)
