@@ -13,6 +13,7 @@ from bridge.cli import (
     check,
     dead,
     demo,
+    explain,
     held,
     init,
     pause,
@@ -44,6 +45,7 @@ for _command in (
     pause.pause,
     pause.resume,
     status.status,
+    explain.explain,
 ):
     app.command()(_command)
 app.command("test")(test.play_examples)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,6 +74,20 @@ def chosen_mapping(path: Path | None, *, source: str | None = None) -> Mapping:
         found = replace(found, mappings=named(path))
     mapping, _ = load_of(found, app)
     return mapping
+
+
+def what_serves() -> tuple[dict[str, Source], dict[str, App], dict[str, Mapping]]:
+    """Sources, apps, and the mappings that are as they should be; the others have none."""
+    from bridge.config.mappings import load_of
+    from bridge.errors import ConfigurationError
+
+    mappings: dict[str, Mapping] = {}
+    known = dict(_sources())
+    for name, (source, app) in known.items():
+        with suppress(ConfigurationError):
+            mappings[name], _ = load_of(source, app)
+    sources = {name: source for name, (source, _) in known.items()}
+    return sources, {app.name: app for _, app in known.values()}, mappings
 
 
 def named(path: Path) -> Path:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import httpx
 
+from bridge.cli.mapping import what_serves
 from bridge.clock import SystemClock
 from bridge.console.api import full, summary
 from bridge.console.held import count_of, summary as held_summary
@@ -17,7 +18,10 @@ from bridge.deliver.brake import load_brake
 from bridge.deliver.held import discard, holdings, release, release_resumed
 from bridge.deliver.replay import replay
 from bridge.errors import BridgeError
+from bridge.explain.answer import answer_of, asked_of
 from bridge.journal.sqlite import SqliteJournal, open_sqlite, read_counts
+from bridge.journal.sqlite_file import reading
+from bridge.journal.trace import read_traces
 from bridge.settings import SERVICE_URL, Settings, admin_token
 
 T = TypeVar("T")
@@ -44,6 +48,9 @@ class Service(Protocol):
     def status(self) -> dict[str, Any]:
         """`well`, `problems`, and what `bridge.console.status` tells."""
 
+    def explain(self, *, user: str | None, message_id: str | None, limit: int) -> dict[str, Any]:
+        """What `bridge.explain.answer` says of a user, or of a message."""
+
     def pause(self, what: str) -> None:
         """Pull the brake for `pushes` or `rule/NAME`."""
 
@@ -59,8 +66,11 @@ class Service(Protocol):
 
 
 @contextmanager
-def service() -> Iterator[Service]:
+def service(*, looks: bool = False) -> Iterator[Service]:
     """The running service when there is one, else the database itself.
+
+    `looks`: for a command that changes nothing, which may read the database beside a service that
+    it has no token for.
 
     Raises:
         ServiceError: neither can be reached.
@@ -74,6 +84,9 @@ def service() -> Iterator[Service]:
         trust_env=False,
     ) as http:
         if _answers(http):
+            if not token and looks and database.database_path.exists():
+                yield _Stopped(database)
+                return
             if not token:
                 raise ServiceError(
                     f"a bridge answers at {url}, and BRIDGE_ADMIN_TOKEN is not set",
@@ -137,6 +150,11 @@ class _Running:
 
     def status(self) -> dict[str, Any]:
         return self._object("GET", "/api/v1/status")
+
+    def explain(self, *, user: str | None, message_id: str | None, limit: int) -> dict[str, Any]:
+        named = {"user": user, "message_id": message_id, "limit": str(limit)}
+        query = {name: value for name, value in named.items() if value}
+        return self._object("GET", "/api/v1/explain", params=query)
 
     def pause(self, what: str) -> None:
         self._object("POST", "/api/v1/pause", json=_target(what))
@@ -218,6 +236,16 @@ class _Stopped:
             "held": counts.held,
             "dead": counts.dead,
         }
+
+    def explain(self, *, user: str | None, message_id: str | None, limit: int) -> dict[str, Any]:
+        sources, apps, mappings = what_serves()
+        asked = asked_of(user, message_id, limit, apps=apps, sources=sources)
+        with reading(self._path) as connection:
+            traces = read_traces(connection, asked)
+        now_ms = SystemClock().now_ms()
+        return answer_of(
+            asked, traces, apps=apps, sources=sources, mappings=mappings, now_ms=now_ms
+        )
 
     def pause(self, what: str) -> None:
         async def pause(journal: SqliteJournal) -> None:

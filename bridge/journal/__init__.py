@@ -29,6 +29,7 @@ from bridge.journal.records import (
     Send,
 )
 from bridge.journal.sends import Sends
+from bridge.journal.trace import Asked, Traces
 
 
 class Journal(Protocol):
@@ -149,6 +150,12 @@ class Journal(Protocol):
 
         While the events are there: it is by them that the attempts are found.
         """
+
+    async def traces(self, asked: Asked) -> Traces:
+        """What became of a user's newest events, or of a message, up to this moment."""
+
+    def note_mapping(self, source: str, revision: str, *, at_ms: int) -> None:
+        """A source has this mapping from now on; nobody waits for that to be on disk."""
 
     async def begin_work(self) -> bool:
         """Say that work begins; whether the last to begin also ended. True for a new journal."""

@@ -13,7 +13,7 @@ _NAME = re.compile(r"^-- ([a-z_]+) --$", re.MULTILINE)
 def queries() -> dict[str, str]:
     """Every statement by its name."""
     parts = _NAME.split(
-        "".join(map(_read, ("queries.sql", "sends.sql", "groups.sql", "calls.sql")))
+        "".join(map(_read, ("queries.sql", "sends.sql", "groups.sql", "calls.sql", "trace.sql")))
     )
     return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
 

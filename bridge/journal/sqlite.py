@@ -8,16 +8,17 @@ committed, `sqlite_file` how a file is opened, `pressure` when the journal takes
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from bridge.clock import Clock, SystemClock
 from bridge.errors import JournalUnavailableError
 from bridge.journal import (
+    hashing,
     sqlite_calls as calls,
     sqlite_groups as groups,
     sqlite_rows as rows,
@@ -44,6 +45,7 @@ from bridge.journal.records import (
 )
 from bridge.journal.sqlite_file import create, lock, open_reader, open_writer, reading
 from bridge.journal.sqlite_tail import TAIL_ROWS, Tail
+from bridge.journal.trace import Asked, Traces, read_traces
 from bridge.journal.writer import Transaction, Writer, fatal_name
 
 if TYPE_CHECKING:
@@ -100,13 +102,10 @@ class SqliteJournal:
             self.broken.set_result(why)
 
     def user_hash(self, app: str, external_id: str) -> int:
-        name = f"{app}|{external_id}".encode("utf-8", "surrogatepass")
-        digest = hashlib.blake2b(name, digest_size=8, key=self._salt).digest()
-        return int.from_bytes(digest) >> 1 or 1
+        return hashing.user_hash(self._salt, app, external_id)
 
     def dedupe_key(self, source: str, message_id: str) -> bytes:
-        name = f"{source}|{message_id}".encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(name, digest_size=16).digest()
+        return hashing.dedupe_key(source, message_id)
 
     async def append(self, entries: Sequence[Entry]) -> list[Appended]:
         self._pressure.check(self._writer.waiting)
@@ -284,6 +283,25 @@ class SqliteJournal:
 
     async def drop_calls(self, *, before_ms: int, limit: int) -> int:
         return int(await self._write(lambda connection: calls.drop(connection, before_ms, limit)))
+
+    async def traces(self, asked: Asked) -> Traces:
+        # What was heard or called last is told, too; a journal that writes no more can be asked.
+        with suppress(JournalUnavailableError):
+            await self._write(lambda _: None)
+        return await asyncio.to_thread(self._look, asked)
+
+    def _look(self, asked: Asked) -> Traces:
+        """On a connection of its own: delivery does not wait for who looks back."""
+        with closing(open_reader(self.path)) as connection:
+            return read_traces(connection, asked)
+
+    def note_mapping(self, source: str, revision: str, *, at_ms: int) -> None:
+        values = {"source": source, "revision": revision, "at_ms": at_ms}
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(queries()["keep_in_force"], values)
+
+        self._writer.submit(write).add_done_callback(lambda done: done.exception())
 
     async def forget_calls(self, user_hash: int) -> int:
         return int(await self._write(lambda connection: calls.forget(connection, user_hash)))

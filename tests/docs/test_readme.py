@@ -99,6 +99,7 @@ def test_every_command_is_in_the_table_and_nothing_else() -> None:
         "serve",
         "check",
         "plan",
+        "explain",
         "test",
         "sandbox",
         "pause",

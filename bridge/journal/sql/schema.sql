@@ -157,6 +157,14 @@ CREATE TABLE send_group (
   body     BLOB    NOT NULL
 ) WITHOUT ROWID;
 
+-- Which mapping each source has had, and since when.
+CREATE TABLE mapping_log (
+  source   TEXT    NOT NULL,
+  since_ms INTEGER NOT NULL,
+  revision TEXT    NOT NULL,
+  PRIMARY KEY (source, since_ms)
+) WITHOUT ROWID;
+
 -- Every attempt at OneSignal, for a few days: what was asked and what came back, word for word. It is
 -- written with the next transaction, which is the one that says what became of the attempt, or one
 -- before it.

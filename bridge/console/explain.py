@@ -1,0 +1,64 @@
+"""`/api/v1/explain`: what became of a user's newest events, or of one message.
+
+::
+
+    GET /api/v1/explain?user=ID&limit=20     {"events": [newest first], "more": …}
+    GET /api/v1/explain?message_id=ID        the same, of every source that it came through
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bridge.clock import Clock
+from bridge.config import Config
+from bridge.config.mappings import Mappings
+from bridge.console.api import answer, guarded, problem
+from bridge.explain.answer import NEWEST, answer_of, asked_of
+from bridge.journal import Journal
+
+
+@dataclass(slots=True, kw_only=True)
+class ExplainApi:
+    token: bytes | None
+    journal: Journal
+    clock: Clock
+    config: Callable[[], Config]
+    mappings: Callable[[], Mappings]
+
+    def routes(self) -> list[Route]:
+        return [Route("/api/v1/explain", guarded(self.token, self._explain), methods=["GET"])]
+
+    async def _explain(self, request: Request) -> Response:
+        query = request.query_params
+        user, message_id = query.get("user"), query.get("message_id")
+        limit = query.get("limit", str(NEWEST))
+        if bool(user) is bool(message_id) or not (limit.isascii() and limit.isdigit()):
+            return _UNCLEAR
+        config = self.config()
+        asked = asked_of(
+            user or None,
+            message_id or None,
+            max(1, int(limit[:9])),
+            apps=config.apps,
+            sources=config.sources,
+        )
+        traces = await self.journal.traces(asked)
+        return answer(
+            answer_of(
+                asked,
+                traces,
+                apps=config.apps,
+                sources=config.sources,
+                mappings=self.mappings(),
+                now_ms=self.clock.now_ms(),
+            )
+        )
+
+
+_UNCLEAR = problem(400, "choice-invalid", "Name `user` or `message_id`; `limit` is a number.")

@@ -1,0 +1,118 @@
+"""Codes in plain words, with their numbers. Pure."""
+
+from __future__ import annotations
+
+from bridge.plan.provisos import duration
+
+LOGIN_HINT = "do your apps call OneSignal.login with Segment's userId?"
+
+SKIPS = {
+    "no_rule": "no rule wants this event",
+    "no_external_id": "it does not say whom it is about (mapping: identity)",
+    "blocked_external_id": "OneSignal takes no such id for a user",
+    "external_id_too_long": "its user id is longer than OneSignal takes",
+    "integration_disabled": "Segment says that it is not meant for OneSignal (integrations)",
+    "onesignal_echo": "it came from OneSignal itself, and the rule does not say echo: true",
+    "not_started": "the rule acts on later events only (starts)",
+    "ended": "the rule acts on earlier events only (ends)",
+    "no_consent": "its person has not agreed to {detail}",
+    "client_source": "anybody can send events as this source, and the rule does not name it in `when`",
+    "replay": "Segment has replayed it, and the rule does not say replays: true",
+    "missing": "the event has no value for {detail}",
+    "not_text": "{detail} is no text",
+    "not_a_date": "{detail} is no date with a zone",
+    "empty_text": "{detail} is empty, and a push needs a text",
+    "too_long": "{detail} is longer than OneSignal takes",
+    "liquid_in_value": "{detail} holds a template, which OneSignal would run",
+    "many_recipients": "{detail} names more than one person",
+    "nothing_to_write": "nothing of what the rule writes is in the event",
+    "unchanged": "OneSignal has had these values from us for less than 7 days",
+    "overtaken": "a later event had said something else already",
+    "unknown_user": "OneSignal does not know this user, and the mapping says not to create one",
+    "not_listed": "BRIDGE_ONLY_USERS does not list this person",
+    "dry_run": "the bridge was on a dry run (BRIDGE_DRY_RUN)",
+    "rule_gone": "the rule that was to be done again is not in the mapping any more",
+    "already_sent": "this very push was sent before: the same messageId came another way",
+    "membership_over": "the person had left (or entered) the audience again by then",
+    "same_membership": "the rule had fired for this stay in the audience already",
+    "once_per": "the rule had fired for this person and key already (once_per)",
+    "person_cap": "the person had got as many pushes as push.cap allows",
+    "too_old": "it was too old (max_age)",
+}
+DEATHS = {
+    "unknown_outcome": "it grew too old after an attempt of which nobody knows whether OneSignal performed it",
+    "exhausted": "it was tried for a day, and never accepted",
+    "source_gone": "its source is not configured any more",
+    "plan_failed": "it broke the planning; that is a fault of the bridge",
+    "internal_error": "it broke the bridge again and again; that is a fault of the bridge",
+    "poison": "the bridge ended abruptly each time it worked on it",
+    "alias_conflict": "the alias is somebody else's at OneSignal",
+}
+WAITS = {
+    "user_limit": "OneSignal asked to write to this user more slowly",
+    "not_yet_created": "OneSignal is still creating this user",
+    "volume_guard": "rules with `cap: off` have sent more than is safe (volume_guard)",
+    "timeout": "OneSignal did not answer in time",
+    "connect_failed": "OneSignal could not be reached",
+    "connection_lost": "the connection to OneSignal was lost",
+    "bad_answer": "what answered did not speak HTTP",
+    "not_json": "what answered was not OneSignal",
+    "no_id": "OneSignal said neither yes nor no",
+    "internal_error": "it broke the bridge, which is a fault of the bridge",
+    "already_written": "its push is being written",
+}
+HOLDS = {
+    "limit": "the rule has sent more than its limit allows",
+    "paused": "pushes are paused",
+}
+
+
+def skip(reason: str, detail: str | None) -> str:
+    """Why something was not done."""
+    if reason == "no_recipients":
+        return no_recipients(None)
+    words = SKIPS.get(reason, reason)
+    return words.format(detail=detail or "a value")
+
+
+def no_recipients(reason: str | None) -> str:
+    if reason == "unknown_user":
+        return f"accepted by OneSignal, which knows no such user: {LOGIN_HINT}"
+    return f"accepted by OneSignal, and reached nobody: no subscribed device; {LOGIN_HINT}"
+
+
+def death(reason: str, detail: str | None) -> str:
+    if reason.startswith("http_"):
+        return f"OneSignal refused it ({reason.removeprefix('http_')})"
+    words = DEATHS.get(reason, f"it could not be used ({reason})")
+    return f"{words}: {detail}" if detail else words
+
+
+def wait(error: str) -> str:
+    if error.startswith("http_"):
+        return f"OneSignal answered {error.removeprefix('http_')}"
+    return WAITS.get(error, error)
+
+
+def ago(ms: int) -> str:
+    """`3 days`, `5 h`, `12 min`, `4 s`: a stretch of time as one says it."""
+    seconds = max(0, ms) / 1000
+    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            number = f"{seconds / size:.1f}".removesuffix(".0")
+            return f"{number} {'day' if unit == 'days' and number == '1' else unit}"
+    return f"{seconds:.0f} s"
+
+
+__all__ = [
+    "DEATHS",
+    "HOLDS",
+    "LOGIN_HINT",
+    "SKIPS",
+    "ago",
+    "death",
+    "duration",
+    "no_recipients",
+    "skip",
+    "wait",
+]

@@ -1,0 +1,18 @@
+"""How the journal names users and messages: keyed hashes, from which no id can be read."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def user_hash(salt: bytes, app: str, external_id: str) -> int:
+    """A user of an app: 63 bits, never 0."""
+    name = f"{app}|{external_id}".encode("utf-8", "surrogatepass")
+    digest = hashlib.blake2b(name, digest_size=8, key=salt).digest()
+    return int.from_bytes(digest) >> 1 or 1
+
+
+def dedupe_key(source: str, message_id: str) -> bytes:
+    """16 bytes by which a repeated messageId of a source is known."""
+    name = f"{source}|{message_id}".encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(name, digest_size=16).digest()

@@ -1,0 +1,235 @@
+"""Everything that the journal knows of an event, for a person who asks what became of it.
+
+Reading only, and beside the service as well as inside it. What has been forgotten meanwhile, by
+`KEEP_*` or because a later event took its place, is not there: whoever tells the story says so.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from bridge.journal.hashing import dedupe_key, user_hash
+from bridge.journal.queries import queries
+from bridge.journal.records import End, GateRow
+
+CALLS_PER_EVENT = 30
+"""The newest attempts that are told: an outage of a day makes dozens."""
+LOOK_BACK = 50_000
+"""Events that are looked through for a messageId that was never one of a source's."""
+
+
+class Asked(NamedTuple):
+    """About whom, or about which message."""
+
+    user: str | None
+    message_id: str | None
+    apps: Sequence[str]
+    sources: Sequence[str]
+    limit: int
+
+
+class Event(NamedTuple):
+    seq: int
+    source: str
+    app: str
+    message_id: str
+    type: str
+    name: str | None
+    user_hash: int
+    received_ms: int
+    event_ms: int
+    payload: bytes | None
+
+
+class Pending(NamedTuple):
+    rank: int
+    not_before_ms: int
+    attempt: int
+    last_error: str | None
+    done: str
+    only: str | None
+
+
+class Ended(NamedTuple):
+    end: End
+    at_ms: int
+
+
+class Sent(NamedTuple):
+    """A send, with what its call has come to while it is there."""
+
+    key: str
+    rule: str
+    operation: str
+    label: str
+    recipient: str
+    person_hash: int
+    generation: int
+    revision: str
+    state: str
+    hold: str | None
+    expires_ms: int | None
+    once: int | None
+    shares: bool
+    call_key: str | None
+    created_ms: int
+    ended_ms: int | None
+    attempt: int | None
+    uncertain: bool | None
+    not_before_ms: int | None
+    last_error: str | None
+
+
+class Call(NamedTuple):
+    """An attempt at OneSignal; `events` is how many it was made for."""
+
+    id: int
+    endpoint_class: str
+    operation: str
+    method: str
+    path: str
+    body: bytes
+    call_key: str | None
+    status: int | None
+    failure: str | None
+    answer: str
+    at_ms: int
+    took_ms: int
+    events: int
+
+
+class Letter(NamedTuple):
+    """A dead letter that still is one."""
+
+    id: int
+    rule: str
+    operation: str
+    reason: str
+    http: int | None
+    attempt: int
+    answer: str | None
+    uncertain: bool
+    died_ms: int
+
+
+class Place(NamedTuple):
+    """That a rule has fired for the event's user and a key, and by which event."""
+
+    rule: str
+    once: int
+    seq: int
+    taken_ms: int
+    message_id: str | None
+
+
+class Fired(NamedTuple):
+    """That a rule has fired for the stay that is known now, and by which event."""
+
+    audience: str
+    rule: str
+    seq: int
+    message_id: str | None
+    entered: bool
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """One event, and all that is left of what was done for it."""
+
+    event: Event
+    pending: Pending | None
+    ends: list[Ended]
+    sends: list[Sent]
+    #: Oldest first.
+    calls: list[Call]
+    dead: list[Letter]
+    places: list[Place]
+    fired: list[Fired]
+    #: Of the mapping of its source when it was planned last; None: not known.
+    revision: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traces:
+    #: Newest first.
+    found: list[Trace]
+    #: There are older ones.
+    more: bool
+    gates: list[GateRow]
+    #: Of the keyed hashes.
+    salt: bytes
+
+
+def read_traces(connection: sqlite3.Connection, asked: Asked) -> Traces:
+    """What there is to be told, newest first."""
+    # One moment for all of it, though work goes on.
+    connection.execute("BEGIN")
+    try:
+        return _read(connection, asked)
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _read(connection: sqlite3.Connection, asked: Asked) -> Traces:
+    (salt,) = connection.execute(queries()["meta_get"], {"key": "salt"}).fetchone()
+    seqs = sorted(_seqs(connection, asked, salt), reverse=True)
+    found = (_trace(connection, seq) for seq in seqs[: asked.limit])
+    return Traces(
+        found=[one for one in found if one is not None],
+        more=len(seqs) > asked.limit,
+        gates=[GateRow(*row) for row in connection.execute(queries()["gates"])],
+        salt=salt,
+    )
+
+
+def _seqs(connection: sqlite3.Connection, asked: Asked, salt: bytes) -> set[int]:
+    if asked.user is not None:
+        users = [user_hash(salt, app, asked.user) for app in asked.apps]
+        limit = asked.limit + 1
+        return {seq for user in users for seq in _newest(connection, user, limit)}
+    message_id = asked.message_id or ""
+    keys = [dedupe_key(source, message_id) for source in asked.sources]
+    found = {seq for key in keys for seq in _select(connection, "seqs_of_key", {"key": key})}
+    return found or _looked_for(connection, message_id, asked.limit + 1)
+
+
+def _newest(connection: sqlite3.Connection, user: int, limit: int) -> list[int]:
+    return _select(connection, "seqs_newest", {"user_hash": user, "limit": limit})
+
+
+def _looked_for(connection: sqlite3.Connection, message_id: str, limit: int) -> set[int]:
+    (last,) = connection.execute(queries()["last_seq"]).fetchone()
+    values = {"after": last - LOOK_BACK, "message_id": message_id, "limit": limit}
+    return set(_select(connection, "seqs_of_message", values))
+
+
+def _select(connection: sqlite3.Connection, query: str, values: dict[str, Any]) -> list[int]:
+    return [seq for (seq,) in connection.execute(queries()[query], values)]
+
+
+def _trace(connection: sqlite3.Connection, seq: int) -> Trace | None:
+    def rows(query: str, **values: Any) -> list[tuple[Any, ...]]:
+        return connection.execute(queries()[query], {"seq": seq} | values).fetchall()
+
+    event = next((Event(*row) for row in rows("event_of")), None)
+    if event is None:
+        return None
+    whose = {"user_hash": event.user_hash, "app": event.app}
+    ends = [Ended(End(*row[:7]), row[7]) for row in rows("trace_ends")]
+    at_ms = max([one.at_ms for one in ends], default=2**62)
+    in_force = rows("in_force", source=event.source, at_ms=at_ms)
+    return Trace(
+        event=event,
+        pending=next((Pending(*row) for row in rows("trace_pending")), None),
+        ends=ends,
+        sends=[Sent(*row) for row in rows("trace_sends")],
+        calls=[Call(*row) for row in reversed(rows("trace_calls", limit=CALLS_PER_EVENT))],
+        dead=[Letter(*row) for row in rows("trace_dead")],
+        places=[Place(*row) for row in rows("trace_places", **whose)],
+        fired=[Fired(*row) for row in rows("trace_fired", **whose)],
+        revision=in_force[0][0] if in_force else None,
+    )
