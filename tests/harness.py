@@ -22,11 +22,11 @@ from starlette.applications import Starlette
 
 from bridge.app import Bridge, running
 from bridge.clock import ManualClock, SystemClock
-from bridge.config import DEFAULT as APP, Config, of_settings
+from bridge.config import DEFAULT as APP, App, Config, of_settings
 from bridge.deliver.groups import Groups
 from bridge.deliver.lanes import Lanes
 from bridge.deliver.means import Means
-from bridge.mapping.load import Source, compile_mapping
+from bridge.mapping.load import Source, compile_mapping, load_mapping
 from bridge.mapping.rules import Mapping
 from bridge.sandbox import Limits, Sandbox, create_sandbox
 from bridge.settings import Settings
@@ -153,10 +153,16 @@ class Rig:
         )
 
 
+def _compiled(mapping: str | Path, app: App) -> Mapping:
+    if isinstance(mapping, str):
+        return mapping_of(mapping, app.platforms)
+    return load_mapping(mapping, serves=app.platforms, tag_cap=app.tag_cap)[0]
+
+
 @asynccontextmanager
 async def rig(
     folder: Path,
-    mapping: str,
+    mapping: str | Path,
     *,
     clock: ManualClock | None = None,
     onesignal: Starlette | None = None,
@@ -167,14 +173,15 @@ async def rig(
 ) -> AsyncIterator[Rig]:
     """A bridge on `folder`/bridge.db with this mapping, before an app of `create_sandbox`'s (a new one, or yours).
 
-    `transport` stands between the two instead of a plain one; all `sources` share the mapping and the app.
+    The mapping is a text, or a file or folder. `transport` stands between the two instead of a plain one;
+    all `sources` share the mapping and the app.
     """
     clock = clock or ManualClock()
     app = onesignal or create_sandbox(clock=clock, limits=limits or Limits())
     configured = settings_of(folder / "bridge.db", **settings)
-    compiled = mapping_of(mapping, configured.onesignal_platforms)
     way = transport or httpx.ASGITransport(app)
     config = with_sources(of_settings(configured), sources)
+    compiled = _compiled(mapping, config.apps[APP])
     mappings = dict.fromkeys(config.sources, compiled)
     async with running(config, mappings, clock=clock, transport=way) as bridge:
         made = Rig(bridge, app.state.sandbox, clock)

@@ -53,7 +53,9 @@ class Push:
     platform: Platform
     title: str | None
     text: str
+    #: Where a tap leads on this device, and the picture that it shows.
     url: str | None
+    image: str | None
     data: Any
     idempotency_key: str | None
 

@@ -23,7 +23,7 @@ import orjson
 from bridge.sandbox.audience import BY_ALIAS, BY_EXTERNAL_ID, Audience, audience_of, targeting
 from bridge.sandbox.ledger import Push
 from bridge.sandbox.message import content_refusal, remarks, send_at_ms
-from bridge.sandbox.platforms import MAKES
+from bridge.sandbox.platforms import BROWSERS, MAKES, Platform
 from bridge.sandbox.wire import Answer, JsonObject, Request, refused
 from bridge.sandbox.world import App, Subscription, User, World
 
@@ -185,10 +185,26 @@ def _push(notification: Notification, subscription: Subscription) -> Push:
         platform=platform,
         title=_translated(body.get("headings"), user),
         text=_translated(body.get("contents"), user) or _templated(body),
-        url=body.get("url") or body.get("app_url") or body.get("web_url"),
+        url=body.get("url") or body.get("web_url" if platform in BROWSERS else "app_url"),
+        image=_picture(body, platform),
         data=body.get("data"),
         idempotency_key=body.get("idempotency_key"),
     )
+
+
+_PICTURES: Final = {
+    Platform.ANDROID: "big_picture",
+    Platform.HUAWEI: "huawei_big_picture",
+    Platform.AMAZON: "adm_big_picture",
+    Platform.WEB_CHROME: "chrome_web_image",
+}
+
+
+def _picture(body: JsonObject, platform: Platform) -> str | None:
+    attached = body.get("ios_attachments") if platform is Platform.IOS else None
+    own = next(iter(attached.values()), None) if attached else body.get(_PICTURES.get(platform, ""))
+    found: str | None = own or body.get("global_image")
+    return found
 
 
 def _translated(texts: Any, user: User) -> str | None:

@@ -34,6 +34,12 @@ class Platform(StrEnum):
     MACOS = "macos"
 
 
+BROWSERS: Final = frozenset(
+    {Platform.WEB_CHROME, Platform.WEB_FIREFOX, Platform.WEB_SAFARI, Platform.IOS_WEB}
+)
+"""Where a tap leads to `web_url`; everywhere else it is `app_url`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Make:
     """How OneSignal describes a device of one platform.

@@ -46,6 +46,25 @@ async def test_a_reached_user_answers_200_with_an_id(
     assert (push.data, push.at_ms, push.idempotency_key) == ({"order": 7}, clock.now_ms(), None)
 
 
+async def test_each_platform_has_a_link_and_a_picture_of_its_own(
+    client: httpx.AsyncClient, sandbox: Sandbox
+) -> None:
+    for platform in ("ios", "android", "web-chrome", "web-firefox"):
+        sandbox.add_device("ada", platform, app_id=APP)
+
+    fields = {"app_url": "shop://a", "web_url": "https://a.example", "big_picture": "android.png"}
+    await send(
+        client, "ada", **fields, chrome_web_image="chrome.png", ios_attachments={"1": "ios.png"}
+    )
+
+    assert {push.platform.value: (push.url, push.image) for push in sandbox.pushes} == {
+        "ios": ("shop://a", "ios.png"),
+        "android": ("shop://a", "android.png"),
+        "web-chrome": ("https://a.example", "chrome.png"),
+        "web-firefox": ("https://a.example", None),
+    }
+
+
 async def test_every_device_of_every_named_user_gets_it_once(
     client: httpx.AsyncClient, sandbox: Sandbox
 ) -> None:

@@ -1,0 +1,154 @@
+"""A running bridge: what it is made of, how it starts, takes an edit, and ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from starlette.types import ASGIApp
+
+from bridge.clock import Clock
+from bridge.config import App, Config, Source
+from bridge.config.mappings import Mappings
+from bridge.config.reload import Reloader
+from bridge.deliver.brake import Brake
+from bridge.deliver.cautious import CAUTIOUS_ROWS
+from bridge.deliver.groups import Groups
+from bridge.deliver.held import release_resumed
+from bridge.deliver.lanes import Lanes
+from bridge.deliver.means import Means
+from bridge.deliver.upkeep import drop_unused
+from bridge.deliver.watchdog import Hand
+from bridge.errors import BridgeError
+from bridge.journal.sqlite import SqliteJournal
+from bridge.receive.sender import Proof
+from bridge.receive.webhook import Intake
+from bridge.settings import Settings
+from bridge.telemetry import Metrics, log
+
+
+@dataclass(slots=True, kw_only=True)
+class Bridge:
+    """A running bridge; `app` is what an HTTP server serves."""
+
+    config: Config
+    clock: Clock
+    #: In force, by source.
+    mappings: Mappings
+    journal: SqliteJournal
+    #: What each app has to itself, by its name.
+    lanes: dict[str, Lanes]
+    groups: dict[str, Groups]
+    means: dict[str, Means]
+    metrics: Metrics
+    brake: Brake
+    intakes: dict[str, Intake]
+    #: What the loop works on.
+    hand: Hand
+    app: ASGIApp
+    reloader: Reloader = field(init=False)
+    draining: bool = False
+    _work: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"<Bridge {self.journal!r} {self.lanes!r} {self.groups!r}>"
+
+    @property
+    def settings(self) -> Settings:
+        return self.config.settings
+
+    def drain(self) -> None:
+        """Say that it is time to send new events elsewhere; what comes is still taken."""
+        self.draining = True
+
+    def unready(self) -> str | None:
+        """Why nothing new should be sent here; None when it should."""
+        return "draining" if self.draining else self.journal.unready
+
+    def _workers(self) -> list[Lanes | Groups]:
+        return [*self.lanes.values(), *self.groups.values()]
+
+    def nudge(self, app: str, user_hash: int) -> None:
+        """Somebody has put something of this user back to work."""
+        self.lanes[app].nudge(user_hash)
+        self.groups[app].look()
+
+    def nudge_all(self, app: str, users: frozenset[int]) -> None:
+        """Somebody has put something of these users, or of groups, back to work."""
+        for user in users:
+            self.lanes[app].nudge(user)
+        self.groups[app].look()
+
+    def beware(self) -> None:
+        """The last end was not a clean one: begin the first events alone."""
+        alone = asyncio.Lock()
+        for means in self.means.values():
+            means.caution.rows, means.caution.alone = CAUTIOUS_ROWS, alone
+
+    @property
+    def is_cautious(self) -> bool:
+        return any(means.caution.is_on for means in self.means.values())
+
+    def start(self) -> None:
+        self._tell_restraint()
+        self._note_mappings()
+        loop = asyncio.get_running_loop()
+        self._work = [loop.create_task(self._release_resumed())]
+        self._work += [loop.create_task(means.audit.run()) for means in self.means.values()]
+        self._work += [loop.create_task(worker.run()) for worker in self._workers()]
+        self._work.append(loop.create_task(drop_unused(self.journal, self.clock)))
+
+    async def _release_resumed(self) -> None:
+        """A resume may have been interrupted, and what is held for no pause waits for nobody."""
+        try:
+            await release_resumed(self.journal, self.brake, nudge=self.nudge_all)
+        except BridgeError as error:
+            log().error("held.not_released", error=error.code)
+
+    def watch(self, read: Callable[[], Config]) -> None:
+        """Keep to what the files say; `read` reads them."""
+        self.reloader.read = read
+        self._work.append(asyncio.get_running_loop().create_task(self.reloader.watch()))
+
+    def bring_into_force(self, config: Config, mappings: Mappings) -> None:
+        """From now on; an event that is planned already goes on as it was planned."""
+        for name, intake in self.intakes.items():
+            intake.proof = proof_of(config.sources[name])
+        for name, means in self.means.items():
+            means.restraint = config.restraint
+            if config.apps[name].api_keys != self.config.apps[name].api_keys:
+                means.destination.rekey(keys_of(config.apps[name]))
+        self.config, self.mappings = config, mappings
+        self._tell_restraint()
+        self._note_mappings()
+
+    def _note_mappings(self) -> None:
+        for source, mapping in self.mappings.items():
+            self.journal.note_mapping(source, mapping.revision, at_ms=self.clock.now_ms())
+
+    def _tell_restraint(self) -> None:
+        restraint = self.config.restraint
+        self.metrics.dry_run.set(restraint.dry_run)
+        self.metrics.only_users.set(-1 if restraint.only is None else len(restraint.only))
+
+    async def stop(self, seconds: float) -> None:
+        """Finish the calls that are out, for so long; the rest stays pending."""
+        # What waits only for company need not wait for the next start.
+        await asyncio.gather(*(groups.flush(seconds / 4) for groups in self.groups.values()))
+        await asyncio.gather(*(worker.stop(seconds * 3 / 4) for worker in self._workers()))
+        for work in self._work:
+            work.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+
+
+def keys_of(app: App) -> list[str]:
+    return [key.get_secret_value() for key in app.api_keys]
+
+
+def proof_of(source: Source) -> Proof:
+    return Proof(
+        secrets=tuple(s.get_secret_value().encode() for s in source.secrets),
+        token=source.token.get_secret_value().encode() if source.token else None,
+        batches=source.batches,
+    )

@@ -1,0 +1,199 @@
+"""Settings in, running bridge out: what is made once, and who is told of whom."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import httpx
+from starlette.applications import Starlette
+
+from bridge.app.bridge import Bridge, keys_of, proof_of
+from bridge.app.doors import routes
+from bridge.clock import Clock
+from bridge.config import App, Config, Source
+from bridge.config.mappings import Mappings
+from bridge.config.reload import Reload, Reloader
+from bridge.deliver.audit import Audit
+from bridge.deliver.brake import Brake, load_brake
+from bridge.deliver.cautious import CAUTIOUS_ROWS, Caution
+from bridge.deliver.gates import make_gates
+from bridge.deliver.groups import Groups
+from bridge.deliver.lanes import CREDIT, Lanes
+from bridge.deliver.means import SOURCE_GONE, Destination, Means
+from bridge.deliver.spacing import SPACING_SECONDS, Spacing
+from bridge.deliver.watchdog import Hand
+from bridge.errors import BridgeError
+from bridge.journal.sqlite import SqliteJournal, open_sqlite
+from bridge.onesignal.client import OneSignal
+from bridge.receive.accept import SourceRoute
+from bridge.receive.body import Budget
+from bridge.receive.front import Front
+from bridge.receive.pulse import Pulse
+from bridge.receive.webhook import Intake, Webhook
+from bridge.telemetry import Metrics, log
+
+LEAST_CREDIT = 500
+"""Events in memory for each app, however many there are."""
+FOR_EVER_SECONDS = 10 * 365 * 86_400.0
+BODIES_IN_MEMORY = 64_000_000
+
+
+@asynccontextmanager
+async def running(
+    config: Config,
+    mappings: Mappings,
+    *,
+    clock: Clock,
+    transport: httpx.AsyncBaseTransport | None = None,
+    read: Callable[[], Config] | None = None,
+) -> AsyncIterator[Bridge]:
+    """A bridge that accepts and delivers, until the end of the block; `mappings` by source.
+
+    `read` says what the config is now: with it, edits come into force while the bridge runs.
+
+    Raises:
+        JournalError: the database cannot be used as it is.
+    """
+    journal = open_sqlite(config.settings.database_path)
+    try:
+        async with AsyncExitStack() as stack:
+            clients = {
+                app.name: await stack.enter_async_context(_client(app, transport))
+                for app in config.apps.values()
+            }
+            brake = await load_brake(journal, clock)
+            bridge = _compose(config, mappings, journal, clients, clock, brake)
+            if not await journal.begin_work():
+                log().warning("bridge.cautious", rows=CAUTIOUS_ROWS)
+                bridge.beware()
+            for means in bridge.means.values():
+                await means.destination.gates.load()
+            bridge.start()
+            if read is not None:
+                bridge.watch(read)
+            try:
+                yield bridge
+            finally:
+                await bridge.stop(config.settings.drain)
+                with suppress(BridgeError):
+                    await journal.end_work()
+    finally:
+        await journal.close()
+        log().info("bridge.stopped")
+
+
+def _client(app: App, transport: httpx.AsyncBaseTransport | None) -> OneSignal:
+    """A pool of connections to one app: another's slow answers hold none of them."""
+    return OneSignal(url=app.url, api_keys=keys_of(app), transport=transport)
+
+
+def _compose(
+    config: Config,
+    mappings: Mappings,
+    journal: SqliteJournal,
+    clients: dict[str, OneSignal],
+    clock: Clock,
+    brake: Brake,
+) -> Bridge:
+    bridge = Bridge(
+        config=config,
+        clock=clock,
+        mappings=mappings,
+        journal=journal,
+        lanes={},
+        groups={},
+        means={},
+        metrics=Metrics(),
+        brake=brake,
+        intakes={},
+        hand=Hand(),
+        app=Starlette(),
+    )
+    bridge.reloader = Reloader(
+        clock=clock,
+        config=config,
+        mappings=mappings,
+        read=lambda: config,
+        swap=bridge.bring_into_force,
+        record=Reload(loaded_ms=clock.now_ms()),
+    )
+    for app in config.apps.values():
+        bridge.means[app.name] = _means(bridge, app, clients[app.name])
+        bridge.groups[app.name] = Groups(bridge.means[app.name])
+        bridge.means[app.name].handed_over = bridge.groups[app.name].add
+        bridge.lanes[app.name] = Lanes(
+            bridge.means[app.name], credit=max(LEAST_CREDIT, CREDIT // len(config.apps))
+        )
+    bridge.intakes = _intakes(bridge)
+    webhook = Webhook(bridge.intakes)
+    bridge.app = Front(webhook, Starlette(routes=routes(bridge, webhook)), list(config.sources))
+    return bridge
+
+
+def _means(bridge: Bridge, app: App, client: OneSignal) -> Means:
+    clock = bridge.clock
+    # What a process before this one wrote in its last second is not known.
+    first_write = 0.0 if bridge.journal.is_new else clock.monotonic() + SPACING_SECONDS
+    destination = Destination(
+        name=app.name,
+        app_id=app.app_id,
+        client=client,
+        gates=make_gates(
+            app=app.name,
+            journal=bridge.journal,
+            clock=clock,
+            sends_per_second=app.sends_per_second,
+            keys=len(app.api_keys),
+        ),
+        post_first=app.upsert == "post-first",
+        alias_chunk=app.alias_chunk,
+        event_key=app.event_key,
+    )
+    if bridge.config.restraint.dry_run:
+        # Nothing new comes to a gate; sends that were written before wait there for a real run.
+        destination.hold(FOR_EVER_SECONDS)
+    means = Means(
+        journal=bridge.journal,
+        destination=destination,
+        mapping=lambda source: bridge.mappings.get(source, SOURCE_GONE),
+        restraint=bridge.config.restraint,
+        clock=clock,
+        spacing=Spacing(clock=clock, not_before=first_write),
+        metrics=bridge.metrics,
+        brake=bridge.brake,
+        caution=Caution(bridge.journal),
+        hand=bridge.hand,
+        roll=random.random,
+    )
+    means.audit = Audit(means)
+    return means
+
+
+def _intakes(bridge: Bridge) -> dict[str, Intake]:
+    budget = Budget(max(BODIES_IN_MEMORY, bridge.settings.max_body))
+    return {
+        source.name: _intake(bridge, source, budget) for source in bridge.config.sources.values()
+    }
+
+
+def _intake(bridge: Bridge, source: Source, budget: Budget) -> Intake:
+    settings = bridge.settings
+    return Intake(
+        source=SourceRoute(
+            name=source.name,
+            app=source.app,
+            bulk=source.bulk,
+            keep_unmatched=settings.keep_unmatched > 0,
+        ),
+        proof=proof_of(source),
+        journal=bridge.journal,
+        mapping=lambda: bridge.mappings[source.name],
+        clock=bridge.clock,
+        metrics=bridge.metrics,
+        budget=budget,
+        max_body=settings.max_body,
+        appended=bridge.lanes[source.app].dirty,
+        pulse=Pulse(bridge.clock),
+    )

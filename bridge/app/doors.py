@@ -1,0 +1,180 @@
+"""Where a running bridge is reached: which route is whose, and what each may touch of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from starlette.routing import BaseRoute, Route
+
+from bridge.app.bridge import Bridge
+from bridge.console.api import Api
+from bridge.console.brake import BrakeApi
+from bridge.console.explain import ExplainApi
+from bridge.console.held import Chosen, HeldApi
+from bridge.console.status import GateState, SourceState, StatusApi
+from bridge.deliver.held import Holding, discard, holdings, release, release_resumed
+from bridge.deliver.replay import replay
+from bridge.journal import Journal
+from bridge.journal.sends import HeldSend
+from bridge.receive.health import Health
+from bridge.receive.webhook import METHODS, Webhook
+from bridge.telemetry import log
+
+WEBHOOK_PATHS = ("", "/", "/{source}", "/{source}/", "/{source}/{token}", "/{source}/{token}/")
+
+
+def routes(bridge: Bridge, webhook: Webhook) -> list[BaseRoute]:
+    methods = list(METHODS)
+    return [
+        # A slash at the end is forgiven, not redirected: classic webhooks follow no redirect.
+        *(Route(f"/v1/segment{rest}", webhook, methods=methods) for rest in WEBHOOK_PATHS),
+        *_health(bridge).routes(),
+        *_api(bridge).routes(),
+        *_brake_api(bridge).routes(),
+        *_held_api(bridge).routes(),
+        *_status_api(bridge).routes(),
+        *_explain_api(bridge).routes(),
+    ]
+
+
+def _health(bridge: Bridge) -> Health:
+    settings = bridge.settings
+    token = settings.metrics_token
+
+    def gates() -> dict[tuple[str, str], tuple[float, int]]:
+        return {
+            (app, gate.name): (gate.held_seconds, gate.state)
+            for app, means in bridge.means.items()
+            for gate in means.destination.gates
+        }
+
+    def users() -> dict[tuple[str, str], int]:
+        return {
+            (app, state): count
+            for app, lanes in bridge.lanes.items()
+            for state, count in lanes.users.items()
+        }
+
+    return Health(
+        journal=bridge.journal,
+        clock=bridge.clock,
+        metrics=bridge.metrics,
+        folder=Path(settings.database_path).absolute().parent,
+        metrics_token=token.get_secret_value().encode() if token else None,
+        unready=bridge.unready,
+        gates=gates,
+        users=users,
+    )
+
+
+def _api(bridge: Bridge) -> Api:
+    return Api(
+        journal=bridge.journal,
+        replay=lambda dead_id: replay(bridge.journal, dead_id, now_ms=bridge.clock.now_ms()),
+        token=_token(bridge),
+        revived=bridge.nudge,
+    )
+
+
+def _brake_api(bridge: Bridge) -> BrakeApi:
+    brake = bridge.brake
+
+    async def pause(what: str) -> None:
+        pulled = await brake.pull(what)
+        log().warning("brake.pulled", what=what, reason=pulled.reason)
+
+    async def resume(what: str) -> dict[str, Any] | None:
+        if not await brake.let_go(what):
+            return None
+        released = await release_resumed(bridge.journal, brake, nudge=bridge.nudge_all)
+        log().warning("brake.released", what=what, released=released)
+        return {"released": released}
+
+    return BrakeApi(
+        token=_token(bridge),
+        paused=lambda: [pause._asdict() for pause in brake.pauses.values()],
+        pause=pause,
+        resume=resume,
+        rules=lambda: {rule.name for one in bridge.mappings.values() for rule in one.rules},
+    )
+
+
+def _held_api(bridge: Bridge) -> HeldApi:
+    journal = bridge.journal
+
+    async def sample(chosen: Chosen, limit: int) -> list[HeldSend]:
+        rule, reason = chosen
+        found = await journal.sends.held(rule=rule, limit=limit)
+        return [one for one in found if reason in {None, one.hold}]
+
+    async def let_go(chosen: Chosen) -> int:
+        released = await release(journal, await _holdings(journal, chosen), nudge=bridge.nudge_all)
+        log().warning("held.released", rule=chosen[0], reason=chosen[1], count=released)
+        return released
+
+    async def end(chosen: Chosen) -> int:
+        now_ms = bridge.clock.now_ms()
+        discarded = await discard(journal, await _holdings(journal, chosen), now_ms=now_ms)
+        log().warning("held.discarded", rule=chosen[0], reason=chosen[1], count=discarded)
+        return discarded
+
+    return HeldApi(
+        token=_token(bridge),
+        counts=lambda chosen: _holdings(journal, chosen),
+        sample=sample,
+        release=let_go,
+        discard=end,
+    )
+
+
+def _token(bridge: Bridge) -> bytes | None:
+    """The admin token; without one the API answers nobody."""
+    token = bridge.settings.admin_token
+    return token.get_secret_value().encode() if token else None
+
+
+async def _holdings(journal: Journal, chosen: Chosen) -> list[Holding]:
+    rule, reason = chosen
+    return await holdings(journal, rule=rule, why=reason)
+
+
+def _status_api(bridge: Bridge) -> StatusApi:
+    def gates() -> list[GateState]:
+        return [
+            GateState(app=app, name=gate.name, closed=gate.closed, held_seconds=gate.held_seconds)
+            for app, means in bridge.means.items()
+            for gate in (means.destination.writes, means.destination.sends)
+        ]
+
+    def sources() -> list[SourceState]:
+        return [
+            SourceState(
+                source=name,
+                app=intake.source.app,
+                per_minute=intake.pulse.per_minute,
+                last_ms=intake.pulse.last_ms,
+            )
+            for name, intake in bridge.intakes.items()
+        ]
+
+    return StatusApi(
+        token=_token(bridge),
+        journal=bridge.journal,
+        clock=bridge.clock,
+        reloader=bridge.reloader,
+        unready=bridge.unready,
+        gates=gates,
+        sources=sources,
+        paused=lambda: list(bridge.brake.pauses),
+    )
+
+
+def _explain_api(bridge: Bridge) -> ExplainApi:
+    return ExplainApi(
+        token=_token(bridge),
+        journal=bridge.journal,
+        clock=bridge.clock,
+        config=lambda: bridge.config,
+        mappings=lambda: bridge.mappings,
+    )
