@@ -121,14 +121,14 @@ class Groups:
 
     # Forming --------------------------------------------------------------------------------------
 
-    def _form(self, group: OpenGroup, window_ms: int) -> None:
+    def _form(self, group: OpenGroup, window_ms: int, *, due_ms: int | None = None) -> None:
         """Members more; the window begins with the first."""
         forming = self._forming.get(group.id)
         if forming is None:
             if len(self._forming) >= FORMING:
                 self._are_more = True
                 return
-            due = self._means.clock.now_ms() + window_ms
+            due = self._means.clock.now_ms() + window_ms if due_ms is None else due_ms
             forming = _Forming(0, due, window_ms, group.endpoint, group.rank)
             self._forming[group.id] = forming
             self._alarm(due, group.id)
@@ -225,40 +225,51 @@ class Groups:
     # A group --------------------------------------------------------------------------------------
 
     async def _work_group(self, id_: bytes) -> None:
-        """Seal what had gathered when it was time, a call at a time."""
-        forming = self._forming.pop(id_)
-        most, left = self._sealer.limit(forming.endpoint), forming.members
-        is_over = forming.due_ms <= self._means.clock.now_ms()
-        while left >= (1 if is_over else most):
-            taken = await self._seal_and_send(id_, forming)
-            if not taken:
+        """Seal what has gathered, a call at a time, for as long as it is time."""
+        while (forming := self._forming.get(id_)) is not None:
+            if not self._is_closed(forming, self._means.clock.now_ms()):
                 return
-            left -= taken
-        if left > 0:
-            # They came while a full call was being made: theirs is another window.
-            self._form(OpenGroup(id_, forming.endpoint, forming.rank, left), forming.window_ms)
+            await self._seal_and_send(id_, self._gate(forming.endpoint), forming.rank)
 
-    async def _seal_and_send(self, id_: bytes, forming: _Forming) -> int:
-        means, gate = self._means, self._gate(forming.endpoint)
-        async with turn(gate, bulk=forming.rank == BULK, patient=True):
-            sealing = await means.journal.groups.seal(
-                id_,
-                choose=self._sealer.choose,
-                make=self._sealer.make,
-                limit=self._sealer.limit(forming.endpoint),
-                now_ms=means.clock.now_ms(),
-            )
-            for rule, count in sealing.expired.items():
-                self._settling.count(rule, MemberEnd("skipped", "too_old"), count)
-            if sealing.call is None:
-                return sealing.taken
-            if self._is_paused(sealing.call):
-                await self._hold(sealing.call)
-                return sealing.taken
-            means.attempted.add(sealing.call.key)
-            verdict, text = await self._ask(gate, sealing.call)
-        await self._settling.settle(sealing.call, verdict, text)
-        return sealing.taken
+    async def _seal_and_send(self, id_: bytes, gate: Gate, rank: int) -> None:
+        means = self._means
+        async with turn(gate, bulk=rank == BULK, patient=True):
+            call = await self._seal(id_)
+            if call is None:
+                return
+            if self._is_paused(call):
+                await self._hold(call)
+                return
+            means.attempted.add(call.key)
+            verdict, text = await self._ask(gate, call)
+        await self._settling.settle(call, verdict, text)
+
+    async def _seal(self, id_: bytes) -> Sealed | None:
+        forming = self._forming.pop(id_)
+        sealing = await self._means.journal.groups.seal(
+            id_,
+            choose=self._sealer.choose,
+            make=self._sealer.make,
+            limit=self._sealer.limit(forming.endpoint),
+            now_ms=self._means.clock.now_ms(),
+        )
+        for rule, count in sealing.expired.items():
+            self._settling.count(rule, MemberEnd("skipped", "too_old"), count)
+        self._form_on(id_, forming, sealing.taken)
+        return sealing.call
+
+    def _form_on(self, id_: bytes, closed: _Forming, taken: int) -> None:
+        """Who was left over, or came meanwhile and was not taken with the others, forms on."""
+        newer = self._forming.pop(id_, None)
+        more, window = (0, 0) if newer is None else (newer.members, newer.window_ms)
+        left = more if taken == 0 else closed.members + more - taken
+        if left <= 0:
+            return
+        # Whose window is over goes at once; for all others another begins with the first of them.
+        is_late = left > more and closed.due_ms <= self._means.clock.now_ms()
+        window = max(window, closed.window_ms)
+        group = OpenGroup(id_, closed.endpoint, closed.rank, left)
+        self._form(group, window, due_ms=0 if is_late else None)
 
     def _gate(self, endpoint: str) -> Gate:
         destination = self._means.destination

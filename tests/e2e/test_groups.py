@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -373,3 +374,20 @@ async def test_once_per_gives_back_the_places_of_members_that_were_not_reached(
             ("no_recipients", "not_subscribed"): 2,
             ("skipped", "once_per"): 2,
         }
+
+
+async def test_a_window_begins_with_the_first_who_was_not_in_the_call_before(
+    tmp_path: Path,
+) -> None:
+    """However long a call waits for its turn, and whoever comes meanwhile goes along."""
+    async with rig(tmp_path, MAPPING) as here:
+        people(here, 120)
+        for number in range(120):
+            if number % 25 == 24:
+                here.means.destination.sends.hold(1.5)
+            await sale(here, 1, first=number)
+            await here.pass_time(0.1)
+        await here.settle()
+        at = [call.at_ms for call in sends(here.sandbox)]
+        assert all(later - earlier >= 2_900 for earlier, later in itertools.pairwise(at))
+        assert sum(len(members(call)) for call in sends(here.sandbox)) == 120
