@@ -64,7 +64,7 @@ class Arrivals:
     _passes: deque[Pass] = field(default_factory=deque)
 
     def wait(self, now: float) -> float:
-        """Seconds until one more may leave; 0: it may now."""
+        """Seconds until it is worth asking again; 0: one more may leave now."""
         passes = self._passes
         while passes and passes[0].arrives <= now - WINDOW_SECONDS:
             passes.popleft()

@@ -135,7 +135,8 @@ def test_however_calls_bunch_on_their_way_no_second_at_the_receiver_holds_more_t
         for at, one in [each for each in out if each[0] <= now]:
             out.remove((at, one))
             one.arrives = min(one.arrives, at)
-        now += arrivals.wait(now)
+        while wait := arrivals.wait(now):
+            now += wait
         out.append((now + way, arrivals.leave(now)))
         arrived.append(now + way)
     assert most_in_a_second(sorted(arrived)) <= limit
