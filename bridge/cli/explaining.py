@@ -136,7 +136,7 @@ def _call(call: dict[str, Any]) -> Iterator[Line]:
     style = "green" if status and status < 300 else "red"
     what = f"{_at(call['at_ms'])}  {call['method']} {call['path']}{shared}"
     yield Line(2, what, "bold")
-    yield from _json(call["body"], 6)
+    yield from _json("the same as before" if call["body"] is None else call["body"], 6)
     yield Line(6, f"{came} after {call['took_ms']} ms", style)
     if call["answer"] not in (None, {}, ""):
         yield from _json(call["answer"], 6)

@@ -16,6 +16,7 @@ class CallTold:
     operation: str
     method: str
     path: str
+    #: None: a repeat, with the bytes of the first attempt.
     body: Any
     #: None: there was no answer.
     status: int | None
@@ -34,11 +35,13 @@ def calls_told(trace: Trace) -> list[CallTold]:
 
 
 def _told(call: Call, trace: Trace) -> CallTold:
-    body, answer = _json(call.body), _json(call.answer.encode())
+    body = None if call.body is None else _json(call.body)
+    answer = _json(call.answer.encode())
     if call.call_key is not None and call.events > 1:
         own = [send for send in trace.sends if send.call_key == call.call_key]
         names = {name for send in own for name in (send.recipient, send.key)}
-        body, answer = _own_part(body, names), _own_answer(answer, names)
+        body = None if body is None else _own_part(body, names)
+        answer = _own_answer(answer, names)
     return CallTold(
         at_ms=call.at_ms,
         operation=call.operation,

@@ -155,7 +155,8 @@ class Called(NamedTuple):
     operation: str
     method: str
     path: str
-    body: bytes
+    #: None: it was asked before, with the same bytes; the journal sees to that.
+    body: bytes | None
     #: Of a send's call, whose members the journal knows; None: `seqs` are its events.
     call_key: str | None
     #: None: there was no answer, and `failure` says why.

@@ -39,7 +39,7 @@ class Calls:
 
     def add(self, called: Called) -> None:
         self._waiting.append(called)
-        self._bytes += _ROW_BYTES + len(called.body)
+        self._bytes += _ROW_BYTES + len(called.body or b"")
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Part of a group's transaction, before all else: nothing in it has ended yet."""
@@ -64,14 +64,28 @@ class Calls:
 
 
 def _insert(connection: sqlite3.Connection, first: int, calls: list[Called]) -> None:
-    numbered = list(enumerate(calls, first))
+    numbered, sends = [], []
+    keys: set[str] = set()
+    for id_, one in enumerate(calls, first):
+        key = one.call_key
+        if key is None:
+            numbered.append((id_, one))
+        elif key in keys or _was_called(connection, key):
+            numbered.append((id_, one._replace(body=None)))
+        else:
+            keys.add(key)
+            sends.append({"id": id_, "call_key": key})
+            numbered.append((id_, one))
     rows.insert(connection, "append_call", ((id_, *one[:12]) for id_, one in numbered))
     members = ((seq, id_, one.other_hash) for id_, one in numbered for seq in one.seqs)
     rows.insert(connection, "append_call_member", members)
-    for id_, one in numbered:
-        if one.call_key is not None:
-            values = {"id": id_, "call_key": one.call_key}
-            connection.execute(queries()["append_members"], values)
+    for send in sends:
+        connection.execute(queries()["append_members"], send)
+
+
+def _was_called(connection: sqlite3.Connection, key: str) -> bool:
+    found = connection.execute(queries()["was_called"], {"call_key": key})
+    return found.fetchone() is not None
 
 
 def drop(connection: sqlite3.Connection, before_ms: int, limit: int) -> int:

@@ -91,7 +91,8 @@ class Call(NamedTuple):
     operation: str
     method: str
     path: str
-    body: bytes
+    #: None: a repeat, with the bytes of the first of its key.
+    body: bytes | None
     call_key: str | None
     status: int | None
     failure: str | None

@@ -10,6 +10,7 @@ import pytest
 from bridge.journal.records import Acked, Called, End
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from bridge.journal.sqlite_calls import WAITING_BYTES
+from bridge.journal.trace import Asked
 from tests.journal.making import NOW, bid, change, entry, new_send, select, write
 
 LOGGED = "SELECT id, path, status, failure FROM call_log ORDER BY id"
@@ -85,6 +86,32 @@ async def test_a_call_of_a_send_belongs_to_the_events_of_its_members(
     )
     # For somebody who is not the event's user.
     assert await select(journal, MEMBERS) == [(1, event.seq, 9)]
+
+
+async def test_a_repeat_of_a_sends_call_keeps_neither_bytes_nor_members_again(
+    journal: SqliteJournal,
+) -> None:
+    (event,) = await journal.append([entry("m1")])
+    send = new_send(event.seq)
+    assert await write(journal, send)
+    for number in range(4):
+        journal.log_call(called(call_key=send.key, at_ms=NOW + number))
+        if number != 1:
+            await journal.append([])
+    bodies = await select(journal, "SELECT body IS NULL FROM call_log ORDER BY id")
+    assert bodies == [(0,), (1,), (1,), (1,)]
+    assert len(await select(journal, MEMBERS)) == 1
+    asked = Asked(None, "m1", ["default"], ["web"], 9)
+    (trace,) = (await journal.traces(asked)).found
+    assert [one.at_ms - NOW for one in trace.calls] == [0, 1, 2, 3]
+    # When the first is forgotten, the next is kept whole again.
+    await journal.drop_calls(before_ms=NOW + 4, limit=100)
+    assert await select(journal, MEMBERS) == []
+    journal.log_call(called(call_key=send.key))
+    journal.log_call(called(call_key=send.key))
+    await journal.append([])
+    assert len(await select(journal, MEMBERS)) == 1
+    assert await journal.forget_calls(7) == 2
 
 
 async def test_a_transaction_that_fails_takes_no_attempt_along(journal: SqliteJournal) -> None:

@@ -151,9 +151,11 @@ PLANS = {
     "trace_pending": ["pending USING INTEGER PRIMARY KEY (rowid=?)"],
     "trace_ends": ["outcome USING PRIMARY KEY (seq=?)"],
     "trace_sends": ["s USING INDEX send_seq (seq=?)", "c USING PRIMARY KEY (key=?) LEFT-JOIN"],
+    "was_called": ["call_log USING COVERING INDEX call_log_key (call_key=?)"],
     "trace_calls": [
-        "m USING PRIMARY KEY (seq=?)",
+        "call_member USING PRIMARY KEY (seq=?)",
         "l USING INTEGER PRIMARY KEY (rowid=?)",
+        "r USING INDEX call_log_key (call_key=?)",
         "call_member USING COVERING INDEX call_member_call (call=?)",
     ],
     "trace_dead": ["dead USING INDEX dead_once (seq=?)"],
@@ -217,8 +219,8 @@ COUNTS = {
     "last_seq": ["sqlite_sequence"],
 }
 
-#: What a JSON list becomes inside a statement may be scanned.
-SMALL = ("CONSTANT ROW", "VIRTUAL TABLE", "(subquery")
+#: What a JSON list becomes inside a statement may be scanned, and what was found for one event or user.
+SMALL = ("CONSTANT ROW", "VIRTUAL TABLE", "(subquery", "SCAN own", "SCAN every")
 
 
 async def plan_of(journal: SqliteJournal, name: str) -> list[str]:

@@ -11,6 +11,10 @@ INSERT OR IGNORE INTO call_member (seq, call, other_hash)
 SELECT seq, :id, CASE WHEN person_hash <> user_hash THEN person_hash END FROM send
 WHERE call_key = :call_key AND (ended_ms IS NULL OR state = 'dead') AND state = 'pending';
 
+-- was_called --
+-- A call of a send is always made with the same bytes, for the same members: those are kept once.
+SELECT 1 FROM call_log WHERE call_key = :call_key LIMIT 1;
+
 -- last_call --
 SELECT coalesce(max(id), 0) FROM call_log;
 
@@ -34,9 +38,12 @@ UNION SELECT seq FROM pending WHERE user_hash = :user_hash AND indexed = 1
 UNION SELECT seq FROM tail CROSS JOIN pending USING (seq) WHERE user_hash = :user_hash;
 
 -- calls_of_user --
--- Those that events of a user made, and those of others' events that were about the user.
-SELECT call FROM call_member WHERE seq IN (SELECT value FROM json_each(:seqs))
-UNION SELECT call FROM call_member WHERE other_hash = :user_hash;
+-- Those that events of a user made, and those of others' events that were about the user; with repeats.
+WITH own (call) AS (
+  SELECT call FROM call_member WHERE seq IN (SELECT value FROM json_each(:seqs))
+  UNION SELECT call FROM call_member WHERE other_hash = :user_hash)
+SELECT call FROM own
+UNION SELECT r.id FROM own CROSS JOIN call_log l ON l.id = own.call CROSS JOIN call_log r ON r.call_key = l.call_key;
 
 -- forget_members --
 DELETE FROM call_member WHERE call IN (SELECT value FROM json_each(:calls));

@@ -175,15 +175,17 @@ CREATE TABLE call_log (
   operation TEXT    NOT NULL,
   method    TEXT    NOT NULL,
   path      TEXT    NOT NULL,
-  body      BLOB    NOT NULL,
+  body      BLOB,                                -- NULL: a repeat, with the bytes and members of the first
   call_key  TEXT,                                -- of a send's call
   status    INTEGER,                             -- NULL: there was no answer
   failure   TEXT,                                -- and this is why
   answer    TEXT    NOT NULL,                    -- its beginning
   at_ms     INTEGER NOT NULL,                    -- when it left
   took_ms   INTEGER NOT NULL,
-  CHECK ((status IS NULL) = (failure IS NOT NULL))
+  CHECK ((status IS NULL) = (failure IS NOT NULL)),
+  CHECK (body IS NOT NULL OR call_key IS NOT NULL)
 );
+CREATE INDEX call_log_key ON call_log (call_key) WHERE call_key IS NOT NULL;
 
 -- For which events a call was made.
 CREATE TABLE call_member (

@@ -32,9 +32,15 @@ SELECT s.key, s.rule, s.operation, s.label, s.recipient, s.person_hash, s.genera
 FROM send s LEFT JOIN call c ON c.key = s.call_key WHERE s.seq = :seq ORDER BY s.generation, s.created_ms;
 
 -- trace_calls --
+-- Those that the event is a member of, and their repeats.
+WITH own (call) AS (SELECT call FROM call_member WHERE seq = :seq),
+  every (call, first) AS (
+    SELECT call, call FROM own
+    UNION SELECT r.id, l.id FROM own CROSS JOIN call_log l ON l.id = own.call
+     CROSS JOIN call_log r ON r.call_key = l.call_key WHERE r.body IS NULL)
 SELECT l.id, l.class, l.operation, l.method, l.path, l.body, l.call_key, l.status, l.failure, l.answer, l.at_ms,
-       l.took_ms, (SELECT count(*) FROM call_member WHERE call = l.id)
-FROM call_member m CROSS JOIN call_log l ON l.id = m.call WHERE m.seq = :seq ORDER BY l.id DESC LIMIT :limit;
+       l.took_ms, (SELECT count(*) FROM call_member WHERE call = every.first)
+FROM every CROSS JOIN call_log l ON l.id = every.call ORDER BY l.id DESC LIMIT :limit;
 
 -- trace_dead --
 SELECT id, rule, operation, reason, http, attempt, answer, uncertain, died_ms FROM dead
