@@ -70,6 +70,12 @@ class Update:
     raw: tuple[tuple[str, Tree], ...] = ()
     to: Target | None = None
 
+    @property
+    def most_tags(self) -> int | None:
+        """How many tags it may write at most; None when that depends on the event."""
+        copies = self.copies or self.audience_prefix is not None
+        return None if copies else len(self.tags)
+
 
 def compile_update(update: UpdateUser, compiling: Compiling) -> Update:
     """The update; what is wrong with it is reported."""

@@ -27,7 +27,8 @@ def plan_update(
     write for the same event.
     """
     found = _tags(update, draft)
-    tags = dict(found if cap is None else _capped(found, draft, cap, earlier))
+    roomy = cap is None or (update.most_tags is not None and update.most_tags + len(earlier) <= cap)
+    tags = dict(found if roomy or cap is None else _capped(found, draft, cap, earlier))
     properties: dict[str, JsonValue] = dict(_properties(update, draft))
     if not tags and not properties:
         return None

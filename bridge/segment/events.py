@@ -333,4 +333,4 @@ def routed_away(event: Event) -> bool:
     has routed already. An object (options) counts as enabled. Names are case-sensitive.
     """
     integrations = _object(event.sent, "integrations")
-    return any(integrations.get(name) is False for name in _OUR_NAMES)
+    return bool(integrations) and any(integrations.get(name) is False for name in _OUR_NAMES)

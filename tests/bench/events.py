@@ -45,7 +45,9 @@ def order_shipped(at: str) -> dict[str, Any]:
 def identified(at: str) -> dict[str, Any]:
     traits = {
         "tier": "gold",
+        "customer_status": "vip",
         "orders": 7,
+        "total_spent": 1940.5,
         "city": "Lisbon",
         "email": "ana@shop.example",
         "createdAt": "2024-03-01T09:30:00Z",
@@ -54,9 +56,37 @@ def identified(at: str) -> dict[str, Any]:
     return _event("identify", at) | {"traits": traits}
 
 
+def order_completed(at: str) -> dict[str, Any]:
+    return order_shipped(at) | {"event": "Order Completed"}
+
+
+def product_viewed(at: str) -> dict[str, Any]:
+    return _event("track", at) | {"event": "Product Viewed", "properties": dict(_KETTLE)}
+
+
 def product_added(at: str) -> dict[str, Any]:
-    properties = {"sku": "KT-1702", "name": "The blue kettle", "price": 49.5, "quantity": 1}
-    return _event("track", at) | {"event": "Product Added", "properties": properties}
+    return _event("track", at) | {"event": "Product Added", "properties": _KETTLE | {"quantity": 1}}
+
+
+def product_removed(at: str) -> dict[str, Any]:
+    return _event("track", at) | {"event": "Product Removed", "properties": dict(_KETTLE)}
+
+
+def price_dropped(at: str) -> dict[str, Any]:
+    properties = _KETTLE | {"price": 39.5}
+    return _event("track", at) | {"event": "Product Price Dropped", "properties": properties}
+
+
+_KETTLE = {
+    "product_id": "507f1f77bcf86cd799439011",
+    "sku": "KT-1702",
+    "name": "The blue kettle",
+    "category": "Kitchen",
+    "price": 49.5,
+    "currency": "EUR",
+    "url": "https://www.shop.example/p/kt-1702",
+    "image_url": "https://www.shop.example/p/kt-1702.jpg",
+}
 
 
 def audience_entered(at: str) -> dict[str, Any]:

@@ -50,9 +50,10 @@ def test_every_acknowledged_event_of_a_batch_is_counted() -> None:
 @pytest.mark.slow
 def test_planning_makes_the_requests_that_the_mix_stands_for() -> None:
     found = figures("plan", "--seconds", "0.5", "--rounds", "1", "--json")
-    # An order is a push, an identify tags and an address, an audience a tag and a push.
-    assert found["requests_per_event"] == pytest.approx((2 + 2 * 2 + 3 + 2) / 10)
-    assert found["mapping"] == "ecommerce.yaml, 12 rules"
+    # What is looked at, taken out or identified is tags; what is added a custom event, too; what is
+    # ordered a push beside both; what ships or costs less a push.
+    assert found["requests_per_event"] == pytest.approx((6 + 3 * 2 + 1 + 3 + 3 + 1 + 1) / 20)
+    assert found["mapping"] == "preset ecommerce, 12 rules"
     assert set(found["condition_ns"]) == {"met", "not_met"}
 
 
