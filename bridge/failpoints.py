@@ -14,6 +14,8 @@ third time. Without the variable the places cost nothing but a call that does no
     call.answered     its answer has come
     send.ending       the end of a send is written, and not committed
     group.ending      some members of a call have ended, and others have not
+    user.swept        some of what is known of a user is removed, and that is committed
+    user.erasing      the last of it is, and that is not committed
     event.finishing   nothing is left of an event, and that is not committed
 """
 

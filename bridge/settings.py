@@ -11,11 +11,13 @@ import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -54,6 +56,39 @@ def known_platforms(names: Collection[str]) -> Collection[str]:
         named = ", ".join(unknown) or "nothing"
         raise ValueError(f"{named}: a platform is one of {', '.join(sorted(_PLATFORMS))}")
     return names
+
+
+_DURATION = re.compile(r"([0-9]+)([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+
+
+def _duration(value: object) -> object:
+    """`3d`, `12h`, `0`: one number and one unit."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    found = _DURATION.fullmatch(text)
+    if found is None and text != "0":
+        raise ValueError(f"{text!r} is not a time: write 3d, 12h, 90m or 0")
+    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]] if found else 0)
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
+
+
+def droppable(paths: Collection[str]) -> Collection[str]:
+    """The paths themselves.
+
+    Raises:
+        ValueError: one is no path, or names what makes an event an event.
+    """
+    for path in paths:
+        parts = path.split(".")
+        if not all(parts) or "[" in path:
+            raise ValueError(f"{path!r} is not a path: write context.ip, traits.email")
+        if parts[0] in {"type", "messageId"}:
+            raise ValueError(f"{path}: without it nobody knows what was sent")
+    return paths
 
 
 class Settings(BaseModel):
@@ -107,14 +142,25 @@ class Settings(BaseModel):
     max_body: int = Field(default=8_000_000, ge=1_000)
     #: How long `serve` has, in all, to stop; docker kills after 10 seconds.
     drain: float = Field(default=8.0, ge=0, le=600)
-    #: Days that the payload of an event which no rule wants is kept; 0: not at all.
-    keep_unmatched: int = Field(default=0, ge=0)
+    #: Paths that are removed from an event before anything of it is stored: `context.ip`.
+    drop: tuple[str, ...] = ()
+    #: How long payloads are kept once nothing needs them any more; 0: not at all.
+    keep_payloads: Duration = timedelta(days=3)
+    #: And what became of an event, with the event itself; a week is what a repeat is known by.
+    keep_outcomes: Annotated[Duration, Field(ge=timedelta(days=7))] = timedelta(days=30)
+    keep_dead: Duration = timedelta(days=30)
+    #: Calls to OneSignal, word for word.
+    keep_calls: Duration = timedelta(days=3)
+    #: Payloads of events that no rule wants; 0: they are not even written.
+    keep_unmatched: Duration = timedelta(0)
     log_format: Literal["auto", "json", "pretty"] = "auto"
     #: The image says `no`: it does not start unless the database is on a volume. `yes` lets it lose
     #: everything with the container; unset, nothing is asked.
     ephemeral: Literal["yes", "no"] | None = None
 
-    @field_validator("segment_secrets", "onesignal_api_key", "onesignal_platforms", mode="before")
+    @field_validator(
+        "segment_secrets", "onesignal_api_key", "onesignal_platforms", "drop", mode="before"
+    )
     @classmethod
     def _list(cls, value: object) -> object:
         if isinstance(value, str):
@@ -144,6 +190,11 @@ class Settings(BaseModel):
     def _platforms_exist(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         known_platforms(value)
         return value
+
+    @field_validator("drop")
+    @classmethod
+    def _droppable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(droppable(value))
 
     @property
     def database_path(self) -> Path:

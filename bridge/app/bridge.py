@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from starlette.types import ASGIApp
 
@@ -18,12 +18,13 @@ from bridge.deliver.groups import Groups
 from bridge.deliver.held import release_resumed
 from bridge.deliver.lanes import Lanes
 from bridge.deliver.means import Means
-from bridge.deliver.upkeep import drop_unused
+from bridge.deliver.upkeep import Upkeep
 from bridge.deliver.watchdog import Hand
 from bridge.errors import BridgeError
 from bridge.journal.sqlite import SqliteJournal
 from bridge.receive.sender import Proof
 from bridge.receive.webhook import Intake
+from bridge.segment.dropping import paths_of
 from bridge.settings import Settings
 from bridge.telemetry import Metrics, log
 
@@ -48,6 +49,7 @@ class Bridge:
     hand: Hand
     app: ASGIApp
     reloader: Reloader = field(init=False)
+    upkeep: Upkeep = field(init=False)
     draining: bool = False
     _work: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -97,7 +99,7 @@ class Bridge:
         self._work = [loop.create_task(self._release_resumed())]
         self._work += [loop.create_task(means.audit.run()) for means in self.means.values()]
         self._work += [loop.create_task(worker.run()) for worker in self._workers()]
-        self._work.append(loop.create_task(drop_unused(self.journal, self.clock)))
+        self._work.append(loop.create_task(self.upkeep.run()))
 
     async def _release_resumed(self) -> None:
         """A resume may have been interrupted, and what is held for no pause waits for nobody."""
@@ -115,6 +117,7 @@ class Bridge:
         """From now on; an event that is planned already goes on as it was planned."""
         for name, intake in self.intakes.items():
             intake.proof = proof_of(config.sources[name])
+            intake.source = replace(intake.source, drop=paths_of(config.sources[name].drop))
         for name, means in self.means.items():
             means.restraint = config.restraint
             if config.apps[name].api_keys != self.config.apps[name].api_keys:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
 
 import httpx
 from starlette.applications import Starlette
@@ -23,6 +24,7 @@ from bridge.deliver.groups import Groups
 from bridge.deliver.lanes import CREDIT, Lanes
 from bridge.deliver.means import SOURCE_GONE, Destination, Means
 from bridge.deliver.spacing import SPACING_SECONDS, Spacing
+from bridge.deliver.upkeep import Keep, Upkeep
 from bridge.deliver.watchdog import Hand
 from bridge.errors import BridgeError
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
@@ -32,6 +34,8 @@ from bridge.receive.body import Budget
 from bridge.receive.front import Front
 from bridge.receive.pulse import Pulse
 from bridge.receive.webhook import Intake, Webhook
+from bridge.segment.dropping import paths_of
+from bridge.settings import Settings
 from bridge.telemetry import Metrics, log
 
 LEAST_CREDIT = 500
@@ -119,6 +123,7 @@ def _compose(
         swap=bridge.bring_into_force,
         record=Reload(loaded_ms=clock.now_ms()),
     )
+    bridge.upkeep = Upkeep(journal, clock, lambda: _keep(bridge.settings))
     for app in config.apps.values():
         bridge.means[app.name] = _means(bridge, app, clients[app.name])
         bridge.groups[app.name] = Groups(bridge.means[app.name])
@@ -130,6 +135,17 @@ def _compose(
     webhook = Webhook(bridge.intakes)
     bridge.app = Front(webhook, Starlette(routes=routes(bridge, webhook)), list(config.sources))
     return bridge
+
+
+def _keep(settings: Settings) -> Keep:
+    times = (
+        settings.keep_payloads,
+        settings.keep_outcomes,
+        settings.keep_dead,
+        settings.keep_calls,
+        settings.keep_unmatched,
+    )
+    return Keep(*(time // timedelta(milliseconds=1) for time in times))
 
 
 def _means(bridge: Bridge, app: App, client: OneSignal) -> Means:
@@ -166,6 +182,7 @@ def _means(bridge: Bridge, app: App, client: OneSignal) -> Means:
         caution=Caution(bridge.journal),
         hand=bridge.hand,
         roll=random.random,
+        erased=bridge.upkeep.erased,
     )
     means.audit = Audit(means)
     return means
@@ -185,7 +202,8 @@ def _intake(bridge: Bridge, source: Source, budget: Budget) -> Intake:
             name=source.name,
             app=source.app,
             bulk=source.bulk,
-            keep_unmatched=settings.keep_unmatched > 0,
+            keep_unmatched=bool(settings.keep_unmatched),
+            drop=paths_of(source.drop),
         ),
         proof=proof_of(source),
         journal=bridge.journal,
@@ -195,5 +213,6 @@ def _intake(bridge: Bridge, source: Source, budget: Budget) -> Intake:
         budget=budget,
         max_body=settings.max_body,
         appended=bridge.lanes[source.app].dirty,
+        erasing=bridge.lanes[source.app].nudge,
         pulse=Pulse(bridge.clock),
     )

@@ -13,6 +13,8 @@ from bridge.console.brake import BrakeApi
 from bridge.console.explain import ExplainApi
 from bridge.console.held import Chosen, HeldApi
 from bridge.console.status import GateState, SourceState, StatusApi
+from bridge.console.users import UsersApi
+from bridge.deliver.erasing import forget
 from bridge.deliver.held import Holding, discard, holdings, release, release_resumed
 from bridge.deliver.replay import replay
 from bridge.journal import Journal
@@ -35,6 +37,7 @@ def routes(bridge: Bridge, webhook: Webhook) -> list[BaseRoute]:
         *_held_api(bridge).routes(),
         *_status_api(bridge).routes(),
         *_explain_api(bridge).routes(),
+        *_users_api(bridge).routes(),
     ]
 
 
@@ -126,6 +129,14 @@ def _held_api(bridge: Bridge) -> HeldApi:
         release=let_go,
         discard=end,
     )
+
+
+def _users_api(bridge: Bridge) -> UsersApi:
+    async def erase(app: str, external_id: str) -> None:
+        user_hash = await forget(bridge.journal, app, external_id, now_ms=bridge.clock.now_ms())
+        bridge.nudge(app, user_hash)
+
+    return UsersApi(token=_token(bridge), apps=lambda: list(bridge.config.apps), erase=erase)
 
 
 def _token(bridge: Bridge) -> bytes | None:

@@ -14,6 +14,7 @@ from bridge.cli import (
     dead,
     demo,
     explain,
+    forget,
     held,
     init,
     pause,
@@ -44,6 +45,7 @@ for _command in (
     sandbox.sandbox,
     pause.pause,
     pause.resume,
+    forget.forget,
     status.status,
     explain.explain,
 ):

@@ -7,14 +7,17 @@ import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
 
 import httpx
 
 from bridge.cli.mapping import what_serves
 from bridge.clock import SystemClock
+from bridge.config.load import app_names
 from bridge.console.api import full, summary
 from bridge.console.held import count_of, summary as held_summary
 from bridge.deliver.brake import load_brake
+from bridge.deliver.erasing import forget, sweep
 from bridge.deliver.held import discard, holdings, release, release_resumed
 from bridge.deliver.replay import replay
 from bridge.errors import BridgeError
@@ -63,6 +66,12 @@ class Service(Protocol):
     def release_held(self, *, rule: str | None, reason: str | None) -> int: ...
 
     def discard_held(self, *, rule: str | None, reason: str | None) -> int: ...
+
+    #: What becomes of those who are to be forgotten.
+    forgetting: str
+
+    def forget(self, external_id: str, *, app: str | None) -> None:
+        """Erase a user of an app, or of all."""
 
 
 @contextmanager
@@ -175,6 +184,12 @@ class _Running:
     def discard_held(self, *, rule: str | None, reason: str | None) -> int:
         path, chosen = "/api/v1/held/discard", _chosen(rule, reason)
         return int(self._object("POST", path, json=chosen, timeout=None)["discarded"])
+
+    forgetting = "on its way. `user.erased` in the log says when it is done."
+
+    def forget(self, external_id: str, *, app: str | None) -> None:
+        query = {} if app is None else {"app": app}
+        self._object("DELETE", f"/api/v1/users/{quote(external_id, safe='')}", params=query)
 
     def _object(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         answer = self._http.request(method, path, **more)
@@ -289,6 +304,21 @@ class _Stopped:
             return await discard(journal, chosen, now_ms=SystemClock().now_ms())
 
         return self._with(end)
+
+    forgetting = "nothing is left here; OneSignal is asked when the bridge runs."
+
+    def forget(self, external_id: str, *, app: str | None) -> None:
+        apps = app_names()
+        if app is not None and app not in apps:
+            raise ServiceError(f"there is no app {app}", hint=f"there are {', '.join(apps)}")
+        now_ms = SystemClock().now_ms()
+
+        async def erase(journal: SqliteJournal) -> None:
+            for name in apps if app is None else [app]:
+                user_hash = await forget(journal, name, external_id, now_ms=now_ms)
+                await sweep(journal, user_hash, others=(), now_ms=now_ms)
+
+        self._with(erase)
 
     def _with(self, work: Callable[[SqliteJournal], Awaitable[T]]) -> T:
         async def opened() -> T:

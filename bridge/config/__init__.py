@@ -71,6 +71,8 @@ class Source:
     trusted: bool = True
     bulk: bool = False
     reverse_etl: ReverseEtl | None = None
+    #: Paths that are removed from its events before anything of them is stored.
+    drop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,4 +124,5 @@ def environment_source(settings: Settings, app: str) -> Source:
         secrets=settings.segment_secrets,
         token=settings.segment_token,
         batches=settings.segment_batches == "accept",
+        drop=settings.drop,
     )

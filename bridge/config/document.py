@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from bridge.segment.audience import SyncMode
-from bridge.settings import Plan, known_platforms
+from bridge.settings import Plan, droppable, known_platforms
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -102,6 +102,7 @@ class SourceEntry(_Declared):
     trust: Literal["server", "client"] = "server"
     bulk: bool = False
     reverse_etl: ReverseEtlEntry | None = None
+    drop: Annotated[list[Text], AfterValidator(droppable), BeforeValidator(_list)] | None = None
 
 
 class BridgeFile(_Declared):

@@ -55,6 +55,19 @@ def load_config(environment: Mapping[str, str] | None = None) -> Config:
     )
 
 
+def app_names(environment: Mapping[str, str] | None = None) -> list[str]:
+    """The apps that there are, for who needs to know nothing else of them.
+
+    Raises:
+        ConfigurationError: the file that names them cannot be read.
+    """
+    path = read_environment(environment).settings.config
+    reading = Reading() if path is None else read_file(path)
+    if not reading.usable and path is not None:
+        raise ConfigurationError(reading.findings)
+    return list(reading.entries.apps) or [DEFAULT]
+
+
 def _of_settings(settings: Settings) -> list[Finding]:
     """What is wrong with settings that are no app's and no source's."""
     findings = []
@@ -192,6 +205,8 @@ def _source(
         trusted=entry.trust == "server",
         bulk=entry.bulk,
         reverse_etl=ReverseEtl(mode=etl.mode, key=etl.key) if etl else None,
+        # What nobody may store is nobody's to bring back: a source only adds to it.
+        drop=tuple(dict.fromkeys([*settings.drop, *(entry.drop or ())])),
     )
 
 

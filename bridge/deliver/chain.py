@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from bridge.deliver.alone import Alone
 from bridge.deliver.attempts import Wait
+from bridge.deliver.erasing import Erasing
 from bridge.deliver.known import Known
 from bridge.deliver.left import heard, left_of_replay, remaining, unplanned
 from bridge.deliver.means import SOURCE_GONE, Means
@@ -28,6 +29,7 @@ from bridge.journal.records import End, Loaded, Waiting
 from bridge.onesignal.operations import DeleteUser, Send, Update, UpdateUser
 from bridge.plan import Plan, plan
 from bridge.plan.restraint import restrain
+from bridge.segment.deletion import DELETE
 from bridge.telemetry import log
 
 
@@ -38,6 +40,7 @@ class Chain:
     means: Means
     #: Events of which a send was written since they were loaded: only that row decides from then on.
     written: set[int] = field(default_factory=set)
+    _erasing: Erasing = field(init=False)
     _known: Known = field(init=False)
     _together: Together = field(init=False)
 
@@ -48,7 +51,10 @@ class Chain:
         """
         if not loaded.rows:
             return None
-        self._known = Known(self.means, loaded.rows[0].user_hash, loaded.state)
+        self._erasing = Erasing(self.means, loaded.rows[0].user_hash)
+        if loaded.erased_ms is not None:
+            loaded = await self._erasing.begin(loaded, loaded.erased_ms)
+        self._known = Known(self.means, self._erasing.user_hash, loaded.state)
         self._together = Together(self.means, self._known, self.written)
         for row in sorted(loaded.rows, key=lambda one: (one.event_ms, one.seq)):
             if row.not_before_ms > self.means.clock.now_ms():
@@ -69,6 +75,8 @@ class Chain:
 
     async def _event(self, work: Work) -> Wait | None:
         row, progress = work.row, work.progress
+        if row.type == DELETE:
+            return await self._erasing.run(work, self._known, self._together)
         if row.sends and (wait := await self._together.flush()) is not None:
             return wait
         waits = [await found_send(self.means, row, send, progress) for send in row.sends]

@@ -121,6 +121,8 @@ class Means:
     alone: set[int] = field(default_factory=set)
     #: Told of each send that was written to share a call, and how long it may wait for others.
     handed_over: Callable[[SendGroup, int], None] = lambda *_: None
+    #: Told that a user was erased.
+    erased: Callable[[], None] = lambda: None
     #: Keys of calls that are out, or of which the journal could not be told what became of them.
     attempted: set[str] = field(default_factory=set)
 

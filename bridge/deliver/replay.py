@@ -24,7 +24,7 @@ async def replay(journal: Journal, dead_id: int, *, now_ms: int) -> tuple[Replay
     dead = await journal.dead_letter(dead_id)
     if dead is None:
         return "not-dead", None
-    if not dead.rule and dead.reason not in OURS:
+    if not (dead.rule or dead.operation) and dead.reason not in OURS:
         return "not-an-event", dead
     send = await journal.send(dead.send_key) if dead.send_key else None
     again = None if send is None else send_again(dead, send, now_ms=now_ms)

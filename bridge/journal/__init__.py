@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from bridge.journal.erasures import Erasures
 from bridge.journal.groups import Groups
 from bridge.journal.records import (
     Acked,
@@ -28,6 +29,7 @@ from bridge.journal.records import (
     NewSend,
     Send,
 )
+from bridge.journal.retention import Retention
 from bridge.journal.sends import Sends
 from bridge.journal.trace import Asked, Traces
 
@@ -46,6 +48,14 @@ class Journal(Protocol):
     @property
     def groups(self) -> Groups:
         """Sends that share a call."""
+
+    @property
+    def erasures(self) -> Erasures:
+        """Leaving nothing of a user."""
+
+    @property
+    def retention(self) -> Retention:
+        """Removing what has been kept for long enough."""
 
     def user_hash(self, app: str, external_id: str) -> int:
         """A keyed hash of a user of an app: 63 bits, never 0; tells nothing about the id."""

@@ -6,15 +6,14 @@ import re
 from functools import cache
 from importlib.resources import files
 
+_FILES = ("queries.sql", "sends.sql", "groups.sql", "calls.sql", "trace.sql", "erasures.sql", "retention.sql")
 _NAME = re.compile(r"^-- ([a-z_]+) --$", re.MULTILINE)
 
 
 @cache
 def queries() -> dict[str, str]:
     """Every statement by its name."""
-    parts = _NAME.split(
-        "".join(map(_read, ("queries.sql", "sends.sql", "groups.sql", "calls.sql", "trace.sql")))
-    )
+    parts = _NAME.split("".join(map(_read, _FILES)))
     return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
 
 

@@ -43,6 +43,8 @@ class Entry(NamedTuple):
     payload: bytes | None
     rank: int | None
     ended: End | None = None
+    #: It asks to erase its user: of events up to this time nothing is left, and none is taken.
+    erases_ms: int | None = None
 
 
 class End(NamedTuple):
@@ -60,6 +62,12 @@ class End(NamedTuple):
 class Appended(NamedTuple):
     seq: int
     duplicate: bool
+
+
+class Late(Appended):
+    """An event that came after its user was erased: nothing is kept but that it came."""
+
+    __slots__ = ()
 
 
 class Head(NamedTuple):
@@ -106,6 +114,7 @@ class Waiting(NamedTuple):
     message_id: str
     received_ms: int
     payload: bytes
+    type: str
     sends: tuple[OpenSend, ...]
 
 
@@ -128,6 +137,8 @@ class Loaded(NamedTuple):
 
     rows: list[Waiting]
     state: bytes | None = None
+    #: The user is being erased: events up to this time are not to be worked on.
+    erased_ms: int | None = None
 
 
 class Acked(NamedTuple):

@@ -20,7 +20,9 @@ from bridge.errors import JournalUnavailableError
 from bridge.journal import (
     hashing,
     sqlite_calls as calls,
+    sqlite_erasures as erasures,
     sqlite_groups as groups,
+    sqlite_retention as retention,
     sqlite_rows as rows,
     sqlite_sends as sends,
 )
@@ -93,6 +95,13 @@ class SqliteJournal:
         )
 
         self.groups = groups.SqliteGroups(write=self._write, read=self._read)
+        self.erasures = erasures.SqliteErasures(write=self._write, read=self._read, tail=tail.of)
+        self.retention = retention.SqliteRetention(
+            aside=self._writer.aside,
+            read=self._read,
+            scrub=self._writer.scrub,
+            is_awaited=lambda: self._writer.waiting.rows > 0,
+        )
 
     def __repr__(self) -> str:
         return f"<SqliteJournal {self.path}, {self._tail!r}>"
@@ -155,8 +164,12 @@ class SqliteJournal:
 
     async def chains(self, users: Sequence[int], *, limit: int) -> dict[int, Loaded]:
         def read(connection: sqlite3.Connection) -> dict[int, Loaded]:
-            return {user: rows.chain(connection, user, tail, limit) for user, tail in tails.items()}
+            return {
+                user: rows.chain(connection, user, tail, limit, erasures=erasures)
+                for user, tail in tails.items()
+            }
 
+        erasures = self._tail.erasures
         tails = {user: self._tail.of(user) for user in users}
         return await self._read(read)
 
@@ -282,7 +295,10 @@ class SqliteJournal:
         self._writer.log(called)
 
     async def drop_calls(self, *, before_ms: int, limit: int) -> int:
-        return int(await self._write(lambda connection: calls.drop(connection, before_ms, limit)))
+        dropped = await self._writer.aside(
+            lambda connection: calls.drop(connection, before_ms, limit)
+        )
+        return int(dropped)
 
     async def traces(self, asked: Asked) -> Traces:
         # What was heard or called last is told, too; a journal that writes no more can be asked.

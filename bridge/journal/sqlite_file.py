@@ -177,6 +177,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         "busy_timeout = 100",
         "cache_size = -65536",
         "journal_size_limit = 67108864",
+        # What is removed is overwritten: an erased user is not to be found in free pages.
+        "secure_delete = ON",
         # The writer checkpoints when nobody is waiting for it, not inside somebody's commit.
         "wal_autocheckpoint = 0",
         "trusted_schema = OFF",

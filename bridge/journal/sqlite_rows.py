@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import chain as chained
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -31,6 +31,8 @@ from bridge.journal.records import (
     lane_of,
     operation_name,
 )
+
+K = TypeVar("K", bytes, int)
 
 _CHUNKS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 """Rows a statement; a few sizes only, so that each stays prepared."""
@@ -55,13 +57,22 @@ def _many(query: str, rows: int, columns: int) -> str:
 
 
 def heard(connection: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, int]:
-    found: dict[bytes, int] = {}
+    return _among(connection, "heard", keys)
+
+
+def erased(connection: sqlite3.Connection, users: list[int]) -> dict[int, int]:
+    """Of these users those who were erased, and up to when."""
+    return _among(connection, "erased_among", users)
+
+
+def _among(connection: sqlite3.Connection, query: str, keys: list[K]) -> dict[K, int]:
+    found: dict[K, int] = {}
     for position in range(0, len(keys), _CHUNKS[0]):
         some = keys[position : position + _CHUNKS[0]]
         size = next(size for size in reversed(_CHUNKS) if size >= len(some))
         # Asking twice for one key changes nothing, and keeps to a few prepared statements.
         some += some[:1] * (size - len(some))
-        found.update(connection.execute(_many("heard", 1, size), some))
+        found.update(connection.execute(_many(query, 1, size), some))
     return found
 
 
@@ -206,10 +217,21 @@ def waiting(
     return list(_waiting(connection, rows.fetchall()))
 
 
-def chain(connection: sqlite3.Connection, user: int, tail: Sequence[int], limit: int) -> Loaded:
+def chain(
+    connection: sqlite3.Connection, user: int, tail: Sequence[int], limit: int, *, erasures: bool
+) -> Loaded:
+    """What a user's chain works with; `erasures`: somebody was erased, so it is asked who."""
     rows = waiting(connection, user, tail, limit)
     # Of nobody who has nothing to do it is asked what was done before.
-    return Loaded(rows, state(connection, user) if rows else None)
+    if not rows:
+        return Loaded(rows)
+    erasing = _erasing(connection, user) if erasures else None
+    return Loaded(rows, state(connection, user), erasing)
+
+
+def _erasing(connection: sqlite3.Connection, user: int) -> int | None:
+    row = connection.execute(queries()["erasing"], {"user_hash": user}).fetchone()
+    return None if row is None else row[0]
 
 
 def _waiting(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> Iterator[Waiting]:

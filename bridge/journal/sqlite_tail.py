@@ -19,8 +19,10 @@ import sqlite3
 from collections.abc import Sequence
 
 from bridge.journal import sqlite_rows as rows
+from bridge.journal.erasures import ERASED, late
 from bridge.journal.queries import queries
-from bridge.journal.records import Appended, Entry
+from bridge.journal.records import Appended, Entry, Late
+from bridge.journal.sqlite_erasures import ask
 
 TAIL_ROWS = 4000
 """More would save little, and whoever comes meanwhile waits 20 ms for this many to be indexed."""
@@ -36,6 +38,8 @@ class Tail:
         self._heard: dict[bytes, int] = {}
         self._users: dict[int, list[int]] = {}
         self._uncommitted: list[bytes] = []
+        #: Somebody was erased, so it has to be asked whether it was this one.
+        self.erasures: bool = connection.execute(queries()["are_erased"]).fetchone()[0] == 1
         for seq, key, user in connection.execute(queries()["tail"]):
             self._add(seq, key, user)
 
@@ -53,8 +57,10 @@ class Tail:
     def append(self, connection: sqlite3.Connection, entries: list[Entry]) -> list[Appended]:
         """Write those that were not heard before; part of a group's transaction."""
         heard = self._heard_of(connection, entries)
+        erased = self._erased_of(connection, entries)
         appended: list[Appended] = []
         fresh: list[tuple[int, Entry]] = []
+        asking: list[tuple[int, Entry]] = []
         seq = self.last_seq
         for entry in entries:
             key = entry.dedupe_key
@@ -63,14 +69,23 @@ class Tail:
                 appended.append(Appended(before, duplicate=True))
                 continue
             seq += 1
+            if entry.erases_ms is not None:
+                erased[entry.user_hash] = max(entry.erases_ms, erased.get(entry.user_hash, 0))
+                asking.append((seq, entry))
+            elif erased and entry.event_ms <= erased.get(entry.user_hash, -1):
+                entry = late(entry)  # noqa: PLW2901 — what is kept of it is less than what came
             fresh.append((seq, entry))
-            appended.append(Appended(seq, duplicate=False))
+            is_late = entry.ended is ERASED
+            appended.append((Late if is_late else Appended)(seq, duplicate=False))
             self._add(seq, key, None if entry.rank is None else entry.user_hash)
             if key is not None:
                 self._uncommitted.append(key)
         # Also when the group fails: a seq that was given out once is never another event's.
         self.last_seq = seq
         rows.insert_events(connection, fresh)
+        for number, entry in asking:
+            self.erasures = True
+            ask(connection, number, entry)
         return appended
 
     def undo(self) -> None:
@@ -100,6 +115,12 @@ class Tail:
         known = self._heard
         keys = [e.dedupe_key for e in entries if e.dedupe_key is not None]
         return rows.heard(connection, [key for key in keys if key not in known])
+
+    def _erased_of(self, connection: sqlite3.Connection, entries: list[Entry]) -> dict[int, int]:
+        """Who of them was erased, and up to when."""
+        if not self.erasures:
+            return {}
+        return rows.erased(connection, list({entry.user_hash for entry in entries}))
 
     def _add(self, seq: int, key: bytes | None, user: int | None) -> None:
         self._rows += 1

@@ -34,6 +34,7 @@ from bridge.journal.sqlite_tail import Tail
 MAX_ROWS = 500
 CHECKPOINT_IDLE_ROWS = 1000
 CHECKPOINT_ROWS = 20_000
+"""Rows of a transaction that is run aside are not counted; it is reckoned with `MAX_ROWS`."""
 
 Transaction = Callable[[sqlite3.Connection], Any]
 _Future = asyncio.Future[Any]
@@ -75,6 +76,8 @@ class Writer:
         self._broken = broken
         self._works: deque[tuple[_Asked, Queued]] = deque()
         self._alone: deque[_Group] = deque()
+        #: What is done on the disk's thread between two groups, one at a time.
+        self._beside: deque[Callable[[], None]] = deque()
         self._queued_rows = self._queued_bytes = 0
         self._busy = False
         self._closing = False
@@ -115,6 +118,52 @@ class Writer:
         """Begin a transaction for them alone; nobody waits for it."""
         self.submit(lambda _: None).add_done_callback(lambda done: done.exception())
 
+    def aside(self, work: Transaction) -> _Future:
+        """A transaction that is in no hurry, without the loop: it is run between two groups."""
+
+        def change() -> Any:
+            self._connection.execute("BEGIN IMMEDIATE")
+            result = work(self._connection)
+            self._connection.execute("COMMIT")
+            self._rows_since_checkpoint += MAX_ROWS
+            if self._rows_since_checkpoint >= CHECKPOINT_ROWS:
+                self._checkpoint()
+            return result
+
+        return self._put_aside(change)
+
+    def scrub(self) -> _Future:
+        """Empty the log of the database into it; False when a reader was in the way."""
+
+        def checkpoint() -> bool:
+            row = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return bool(row[0] == 0)
+
+        return self._put_aside(checkpoint)
+
+    def _put_aside(self, work: Callable[[], Any]) -> _Future:
+        future: _Future = self._loop.create_future()
+        if self._failed is not None or self._closing:
+            future.set_exception(JournalUnavailableError(self._failed or "the journal is closing"))
+            return future
+
+        def run() -> None:
+            try:
+                result = work()
+            except Exception as error:  # noqa: BLE001 — whatever it is, who asked hears it
+                self._loop.call_soon_threadsafe(self._failed_aside, future, error)
+            else:
+                self._loop.call_soon_threadsafe(_settle, [(future, result)])
+
+        self._beside.append(run)
+        self._begin_soon()
+        return future
+
+    def _failed_aside(self, future: _Future, error: Exception) -> None:
+        self._undo_aside()
+        self._is_fatal(error)
+        _settle([(future, _refusal(error))])
+
     async def close(self) -> None:
         """Finish what was asked, checkpoint, and let go of the connection."""
         if self._closing:
@@ -138,6 +187,9 @@ class Writer:
     def _begin(self) -> None:
         """Make the next group's changes, and hand them to the disk."""
         group = self._next_group()
+        if not group and self._beside:
+            self._keep_up(self._beside.popleft())
+            return
         if not group:
             self._busy = False
             self._idle.set()
@@ -198,22 +250,31 @@ class Writer:
         self._calls.keep()
         _settle([(future, result) for (_, future), result in zip(group, results, strict=True)])
         if (upkeep := self._upkeep()) is not None:
-            keeping = self._loop.run_in_executor(self._disk, upkeep)
-            keeping.add_done_callback(lambda _: self._begin())
+            self._keep_up(upkeep)
             return
         # After the callers have heard of it: what they ask for next goes into the next group.
         self._loop.call_soon(self._begin)
+
+    def _keep_up(self, upkeep: Callable[[], None]) -> None:
+        """On the disk's thread, and then go on."""
+        keeping = self._loop.run_in_executor(self._disk, upkeep)
+        keeping.add_done_callback(lambda _: self._begin())
 
     def _upkeep(self) -> Callable[[], None] | None:
         """What the disk has to do before the next group: one thing at a time, because callers wait."""
         if self._tail.is_full:
             return self._index
+        if self._beside:
+            return self._beside.popleft()
         due = CHECKPOINT_ROWS if self._works else CHECKPOINT_IDLE_ROWS
         return self._checkpoint if self._rows_since_checkpoint >= due else None
 
     def _undo(self) -> None:
         self._tail.undo()
         self._calls.undo()
+        self._undo_aside()
+
+    def _undo_aside(self) -> None:
         # A full disk rolls back by itself, and then there is nothing left to roll back.
         if self._connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):

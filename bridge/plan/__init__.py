@@ -34,14 +34,17 @@ from bridge.plan.sends import plan_push, plan_track
 from bridge.plan.targets import recipient, unaddressable
 from bridge.plan.updates import plan_update
 from bridge.plan.values import Draft, Note, Plan, Skip, Triage, why
+from bridge.segment.deletion import DELETE
 from bridge.segment.events import Event, is_onesignal_echo, routed_away
 
-__all__ = ["Note", "Plan", "Skip", "Triage", "plan", "triage"]
+__all__ = ["Note", "Plan", "Skip", "Triage", "plan", "plan_erasure", "triage"]
 
 
 def triage(event: Event, mapping: Mapping) -> Triage:
     """Which rules an event meets, or the one reason why none can act."""
     external_id = mapping.external_id(event.fields)
+    if event.type == DELETE:
+        return _erasure(external_id)
     if routed_away(event):
         return Triage(external_id=external_id, skip=Skip(reason="integration_disabled"))
     rules = mapping.met_by(event.fields)
@@ -57,6 +60,20 @@ def triage(event: Event, mapping: Mapping) -> Triage:
     return Triage(external_id=external_id, rules=rules)
 
 
+def _erasure(external_id: str | None) -> Triage:
+    """No rule is asked, and nobody can say that this is not for OneSignal."""
+    reason = "no_external_id" if external_id is None else unaddressable(external_id)
+    if reason is not None:
+        return Triage(external_id=None, skip=Skip(reason=reason))
+    return Triage(external_id=external_id, erases=True)
+
+
+def plan_erasure(external_id: str) -> Plan:
+    """What it takes at OneSignal to erase a user; a step of the bridge's own, so of no rule."""
+    to = Recipient(label="external_id", id=external_id)
+    return Plan(operations=(DeleteUser(rule="", to=to),))
+
+
 def plan(event: Event, mapping: Mapping, *, apart: bool = False) -> Plan:
     """Everything that an event means: updates of its user first, then sends, deletions last.
 
@@ -65,6 +82,8 @@ def plan(event: Event, mapping: Mapping, *, apart: bool = False) -> Plan:
     triaged = triage(event, mapping)
     if triaged.skip is not None or triaged.external_id is None:
         return Plan(skips=(triaged.skip,) if triaged.skip else ())
+    if triaged.erases:
+        return plan_erasure(triaged.external_id)
     drawing = _Drawing(event, mapping, Recipient(label="external_id", id=triaged.external_id))
     for rule in triaged.rules:
         drawing.add(rule)

@@ -44,6 +44,8 @@ class Triage(NamedTuple):
     external_id: str | None
     rules: tuple[Rule, ...] = ()
     skip: Skip | None = None
+    #: The user is to be erased, whatever the rules say.
+    erases: bool = False
 
 
 class Plan(NamedTuple):

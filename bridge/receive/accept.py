@@ -15,7 +15,9 @@ from bridge.journal.records import End, Entry
 from bridge.mapping.rules import Mapping
 from bridge.plan import Triage, triage
 from bridge.segment.body import Element
-from bridge.segment.events import Event, Unusable, rank_of, read_event
+from bridge.segment.deletion import ERASED_FOR_MS, deletion
+from bridge.segment.dropping import Paths, without
+from bridge.segment.events import Event, Rank, Unusable, rank_of, read_event
 from bridge.segment.ids import message_id_of
 
 _NAME_LENGTH = 200
@@ -37,6 +39,8 @@ class SourceRoute:
     app: str
     bulk: bool = False
     keep_unmatched: bool = False
+    #: What is removed from an event before anything of it is stored.
+    drop: Paths = ()
 
 
 @dataclass(slots=True)
@@ -53,6 +57,8 @@ def accept(
 ) -> Accepted:
     """Everything to be written for one request."""
     accepted = Accepted()
+    if source.drop:
+        elements = [without(element, source.drop) for element in elements]
     for index, element in enumerate(elements):
         event = read_event(
             element.value,
@@ -84,6 +90,8 @@ def _entry(
     event: Event, triaged: Triage, raw: bytes, source: SourceRoute, hashing: Hashing
 ) -> Entry:
     skip = triaged.skip
+    if triaged.erases and triaged.external_id is not None:
+        return _erasure(event, triaged.external_id, source, hashing)
     name = event.name
     return Entry(
         source.name,
@@ -103,6 +111,24 @@ def _entry(
     )
 
 
+def _erasure(event: Event, external_id: str, source: SourceRoute, hashing: Hashing) -> Entry:
+    """Of a request to erase somebody nothing is kept but whom it is about."""
+    return Entry(
+        source=source.name,
+        app=source.app,
+        message_id=event.message_id,
+        dedupe_key=None if event.is_test else hashing.dedupe_key(source.name, event.message_id),
+        type=event.type,
+        name=None,
+        user_hash=hashing.user_hash(source.app, external_id),
+        received_ms=event.received_ms,
+        event_ms=event.event_ms,
+        payload=deletion(external_id, message_id=event.message_id, at_ms=event.event_ms),
+        rank=Rank.LIVE,
+        erases_ms=event.event_ms + ERASED_FOR_MS,
+    )
+
+
 def _unusable(
     unusable: Unusable, element: Element, source: SourceRoute, hashing: Hashing, now_ms: int
 ) -> Entry:
@@ -118,7 +144,8 @@ def _unusable(
         user_hash=0,
         received_ms=now_ms,
         event_ms=now_ms,
-        payload=element.raw,
+        # In what is no event there is no telling where that stands which is not to be stored.
+        payload=None if source.drop else element.raw,
         rank=None,
         ended=End("", "", "dead", unusable.code.replace("-", "_"), unusable.message),
     )
@@ -126,6 +153,8 @@ def _unusable(
 
 def _note(event: Event, triaged: Triage, mapping: Mapping) -> str:
     """What a person who tries one event wants to know; names rules, never a value of the event."""
+    if triaged.erases:
+        return "the user is erased, at OneSignal and here"
     if triaged.skip is None:
         return f"rules that may act: {', '.join(rule.name for rule in triaged.rules)}"
     if triaged.skip.reason != "no_rule":

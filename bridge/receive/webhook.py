@@ -18,7 +18,8 @@ from starlette.types import Receive, Scope, Send
 from bridge.clock import Clock
 from bridge.errors import JournalUnavailableError
 from bridge.journal import Journal
-from bridge.journal.records import Appended, End
+from bridge.journal.erasures import late
+from bridge.journal.records import LIVE, Appended, End, Entry, Late
 from bridge.mapping.rules import Mapping
 from bridge.receive.accept import Accepted, SourceRoute, accept
 from bridge.receive.body import (
@@ -68,6 +69,8 @@ class Intake:
     max_body: int
     #: Told of every user with new work, after it is on disk: hash and rank.
     appended: Callable[[int, int], None]
+    #: Told of every user who is to be erased: whatever the user waits for, it need not.
+    erasing: Callable[[int], None]
     pulse: Pulse
     #: Of the events taken, by rank; found once, because finding one costs more than moving it.
     counters: tuple[Counter, Counter] = field(init=False)
@@ -206,7 +209,9 @@ async def _append(intake: Intake, elements: list[Element]) -> dict[str, Any] | R
 
 def _tell(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:
     fresh = [
-        entry for entry, kept in zip(accepted.entries, appended, strict=True) if not kept.duplicate
+        late(entry) if isinstance(kept, Late) else entry
+        for entry, kept in zip(accepted.entries, appended, strict=True)
+        if not kept.duplicate
     ]
     if duplicates := len(appended) - len(fresh):
         intake.metrics.dedupe_hits.inc(duplicates)
@@ -216,12 +221,18 @@ def _tell(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:
     for entry in fresh:
         if entry.rank is not None:
             ranks[entry.rank] += 1
-            intake.appended(entry.user_hash, entry.rank)
+            _wake(intake, entry)
     for count, counter in zip(ranks, intake.counters, strict=True):
         if count:
             counter.inc(count)
     if sum(ranks) < len(fresh):
         _tell_ended(intake, [entry.ended for entry in fresh if entry.ended is not None])
+
+
+def _wake(intake: Intake, entry: Entry) -> None:
+    intake.appended(entry.user_hash, entry.rank or LIVE)
+    if entry.erases_ms is not None:
+        intake.erasing(entry.user_hash)
 
 
 def _tell_ended(intake: Intake, ends: list[End]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,12 @@ def test_the_defaults_are_safe() -> None:
         "metrics_token": None,
         "max_body": 8_000_000,
         "drain": 8.0,
-        "keep_unmatched": 0,
+        "drop": (),
+        "keep_payloads": timedelta(days=3),
+        "keep_outcomes": timedelta(days=30),
+        "keep_dead": timedelta(days=30),
+        "keep_calls": timedelta(days=3),
+        "keep_unmatched": timedelta(0),
         "log_format": "auto",
         "ephemeral": None,
     }
@@ -111,7 +117,12 @@ def test_the_defaults_are_safe() -> None:
         ("ONLY_USERS", "ann@shop.example, b c\n,d", ("ann@shop.example", "b c", "d")),
         ("MAX_BODY", "1000", 1000),
         ("DRAIN", "0.5", 0.5),
-        ("KEEP_UNMATCHED", "3", 3),
+        ("KEEP_UNMATCHED", "3d", timedelta(days=3)),
+        ("KEEP_PAYLOADS", "0", timedelta(0)),
+        ("KEEP_OUTCOMES", "2w", timedelta(weeks=2)),
+        ("KEEP_DEAD", "36h", timedelta(hours=36)),
+        ("KEEP_CALLS", "90m", timedelta(minutes=90)),
+        ("DROP", "context.ip, traits.email", ("context.ip", "traits.email")),
         ("LOG_FORMAT", "json", "json"),
         ("EPHEMERAL", "yes", "yes"),
     ],
@@ -233,6 +244,12 @@ def test_an_empty_environment_misses_everything_that_is_needed() -> None:
         ("DRAIN", "nan"),
         ("DRAIN", "inf"),
         ("KEEP_UNMATCHED", "-1"),
+        ("KEEP_UNMATCHED", "3"),
+        ("KEEP_PAYLOADS", "three days"),
+        ("KEEP_OUTCOMES", "6d"),
+        ("DROP", "context..ip"),
+        ("DROP", "messageId"),
+        ("DROP", "products[0].sku"),
         ("LOG_FORMAT", "xml"),
         ("EPHEMERAL", "true"),
     ],

@@ -53,7 +53,7 @@ ORDER BY seq LIMIT :limit;
 -- One user's pending events, whatever their rank: a person's order does not depend on it. Those of the
 -- tail come as a list of seqs, in which any may stand that are pending no more.
 SELECT p.seq, p.lane, p.rank, p.user_hash, p.event_ms, p.not_before_ms, p.attempt, p.first_try_ms,
-       p.done, p.only, e.source, p.app, e.message_id, e.received_ms, e.payload
+       p.done, p.only, e.source, p.app, e.message_id, e.received_ms, e.payload, e.type
 FROM pending p JOIN event e USING (seq)
 WHERE p.seq IN (
   SELECT seq FROM (SELECT seq FROM pending WHERE user_hash = :user_hash AND indexed = 1 ORDER BY seq LIMIT :limit)

@@ -116,6 +116,8 @@ CREATE INDEX send_call ON send (call_key) WHERE ended_ms IS NULL OR state = 'dea
 -- The last columns are there so that who counts reads nothing but the index.
 CREATE INDEX send_held ON send (app, rule, hold, created_ms, state) WHERE state = 'held';
 CREATE INDEX send_person ON send (person_hash, ended_ms, state, counted) WHERE counted = 1;
+-- Whom others' events are about.
+CREATE INDEX send_other ON send (person_hash) WHERE person_hash <> user_hash;
 CREATE INDEX send_grouped ON send (group_id, state, call_key, created_ms, ended_ms)
   WHERE ended_ms IS NULL AND group_id IS NOT NULL;
 
@@ -237,6 +239,7 @@ CREATE TABLE dead (
   CHECK ((state = 'dead') = (left_ms IS NULL))
 );
 CREATE UNIQUE INDEX dead_once ON dead (seq, rule, operation) WHERE state = 'dead';
+CREATE INDEX dead_user ON dead (user_hash, seq);
 CREATE INDEX dead_reason ON dead (reason, died_ms) WHERE state = 'dead';
 
 -- What we wrote for a user of an app (the hash is of both): of every tag, property, alias and
@@ -323,6 +326,39 @@ END;
 CREATE TABLE identity (
   id_hash     INTEGER PRIMARY KEY,
   person_hash INTEGER NOT NULL
+);
+
+-- Who was erased. It stays for a while, so that events which come late do not bring anybody back.
+CREATE TABLE erased (
+  user_hash INTEGER PRIMARY KEY,
+  app       TEXT    NOT NULL,
+  seq       INTEGER NOT NULL,                    -- the event that asked for it last
+  who       TEXT    NOT NULL,                    -- its source
+  before_ms INTEGER NOT NULL,                    -- of events up to this time nothing is kept
+  at_ms     INTEGER NOT NULL,                    -- when it was asked for
+  events    INTEGER NOT NULL DEFAULT 0,          -- of which something was removed
+  done_ms   INTEGER                              -- NULL: it is under way
+);
+CREATE INDEX erased_at ON erased (at_ms);
+
+-- What was done that somebody may have to prove later. Rows are only ever added.
+CREATE TABLE audit_trail (
+  id     INTEGER PRIMARY KEY AUTOINCREMENT,
+  at_ms  INTEGER NOT NULL,
+  who    TEXT    NOT NULL,
+  what   TEXT    NOT NULL,
+  detail TEXT    NOT NULL                        -- a JSON object
+);
+CREATE TRIGGER audit_trail_stays BEFORE UPDATE ON audit_trail BEGIN
+  SELECT RAISE(ABORT, 'the audit trail is never changed');
+END;
+CREATE TRIGGER audit_trail_remains BEFORE DELETE ON audit_trail BEGIN
+  SELECT RAISE(ABORT, 'the audit trail is never shortened');
+END;
+
+-- Events past their time of which something was still needed when retention came by.
+CREATE TABLE overdue (
+  seq INTEGER PRIMARY KEY
 );
 
 -- What holds calls back, where it must outlast a restart: `pushes` and `rule/…` are the brake's

@@ -1,0 +1,145 @@
+"""Erasing a user: every trace here, the user at OneSignal, and what was under way meanwhile.
+
+The user's own chain does it, before anything else: what waits for the user ends as discarded,
+`erased`, and is not attempted any more, however long OneSignal is away. The event that asked for it stays
+pending until nothing is left, so that a process that ends in between goes on at its next start; each
+step may be done again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bridge.deliver.alone import Alone
+from bridge.deliver.attempts import Wait
+from bridge.deliver.known import Known
+from bridge.deliver.means import Means
+from bridge.deliver.restore import ALIAS
+from bridge.deliver.sends import person_hash
+from bridge.deliver.state import decode
+from bridge.deliver.together import Together
+from bridge.deliver.updates import wait_of
+from bridge.deliver.work import Work, ack, finished
+from bridge.journal import Journal
+from bridge.journal.records import LIVE, End, Entry, Loaded, operation_name
+from bridge.onesignal.operations import DeleteUser, Recipient
+from bridge.plan import plan_erasure
+from bridge.plan.restraint import restrain
+from bridge.segment.deletion import DELETE, ERASED_FOR_MS, deleted_id, deletion
+from bridge.telemetry import log
+
+SOURCE = "bridge"
+"""The source of what nobody sent: the person who runs this asks for it."""
+EVENTS_AT_ONCE = 200
+"""In one transaction: a few milliseconds of the loop."""
+_UNDER_WAY_SECONDS = 10.0
+
+
+async def forget(journal: Journal, app: str, external_id: str, *, now_ms: int) -> int:
+    """Ask for a user of an app to be erased; the hash of the user, whose chain has to hear of it."""
+    user_hash, message_id = journal.user_hash(app, external_id), f"forget-{uuid.uuid4()}"
+    entry = Entry(
+        source=SOURCE,
+        app=app,
+        message_id=message_id,
+        dedupe_key=None,
+        type=DELETE,
+        name=None,
+        user_hash=user_hash,
+        received_ms=now_ms,
+        event_ms=now_ms,
+        payload=deletion(external_id, message_id=message_id, at_ms=now_ms),
+        rank=LIVE,
+        erases_ms=now_ms + ERASED_FOR_MS,
+    )
+    await journal.append([entry])
+    return user_hash
+
+
+async def sweep(
+    journal: Journal, user_hash: int, *, others: Sequence[int], now_ms: int
+) -> tuple[dict[str, int], int]:
+    """Remove all that can be; how many operations that ended, by rule, and what is under way yet."""
+    discarded: dict[str, int] = {}
+    while True:
+        swept = await journal.erasures.sweep(
+            user_hash, others=others, limit=EVENTS_AT_ONCE, at_ms=now_ms
+        )
+        for rule, count in swept.discarded.items():
+            discarded[rule] = discarded.get(rule, 0) + count
+        if not swept.more:
+            return discarded, swept.under_way
+
+
+@dataclass(slots=True)
+class Erasing:
+    """The erasure of one user, in the user's chain."""
+
+    means: Means
+    user_hash: int
+    #: What is there under other names, of the same person: found when the row is read, before it goes.
+    others: tuple[int, ...] = ()
+
+    async def begin(self, loaded: Loaded, before_ms: int) -> Loaded:
+        """Sweep, and leave of what was loaded what the chain has still to do."""
+        self.others = tuple(self._others(loaded.state))
+        await self._sweep()
+        rows = [row for row in loaded.rows if row.type == DELETE or row.event_ms > before_ms]
+        return Loaded(rows)
+
+    def _others(self, state: bytes | None) -> list[int]:
+        app, journal = self.means.destination.name, self.means.journal
+        aliases = [
+            Recipient(label=name.removeprefix(ALIAS), id=str(fact.value))
+            for name, fact in decode(state).items()
+            if name.startswith(ALIAS) and fact.value is not None
+        ]
+        known = Known(self.means, self.user_hash, None)
+        return [
+            number
+            for to in aliases
+            for number in (known.hash_of(to), person_hash(journal, app, to))
+        ]
+
+    async def run(self, work: Work, known: Known, together: Together) -> Wait | None:
+        """Carry out the event that asks for it; None when nothing is left to do of it."""
+        planned = restrain(plan_erasure(deleted_id(work.row.payload)), self.means.restraint)
+        # Nothing ends the event but its last step.
+        work.more = True
+        if planned.skips and not work.progress.done:
+            for skip in planned.skips:
+                work.progress.add(End(skip.rule, skip.operation, "skipped", skip.reason))
+            await ack(self.means, [work])
+        for one in planned.operations:
+            if isinstance(one, DeleteUser) and operation_name("", one.name) not in work.row.done:
+                work.left = 1
+                wait = await Alone(self.means, known, work, one).run(together)
+                if wait is not None:
+                    return wait
+        return await self._finish(work)
+
+    async def _finish(self, work: Work) -> Wait | None:
+        """What was under way may have left something; it goes before the request itself does."""
+        if await self._sweep():
+            return wait_of(self.means, _UNDER_WAY_SECONDS)
+        now_ms = self.means.clock.now_ms()
+        erased = await self.means.journal.erasures.finish(
+            work.row.seq, self.user_hash, at_ms=now_ms
+        )
+        finished(self.means, work)
+        if erased is not None:
+            log().info("user.erased", **erased.detail)
+            self.means.erased()
+        return None
+
+    async def _sweep(self) -> int:
+        """How many things are under way that have to be swept later."""
+        means, now_ms = self.means, self.means.clock.now_ms()
+        discarded, under_way = await sweep(
+            means.journal, self.user_hash, others=self.others, now_ms=now_ms
+        )
+        for rule, count in discarded.items():
+            means.metrics.operations.labels(rule, "discarded", "erased").inc(count)
+        return under_way

@@ -1,0 +1,208 @@
+"""Erasing users in a SQLite journal; see `bridge.journal.erasures`.
+
+`secure_delete` is on for the file (see `sqlite_file`), so that what is removed is overwritten; the
+write-ahead log is emptied by `scrub`, see `retention`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from bridge import failpoints
+from bridge.journal import sqlite_calls as calls, sqlite_rows as rows
+from bridge.journal.erasures import Erased, Noted, Swept
+from bridge.journal.queries import queries
+from bridge.journal.records import Entry
+from bridge.journal.sqlite_sends import Read
+
+if TYPE_CHECKING:
+    from bridge.journal.erasures import Erasures
+
+_OF_A_PERSON = (
+    "forget_state",
+    "forget_memberships",
+    "forget_firings",
+    "forget_person_places",
+    "forget_reached",
+    "forget_identity",
+)
+
+
+class SqliteErasures:
+    """Transactions about erasures, on the journal's writer."""
+
+    def __init__(
+        self,
+        *,
+        write: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
+        read: Read,
+        tail: Callable[[int], Sequence[int]],
+    ) -> None:
+        """`tail` tells a user's events in the tail of the journal."""
+        self._write = write
+        self._read = read
+        self._tail = tail
+
+    async def sweep(
+        self, user_hash: int, *, others: Sequence[int] = (), limit: int, at_ms: int
+    ) -> Swept:
+        def write(connection: sqlite3.Connection) -> Swept:
+            tail = _json(self._tail(user_hash))
+            return _sweep(connection, user_hash, others, tail, limit, at_ms)
+
+        result: Swept = await self._write(write)
+        failpoints.reached("user.swept")
+        return result
+
+    async def finish(self, seq: int, user_hash: int, *, at_ms: int) -> Erased | None:
+        def write(connection: sqlite3.Connection) -> Erased | None:
+            return _finish(connection, seq, user_hash, at_ms)
+
+        result: Erased | None = await self._write(write)
+        return result
+
+    async def trail(self, *, after: int = 0, limit: int = 100) -> list[Noted]:
+        values = {"after": after, "limit": limit}
+        return await self._read(
+            lambda connection: [
+                Noted(*row) for row in connection.execute(queries()["audit_trail"], values)
+            ]
+        )
+
+
+def ask(connection: sqlite3.Connection, seq: int, entry: Entry) -> None:
+    """An event asks for its user to be erased; part of the transaction that appends it."""
+    connection.execute(queries()["erase"], entry._asdict() | {"seq": seq})
+
+
+def _sweep(
+    connection: sqlite3.Connection,
+    user_hash: int,
+    others: Sequence[int],
+    tail: str,
+    limit: int,
+    at_ms: int,
+) -> Swept:
+    erasure = connection.execute(queries()["erasure"], {"user_hash": user_hash}).fetchone()
+    if erasure is None:
+        return Swept(0, {}, more=False, under_way=0)
+    persons = [user_hash, *others]
+    whose = {"user_hash": user_hash, "before_ms": erasure[3], "tail": tail, "limit": limit}
+    found = connection.execute(queries()["events_to_erase"], whose).fetchall()
+    seqs = [seq for (seq,) in found]
+    _forget_calls(connection, persons)
+    discarded = _forget_events(connection, user_hash, seqs, at_ms)
+    sends = [
+        one
+        for person in persons
+        for one in connection.execute(
+            queries()["sends_to_person"], {"person_hash": person, "limit": limit}
+        ).fetchall()
+    ]
+    _forget_sends(connection, sends, at_ms)
+    more = len(seqs) == limit or len(sends) >= limit
+    if not more:
+        # Last, because the names that a user goes by are found in the state.
+        for person in persons:
+            _forget_person(connection, person)
+    counted = {"events": len(seqs), "user_hash": user_hash}
+    connection.execute(queries()["count_erased"], counted)
+    under_way = 0 if more else _under_way(connection, whose, persons)
+    return Swept(len(seqs), discarded, more, under_way)
+
+
+def _forget_calls(connection: sqlite3.Connection, persons: Sequence[int]) -> None:
+    """First of all, because they are found by the events."""
+    for person in persons:
+        calls.forget(connection, person)
+
+
+def _forget_events(
+    connection: sqlite3.Connection, user_hash: int, seqs: list[int], at_ms: int
+) -> dict[str, int]:
+    if not seqs:
+        return {}
+    values = {"seqs": _json(seqs), "user_hash": user_hash, "at_ms": at_ms}
+    connection.execute(queries()["discard_events"], values)
+    _forget_sends(connection, connection.execute(queries()["sends_of_events"], values), at_ms)
+    for name in (
+        "forget_pending",
+        "forget_suspects",
+        "forget_letters",
+        "discard_dead",
+        "forget_details",
+        "forget_history",
+        "forget_events",
+    ):
+        connection.execute(queries()[name], values)
+    return dict(connection.execute(queries()["erased_ends"], values).fetchall())
+
+
+def _forget_sends(
+    connection: sqlite3.Connection, sends: Iterable[tuple[Any, ...]], at_ms: int
+) -> None:
+    """Sends of which nothing is out, with their calls and the groups that nobody is left in."""
+    found = list(sends)
+    if not found:
+        return
+    values = {"keys": _json([one[0] for one in found]), "at_ms": at_ms}
+    connection.execute(queries()["discard_sends"], values)
+    connection.execute(queries()["forget_dead"], values)
+    connection.execute(queries()["forget_sends"], values)
+    for group, call in {(one[5], one[6]) for one in found}:
+        query = "end_call" if group is None else "end_group_call"
+        connection.execute(queries()[query], {"key": call})
+        if group is not None:
+            connection.execute(queries()["end_group"], {"id": group})
+
+
+def _forget_person(connection: sqlite3.Connection, person_hash: int) -> None:
+    for name in _OF_A_PERSON:
+        connection.execute(queries()[name], {"person_hash": person_hash})
+
+
+def _under_way(
+    connection: sqlite3.Connection, whose: dict[str, Any], persons: Sequence[int]
+) -> int:
+    (events,) = connection.execute(queries()["events_under_way"], whose).fetchone()
+    for person in persons:
+        (sends,) = connection.execute(
+            queries()["sends_under_way"], {"person_hash": person}
+        ).fetchone()
+        events += sends
+    return int(events)
+
+
+def _finish(connection: sqlite3.Connection, seq: int, user_hash: int, at_ms: int) -> Erased | None:
+    status, reason, http = connection.execute(queries()["how_erased"], {"seq": seq}).fetchone()
+    if status == "dead":
+        rows.finish(connection, seq)
+        return None
+    _forget_person(connection, user_hash)
+    _forget_calls(connection, [user_hash])
+    seqs = {"seqs": _json([seq]), "user_hash": user_hash}
+    connection.execute(queries()["forget_letters"], seqs)
+    connection.execute(queries()["forget_events"], seqs)
+    failpoints.reached("user.erasing")
+    rows.finish(connection, seq)
+    values = {"user_hash": user_hash, "seq": seq, "at_ms": at_ms}
+    if connection.execute(queries()["erasure_done"], values).rowcount == 0:
+        return None
+    _, _, who, _, asked_ms, events = connection.execute(queries()["erasure"], values).fetchone()
+    erased = Erased(who, user_hash, events, status if reason is None else reason, http)
+    detail = erased.detail | {"asked_ms": asked_ms}
+    noted = Noted(at_ms, who, "user.erased", orjson.dumps(detail).decode())
+    connection.execute(queries()["append_audit_trail"], noted._asdict())
+    return erased
+
+
+def _json(values: Iterable[object]) -> str:
+    return orjson.dumps(list(values)).decode()
+
+
+if TYPE_CHECKING:
+    _: type[Erasures] = SqliteErasures
