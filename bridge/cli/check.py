@@ -86,6 +86,7 @@ def _mappings(config: Config) -> list[Finding]:
             names=config.apps[app].vars,
             sources=names,
             clients=[name for name in names if not config.sources[name].trusted],
+            dropped={path for name in names for path in config.sources[name].drop},
         )
     ]
 

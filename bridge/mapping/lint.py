@@ -13,7 +13,14 @@ from bridge.errors import ConfigurationError, Finding
 from bridge.mapping.compiling import Problem
 from bridge.mapping.expression import Vars
 from bridge.mapping.lint_cases import meet, possible
-from bridge.mapping.lint_rules import QUESTIONS, Around, Subject, unknown_path, warn
+from bridge.mapping.lint_rules import (
+    QUESTIONS,
+    Around,
+    Subject,
+    read_and_dropped,
+    unknown_path,
+    warn,
+)
 from bridge.mapping.load import Reading, Ruled, Source, read_mapping, read_sources, trapped
 from bridge.mapping.traps import traps
 from bridge.mapping.tree import Tree
@@ -38,6 +45,7 @@ def check_mapping(
     names: Vars | None = None,
     sources: Collection[str] | None = None,
     clients: Collection[str] = (),
+    dropped: Collection[str] = (),
 ) -> list[Finding]:
     """Everything wrong with the mapping at `path`, and every warning about it, in the file's order.
 
@@ -48,13 +56,20 @@ def check_mapping(
         names: Values that an app or the environment gives `vars`, over those of the files.
         sources: The names of the sources, if they are known.
         clients: Those of them whose events anybody can send.
+        dropped: Paths that one of them removes from an event before anything reads it.
     """
     try:
         texts = read_sources(path)
     except ConfigurationError as error:
         return list(error.findings)
     return check_texts(
-        texts, serves=serves, tag_cap=tag_cap, names=names, sources=sources, clients=clients
+        texts,
+        serves=serves,
+        tag_cap=tag_cap,
+        names=names,
+        sources=sources,
+        clients=clients,
+        dropped=dropped,
     )
 
 
@@ -66,6 +81,7 @@ def check_texts(
     names: Vars | None = None,
     sources: Collection[str] | None = None,
     clients: Collection[str] = (),
+    dropped: Collection[str] = (),
 ) -> list[Finding]:
     """As `check_mapping`, from texts."""
     reading = read_mapping(texts, serves=serves, names=names)
@@ -74,6 +90,7 @@ def check_texts(
         vars=reading.vars,
         sources=None if sources is None else frozenset(sources),
         clients=frozenset(clients),
+        dropped=frozenset(dropped),
     )
     return in_order([*reading.findings, *lint(reading, around)])
 
@@ -103,7 +120,7 @@ def lint(reading: Reading, around: Around) -> list[Finding]:
         found += (_placed(one, problem) for problem in problems)
     found += (_placed(one, problem) for one, problem in _between(judged, reading))
     found += _push_links(reading)
-    found += _identities(reading)
+    found += _identities(reading, around)
     return found
 
 
@@ -212,12 +229,16 @@ def _without_example(judged: list[Judged], reading: Reading) -> Iterator[tuple[J
         yield bare[0], warn(("name",), "no-examples", message, hint)
 
 
-def _identities(reading: Reading) -> Iterator[Finding]:
+def _identities(reading: Reading, around: Around) -> Iterator[Finding]:
     """Paths to an id that no event has: then every event is nobody's."""
     for source, tree, parsed in reading.documents:
         for text in parsed.identity.external_id if parsed.identity else ():
             at = ("identity", "external_id")
-            for problem in unknown_path(text.strip("{} "), at):
+            written = text.strip("{} ")
+            for problem in (
+                *unknown_path(written, at),
+                *read_and_dropped([written], around.dropped, at),
+            ):
                 yield _finding(source, tree, problem)
 
 

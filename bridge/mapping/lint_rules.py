@@ -7,7 +7,7 @@ that cannot be answered from the mapping alone is not asked.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
@@ -58,6 +58,8 @@ class Around:
     sources: frozenset[str] | None = None
     #: Those of them whose events anybody can send.
     clients: frozenset[str] = frozenset()
+    #: Paths that are removed from events before anything reads them.
+    dropped: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,6 +309,26 @@ def never_present(rule: Subject) -> Iterator[Problem]:
                 yield warn(at, "path-never-present", message, hint)
 
 
+def reads_dropped(rule: Subject) -> Iterator[Problem]:
+    if not rule.around.dropped:
+        return
+    condition = frozenset(".".join(map(str, path)) for path in rule.condition.paths)
+    for at, reads in ((("when",), condition), *rule.templates):
+        yield from read_and_dropped(reads, rule.around.dropped, at)
+
+
+def read_and_dropped(reads: Iterable[str], dropped: frozenset[str], at: Path) -> Iterator[Problem]:
+    """What is read, and not there any more by then."""
+    for written in sorted(reads):
+        parts = [part for part in re.split(r"[.\[\]]+", written) if part and not part.isdigit()]
+        for path in sorted(dropped):
+            names = path.split(".")
+            if parts[: len(names)] == names:
+                message = f"`{written}` is always missing: BRIDGE_DROP, or `drop`, removes `{path}`"
+                hint = f"do without it, or let `{path}` be stored"
+                yield warn(at, "drops-what-a-rule-reads", message, hint)
+
+
 def changed_tag_names(rule: Subject) -> Iterator[Problem]:
     legal: dict[str, str] = {}
     for name in rule.tags:
@@ -365,5 +387,5 @@ def insecure_links(rule: Subject) -> Iterator[Problem]:
 QUESTIONS: Final = (
     unreachable, misspelt_event, unknown_source, never_trusted, pushes_with_every_sync, ungrouped,
     replays_push, without_effect, unknown_paths, never_present, changed_tag_names, above_the_cap,
-    insecure_links,
+    insecure_links, reads_dropped,
 )  # fmt: skip

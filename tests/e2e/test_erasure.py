@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +10,10 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
+from bridge.cli import app
+from bridge.clock import ManualClock, SystemClock
 from tests.harness import APP_ID, Rig, identify, iso, rig, track
 
 SHOP = """
@@ -222,9 +226,9 @@ async def test_a_process_that_ends_in_between_goes_on_at_its_next_start(tmp_path
         await here.pass_time(5)
         assert MAIL.encode() not in tables(here)
         assert USER.encode() in tables(here)
-        app, clock = here.sandbox, here.clock
+        before, clock = here.sandbox, here.clock
     async with rig(tmp_path, SHOP, clock=clock, **WITH_ADMIN) as here:
-        assert here.sandbox is not app
+        assert here.sandbox is not before
         await here.settle(within=7200)
         assert deletions(here) == 1
         assert USER.encode() not in await scrubbed(here)
@@ -342,3 +346,101 @@ async def test_a_request_that_names_nobody_is_skipped(tmp_path: Path) -> None:
             "no_external_id",
             "blocked_external_id",
         ]
+
+
+# Commands -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BRIDGE_DATABASE_URL", f"sqlite:///{tmp_path}/bridge.db")
+    monkeypatch.setenv("BRIDGE_PORT", "1")
+    return tmp_path
+
+
+def told(*arguments: str, said: str | None = None) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["forget", *arguments], input=said)
+    return done.exit_code, done.output
+
+
+async def heard(folder: Path, *users: str) -> None:
+    """An hour ago, for commands that look at the machine's clock."""
+    async with rig(folder, SHOP, clock=ManualClock(SystemClock().now_ms() - 3_600_000)) as here:
+        for number, user in enumerate(users):
+            await here.post(identify(user, f"m{number}", email=MAIL))
+        await here.settle()
+
+
+async def test_forget_says_how_many_and_does_nothing_unless_one_agrees(database: Path) -> None:
+    await heard(database, USER)
+    code, said = await asyncio.to_thread(told, USER, "bob", USER, said="n\n")
+    assert code == 1
+    assert "Erase 2 users in every app, at OneSignal and here?" in said
+    assert USER.encode() in (database / "bridge.db").read_bytes()
+
+
+async def test_forget_erases_here_at_once_and_at_onesignal_when_the_bridge_runs(
+    database: Path,
+) -> None:
+    await heard(database, USER, "bob")
+    requests = database / "requests.txt"
+    requests.write_text(f"{USER}\n\nbob\n")
+    code, said = await asyncio.to_thread(told, "--file", str(requests), "--yes")
+    assert (code, said) == (
+        0,
+        "2 users: nothing is left here; OneSignal is asked when the bridge runs.\n",
+    )
+    assert MAIL.encode() not in (database / "bridge.db").read_bytes()
+    async with rig(database, SHOP) as here:
+        await here.settle()
+        assert deletions(here) == 2
+        assert USER.encode() not in await scrubbed(here)
+
+
+@pytest.mark.parametrize("wrong", [[], ["null"], ["--app", "shop"]])
+async def test_forget_refuses_what_it_cannot_mean(database: Path, wrong: list[str]) -> None:
+    await heard(database, USER)
+    named = [*wrong, USER, "--yes"] if "--app" in wrong else wrong
+    code, _ = await asyncio.to_thread(told, *named)
+    assert code != 0
+    assert USER.encode() in (database / "bridge.db").read_bytes()
+
+
+# Restraint ------------------------------------------------------------------------------------------
+
+
+async def test_a_dry_run_asks_onesignal_for_nothing_and_says_so(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, dry_run="yes", **WITH_ADMIN) as here:
+        await forget(here)
+        await here.settle()
+        assert deletions(here) == 0
+        assert [end[1:] for end in await here.outcomes()] == [
+            ("", "delete_user", "skipped", "dry_run")
+        ]
+        assert '"onesignal":"dry_run"' in rows(here, "SELECT detail FROM audit_trail")[0][0]
+
+
+async def test_erasing_twice_ends_once_for_each_request(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await forget(here)
+        await here.post(request(here))
+        await forget(here)
+        await here.settle()
+        assert [end[3] for end in await here.outcomes()] == ["delivered"] * 3
+        assert len(rows(here, "SELECT 1 FROM audit_trail")) == 1
+
+
+async def test_a_payload_is_kept_while_the_backlog_is_older_than_payloads_are(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, SHOP, keep_payloads="1h") as here:
+        away(here)
+        for number in range(20):
+            await here.post(identify(f"u{number}", f"m{number}", email=MAIL))
+        await here.pass_time(4 * 3600)
+        kept = "SELECT count(*) FROM event WHERE payload NOTNULL"
+        assert rows(here, kept) == [(20,)]
+        await works(here, 6 * 3600)
+        assert sum(user.tags == {"mail": MAIL} for user in here.sandbox.users) == 20
+        await here.pass_time(3 * 3600)
+        assert rows(here, kept) == [(0,)]

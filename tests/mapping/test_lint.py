@@ -489,3 +489,30 @@ def test_an_explanations_example_is_true(code: Code) -> None:
 
 def test_many_explanations_have_an_example_that_can_be_tried() -> None:
     assert len(SHOWN) >= 60
+
+
+# --- what is dropped ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dropped", "said"),
+    [
+        ("traits.email", 1),
+        ("traits", 3),
+        ("traits.plan", 2),
+        ("traits.e", 0),
+        ("context.ip", 0),
+    ],
+)
+def test_what_is_dropped_and_read_is_said(dropped: str, said: int) -> None:
+    reads = tags(mail="{{ traits.email }}", plan="{{ traits.plan }}")
+    codes = the_codes(rule('type = "identify" and traits.plan = "pro"', reads), dropped=[dropped])
+    assert codes == ["drops-what-a-rule-reads"] * said
+
+
+def test_an_id_that_is_dropped_is_said() -> None:
+    text = "version: 1\nidentity: {external_id: traits.account}\nrules: []\n"
+    said = check_texts(
+        [Source(name="a.yaml", text=text)], serves=SERVES, dropped=["traits.account"]
+    )
+    assert "drops-what-a-rule-reads" in [one.code for one in said]
