@@ -38,6 +38,7 @@ SKIPS = {
     "once_per": "the rule had fired for this person and key already (once_per)",
     "person_cap": "the person had got as many pushes as push.cap allows",
     "too_old": "it was too old (max_age)",
+    "erased": "its person was erased at their request",
 }
 DEATHS = {
     "unknown_outcome": "it grew too old after an attempt of which nobody knows whether OneSignal performed it",

@@ -6,7 +6,15 @@ import re
 from functools import cache
 from importlib.resources import files
 
-_FILES = ("queries.sql", "sends.sql", "groups.sql", "calls.sql", "trace.sql", "erasures.sql", "retention.sql")
+_FILES = (
+    "queries.sql",
+    "sends.sql",
+    "groups.sql",
+    "calls.sql",
+    "trace.sql",
+    "erasures.sql",
+    "retention.sql",
+)
 _NAME = re.compile(r"^-- ([a-z_]+) --$", re.MULTILINE)
 
 
