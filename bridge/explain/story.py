@@ -213,7 +213,7 @@ class _Teller:
             case "no_recipients":
                 return words.no_recipients(end.reason)
             case "discarded":
-                return "discarded by a person, unsent"
+                return words.discarded(end.reason)
             case "dead":
                 return self._death(ended)
             case _:

@@ -68,6 +68,13 @@ HOLDS = {
 }
 
 
+def discarded(reason: str | None) -> str:
+    """Why something was given up."""
+    if reason == "erased":
+        return "discarded, because its person was erased"
+    return "discarded by a person, unsent"
+
+
 def skip(reason: str, detail: str | None) -> str:
     """Why something was not done."""
     if reason == "no_recipients":

@@ -143,3 +143,34 @@ def check_versions(folder: Path, pushes: list[dict[str, Any]], place: str) -> No
     assert texts == versions
     if place in AFTER:
         assert {"first"} in versions.values()
+
+
+@pytest.mark.parametrize("place", ["user.swept", "user.swept:2", "user.erasing"])
+async def test_an_erasure_that_was_interrupted_is_done_at_the_next_start(
+    tmp_path: Path, place: str
+) -> None:
+    async with command(tmp_path, "sandbox", "--port", "0") as running:
+        url = await running.says(_SANDBOX)
+        environment = settings(tmp_path, url, MAPPING, BRIDGE_FAIL_AT=place)
+        async with command(tmp_path, "serve", "--port", "0", **environment) as serving:
+            address = f"http://{await serving.says(_SERVING)}"
+            events: list[dict[str, Any]] = [
+                track("Go", "ann-8812", "m1", properties={"to": "shop-4711"}),
+                {"type": "delete", "userId": "ann-8812", "messageId": "m2"},
+            ]
+            raw, headers = signed(events)
+            async with httpx.AsyncClient(base_url=address) as http:
+                taken = await http.post("/v1/segment", content=raw, headers=headers)
+                assert taken.status_code == 200
+            assert await serving.ends(within=30) == STATUS
+        await serve_until_all_is_done(tmp_path, url)
+        async with httpx.AsyncClient(base_url=url) as http:
+            assert await seen(http, "users") == []
+            assert await seen(http, "pushes") == []
+    with closing(connect(tmp_path / "bridge.db")) as connection:
+        trail = connection.execute("SELECT what FROM audit_trail").fetchall()
+        assert trail == [("user.erased",)]
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    kept = (tmp_path / "bridge.db").read_bytes()
+    assert b"ann-8812" not in kept
+    assert b"shop-4711" not in kept

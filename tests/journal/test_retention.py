@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bridge.clock import ManualClock
+from bridge.errors import JournalUnavailableError
 from bridge.journal.erasures import ERASED
 from bridge.journal.records import Acked, End, Late
-from bridge.journal.sqlite import SqliteJournal
+from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from tests.journal.making import NOW, death, end, entry, new_send, select, write
 
 DAY = 86_400_000
@@ -278,3 +281,20 @@ async def test_a_sweep_goes_a_few_events_at_a_time_and_leaves_what_came_after(
     assert await with_payload(journal) == [7, 8, 9]
     assert await select(journal, "SELECT * FROM history WHERE user_hash = 7") == []
     assert await select(journal, "SELECT seq FROM pending") == [(7,), (8,), (9,)]
+
+
+async def test_what_is_old_goes_when_the_disk_is_too_full_for_anything_new(tmp_path: Path) -> None:
+    room = [10**12]
+    clock = ManualClock()
+    journal = open_sqlite(tmp_path / "bridge.db", clock=clock, free=lambda _: room[0])
+    try:
+        await ended(journal, "old")
+        room[0] = 0
+        clock.advance(2)
+        with pytest.raises(JournalUnavailableError):
+            await journal.append([entry("new")])
+        await strip(journal)
+        await remove(journal)
+        assert await seqs(journal) == []
+    finally:
+        await journal.close()
