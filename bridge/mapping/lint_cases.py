@@ -110,6 +110,12 @@ def cases(condition: str) -> tuple[Case, ...]:
     return (ANYTHING,) if ways is None else tuple(_case(demands) for demands in ways)
 
 
+def demands(condition: str) -> tuple[tuple[str, ...], ...]:
+    """What each way to meet a condition asks, as it is written; none when there are too many ways."""
+    ways = _ways(parse(condition).children[0], condition, negated=False)
+    return tuple(tuple(one.text for one in asked) for asked in ways or ())
+
+
 def possible(condition: str) -> tuple[Case, ...]:
     return tuple(case for case in cases(condition) if case.contradiction is None)
 

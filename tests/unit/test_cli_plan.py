@@ -208,6 +208,13 @@ def test_without_a_mapping_the_starter_plans() -> None:
     }
 
 
+def test_an_event_that_no_rule_wants_is_told_which_nearly_does(mapping: Path) -> None:
+    result = plan("-", "-m", str(mapping), stdin=orjson.dumps(SHIPPED | {"event": "order shipped"}))
+
+    assert "skipped  no_rule: nearest is " in result.output
+    assert 'which wants event = "Order Shipped"\n' in result.output
+
+
 def test_a_shipped_mapping_is_named_by_its_name() -> None:
     result = plan("-", "-m", "engage-audiences", "--json", stdin=orjson.dumps(OTHER))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.mapping.nearest import nearest
 from bridge.mapping.rules import Mapping
 from bridge.onesignal.operations import Operation, Send
 from bridge.plan import plan
@@ -57,10 +58,16 @@ def planned(event: Event | Unusable, mapping: Mapping, *, app: str = "default") 
     lines = [_line(event, operation, found, app) for operation in found.operations]
     lines += [
         Line(message_id=event.message_id, rule=skip.rule, operation=skip.operation, skip=skip)
-        for skip in found.skips
+        for skip in (_explained(skip, event, mapping) for skip in found.skips)
     ]
     title = " ".join(part for part in (event.message_id, event.type, event.name) if part)
     return Planned(title=title, lines=tuple(lines))
+
+
+def _explained(skip: Skip, event: Event, mapping: Mapping) -> Skip:
+    """What a person who tries would ask next: why no rule wants the event."""
+    near = nearest(mapping.rules, event.fields) if skip.reason == "no_rule" else None
+    return skip if near is None else skip._replace(detail=str(near))
 
 
 def _line(event: Event, operation: Operation, found: Plan, app: str) -> Line:
