@@ -158,6 +158,7 @@ def _finding(source: Source, tree: Tree, problem: Problem) -> Finding:
 
 def _between(judged: list[Judged], reading: Reading) -> Iterator[tuple[Judged, Problem]]:
     yield from _written_twice(judged)
+    yield from _more_than_the_plan(judged)
     yield from _pushed_twice(judged)
     if not reading.is_partial:
         yield from _without_example(judged, reading)
@@ -183,6 +184,29 @@ def _written_twice(judged: list[Judged]) -> Iterator[tuple[Judged, Problem]]:
                 at = ("do", "update_user", "tags", name)
                 yield one, warn(at, "tag-written-twice", message, hint)
             earlier.append(one)
+
+
+def _more_than_the_plan(judged: list[Judged]) -> Iterator[tuple[Judged, Problem]]:
+    """Tags of all rules together: who meets several of them has more than the plan gives a user."""
+    written: set[str] = set()
+    for one in judged:
+        cap, own = one.subject.around.tag_cap, one.subject.tags
+        plain = [name for name, value in own.items() if value != "" and "{" not in name]
+        if cap is None or len(plain) > cap:
+            return  # not known, or said of that rule already
+        for name in plain:
+            written.add(tag_name(name))
+            if len(written) > cap:
+                message = (
+                    f"the plan has {cap} tags for a user, and {name} is one more than that of the "
+                    "rules so far: OneSignal refuses an update that would make somebody have it"
+                )
+                hint = "write fewer, or delete some elsewhere; what a person never has at once does no harm"
+                yield (
+                    one,
+                    warn(("do", "update_user", "tags", name), "tags-above-cap", message, hint),
+                )
+                return
 
 
 def _meet(one: Judged, other: Judged) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from bridge.mapping.fql import compile_condition
 from bridge.mapping.lint_cases import demands
 from bridge.mapping.rules import Rule
-
 
 _ALIKE: Final = 0.8
 """Names of events from here on are the same one, misspelt."""
@@ -51,4 +51,9 @@ def _lacking(rule: Rule, fields: dict[str, Any]) -> Iterator[Nearest]:
 def _likeness(rule: Rule, fields: dict[str, Any]) -> float:
     name = str(fields.get("event"))[:100].lower()
     names = rule.condition.event_names
-    return max((SequenceMatcher(None, name, one.lower()).ratio() for one in names), default=0.0)
+    return max((_ratio(name, one.lower()) for one in names), default=0.0)
+
+
+@lru_cache(maxsize=4096)
+def _ratio(name: str, other: str) -> float:
+    return SequenceMatcher(None, name, other).ratio()

@@ -305,6 +305,16 @@ def test_more_tags_than_the_plan_has() -> None:
     assert the_codes(rule(SHIPPED, tags(a=1, b=2, c="")), tag_cap=2) == []
 
 
+def test_more_tags_of_all_rules_together_than_the_plan_has() -> None:
+    first, second = rule(SHIPPED, tags(a=1, b=2)), rule('type = "group"', tags(b=3, c=4), "s")
+    emptied = rule('type = "group"', tags(b=3, c=""), "s")
+
+    (finding,) = found(first, second, tag_cap=2)
+    assert finding.code == "tags-above-cap"
+    assert "c is one more than that of the rules so far" in finding.message
+    assert the_codes(first, second, tag_cap=3) == the_codes(first, emptied, tag_cap=2) == []
+
+
 def test_links_without_tls() -> None:
     def push(**fields: str) -> dict[str, Any]:
         return {"send_notification": {"contents": "http://a.example is our shop", **fields}}
