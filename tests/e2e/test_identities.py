@@ -31,7 +31,7 @@ rules:
     when: event = "Uninstalled"
     do: {remove_subscription: {type: AndroidPush, token: "{{ properties.token }}"}}
   - name: bye
-    when: type = "delete"
+    when: event = "Account Closed"
     do: {delete_user: {}}
   - name: hello
     when: event = "Hello"
@@ -270,7 +270,7 @@ async def test_an_address_survives_a_failure_at_every_step(tmp_path: Path, answe
 
 
 def deletion(message_id: str = "d1", **more: Any) -> dict[str, Any]:
-    return {"type": "delete", "userId": "u1", "messageId": message_id, **more}
+    return track("Account Closed", "u1", message_id, **more)
 
 
 async def test_a_user_is_deleted_and_what_was_said_before_does_not_bring_it_back(

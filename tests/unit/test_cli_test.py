@@ -505,7 +505,7 @@ rules:
     when: event = "Device Gone"
     do: {remove_subscription: {type: AndroidPush, token: "{{ properties.token }}"}}
   - name: left
-    when: type = "delete"
+    when: event = "Account Closed"
     do: {delete_user: {}}
   - name: cart
     when: event = "Cart Abandoned"
@@ -533,7 +533,7 @@ gives: {device: {add_subscription: {type: AndroidPush, token: t1}}}
 event: {type: track, event: Device Gone, userId: u1, properties: {token: t1}}
 gives: {gone: {remove_subscription: {token: t1}}}
 ---
-event: {type: delete, userId: u1}
+event: {type: track, event: Account Closed, userId: u1}
 gives: {left: {delete_user: {}}}
 ---
 event: {type: track, event: Cart Abandoned, userId: u1, properties: {email: a@b.example, friend: u2}}
