@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from starlette.types import ASGIApp
 
+from bridge.app.piles import Piles
 from bridge.clock import Clock
 from bridge.config import App, Config, Source
 from bridge.config.mappings import Mappings
@@ -50,6 +51,8 @@ class Bridge:
     app: ASGIApp
     reloader: Reloader = field(init=False)
     upkeep: Upkeep = field(init=False)
+    #: What waits for a person.
+    piles: Piles = field(init=False)
     draining: bool = False
     _work: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -71,13 +74,11 @@ class Bridge:
     def _workers(self) -> list[Lanes | Groups]:
         return [*self.lanes.values(), *self.groups.values()]
 
-    def nudge(self, app: str, user_hash: int) -> None:
-        """Somebody has put something of this user back to work."""
-        self.lanes[app].nudge(user_hash)
-        self.groups[app].look()
-
-    def nudge_all(self, app: str, users: frozenset[int]) -> None:
+    def nudge(self, app: str, users: frozenset[int]) -> None:
         """Somebody has put something of these users, or of groups, back to work."""
+        if app not in self.lanes:
+            # It is not configured any more: its work waits until it is.
+            return
         for user in users:
             self.lanes[app].nudge(user)
         self.groups[app].look()
@@ -97,6 +98,7 @@ class Bridge:
         self._note_mappings()
         loop = asyncio.get_running_loop()
         self._work = [loop.create_task(self._release_resumed())]
+        self._work.append(loop.create_task(self.piles.releases.run()))
         self._work += [loop.create_task(means.audit.run()) for means in self.means.values()]
         self._work += [loop.create_task(worker.run()) for worker in self._workers()]
         self._work.append(loop.create_task(self.upkeep.run()))
@@ -104,7 +106,7 @@ class Bridge:
     async def _release_resumed(self) -> None:
         """A resume may have been interrupted, and what is held for no pause waits for nobody."""
         try:
-            await release_resumed(self.journal, self.brake, nudge=self.nudge_all)
+            await release_resumed(self.journal, self.brake, nudge=self.nudge)
         except BridgeError as error:
             log().error("held.not_released", error=error.code)
 

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from bridge.app.bridge import Bridge, keys_of, proof_of
 from bridge.app.doors import routes
+from bridge.app.piles import Piles
 from bridge.clock import Clock
 from bridge.config import App, Config, Source
 from bridge.config.mappings import Mappings
@@ -23,6 +24,7 @@ from bridge.deliver.gates import make_gates
 from bridge.deliver.groups import Groups
 from bridge.deliver.lanes import CREDIT, Lanes
 from bridge.deliver.means import SOURCE_GONE, Destination, Means
+from bridge.deliver.releases import Releases
 from bridge.deliver.spacing import SPACING_SECONDS, Spacing
 from bridge.deliver.upkeep import Keep, Upkeep
 from bridge.deliver.watchdog import Hand
@@ -124,6 +126,12 @@ def _compose(
         record=Reload(loaded_ms=clock.now_ms()),
     )
     bridge.upkeep = Upkeep(journal, clock, lambda: _keep(bridge.settings))
+    bridge.piles = Piles(
+        journal=journal,
+        clock=clock,
+        nudge=bridge.nudge,
+        releases=Releases(journal=journal, clock=clock, brake=brake, nudge=bridge.nudge),
+    )
     for app in config.apps.values():
         bridge.means[app.name] = _means(bridge, app, clients[app.name])
         bridge.groups[app.name] = Groups(bridge.means[app.name])

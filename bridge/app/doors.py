@@ -8,17 +8,12 @@ from typing import Any
 from starlette.routing import BaseRoute, Route
 
 from bridge.app.bridge import Bridge
-from bridge.console.api import Api
 from bridge.console.brake import BrakeApi
 from bridge.console.explain import ExplainApi
-from bridge.console.held import Chosen, HeldApi
 from bridge.console.status import GateState, SourceState, StatusApi
 from bridge.console.users import UsersApi
 from bridge.deliver.erasing import forget
-from bridge.deliver.held import Holding, discard, holdings, release, release_resumed
-from bridge.deliver.replay import replay
-from bridge.journal import Journal
-from bridge.journal.sends import HeldSend
+from bridge.deliver.held import release_resumed
 from bridge.receive.health import Health
 from bridge.receive.webhook import METHODS, Webhook
 from bridge.telemetry import log
@@ -32,9 +27,8 @@ def routes(bridge: Bridge, webhook: Webhook) -> list[BaseRoute]:
         # A slash at the end is forgiven, not redirected: classic webhooks follow no redirect.
         *(Route(f"/v1/segment{rest}", webhook, methods=methods) for rest in WEBHOOK_PATHS),
         *_health(bridge).routes(),
-        *_api(bridge).routes(),
         *_brake_api(bridge).routes(),
-        *_held_api(bridge).routes(),
+        *bridge.piles.routes(_token(bridge)),
         *_status_api(bridge).routes(),
         *_explain_api(bridge).routes(),
         *_users_api(bridge).routes(),
@@ -71,15 +65,6 @@ def _health(bridge: Bridge) -> Health:
     )
 
 
-def _api(bridge: Bridge) -> Api:
-    return Api(
-        journal=bridge.journal,
-        replay=lambda dead_id: replay(bridge.journal, dead_id, now_ms=bridge.clock.now_ms()),
-        token=_token(bridge),
-        revived=bridge.nudge,
-    )
-
-
 def _brake_api(bridge: Bridge) -> BrakeApi:
     brake = bridge.brake
 
@@ -90,7 +75,7 @@ def _brake_api(bridge: Bridge) -> BrakeApi:
     async def resume(what: str) -> dict[str, Any] | None:
         if not await brake.let_go(what):
             return None
-        released = await release_resumed(bridge.journal, brake, nudge=bridge.nudge_all)
+        released = await release_resumed(bridge.journal, brake, nudge=bridge.nudge)
         log().warning("brake.released", what=what, released=released)
         return {"released": released}
 
@@ -103,38 +88,10 @@ def _brake_api(bridge: Bridge) -> BrakeApi:
     )
 
 
-def _held_api(bridge: Bridge) -> HeldApi:
-    journal = bridge.journal
-
-    async def sample(chosen: Chosen, limit: int) -> list[HeldSend]:
-        rule, reason = chosen
-        found = await journal.sends.held(rule=rule, limit=limit)
-        return [one for one in found if reason in {None, one.hold}]
-
-    async def let_go(chosen: Chosen) -> int:
-        released = await release(journal, await _holdings(journal, chosen), nudge=bridge.nudge_all)
-        log().warning("held.released", rule=chosen[0], reason=chosen[1], count=released)
-        return released
-
-    async def end(chosen: Chosen) -> int:
-        now_ms = bridge.clock.now_ms()
-        discarded = await discard(journal, await _holdings(journal, chosen), now_ms=now_ms)
-        log().warning("held.discarded", rule=chosen[0], reason=chosen[1], count=discarded)
-        return discarded
-
-    return HeldApi(
-        token=_token(bridge),
-        counts=lambda chosen: _holdings(journal, chosen),
-        sample=sample,
-        release=let_go,
-        discard=end,
-    )
-
-
 def _users_api(bridge: Bridge) -> UsersApi:
     async def erase(app: str, external_id: str) -> None:
         user_hash = await forget(bridge.journal, app, external_id, now_ms=bridge.clock.now_ms())
-        bridge.nudge(app, user_hash)
+        bridge.nudge(app, frozenset({user_hash}))
 
     return UsersApi(token=_token(bridge), apps=lambda: list(bridge.config.apps), erase=erase)
 
@@ -143,11 +100,6 @@ def _token(bridge: Bridge) -> bytes | None:
     """The admin token; without one the API answers nobody."""
     token = bridge.settings.admin_token
     return token.get_secret_value().encode() if token else None
-
-
-async def _holdings(journal: Journal, chosen: Chosen) -> list[Holding]:
-    rule, reason = chosen
-    return await holdings(journal, rule=rule, why=reason)
 
 
 def _status_api(bridge: Bridge) -> StatusApi:

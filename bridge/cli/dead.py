@@ -2,44 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from bridge.cli import choosing
+from bridge.cli.choosing import App, Everything, Json, Reason, Rule, Since, Until, User, Yes
 
 if TYPE_CHECKING:
     from bridge.cli.service import Service
 
 app = typer.Typer(
-    help="Dead letters: list them, look at one, replay them.",
+    help="Dead letters: list them, look at one, replay them, discard them.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-Reason = Annotated[str | None, typer.Option(help="Only this reason, such as http_400.")]
-Rule = Annotated[str | None, typer.Option(help="Only this rule.")]
-_SAMPLE = 3
+Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...")]
+Replan = Annotated[
+    bool,
+    typer.Option(
+        "--replan",
+        help="Plan pushes with today's mapping. What may have been sent is sent as it was.",
+    ),
+]
 
 
 @app.command("list")
 def list_(
     reason: Reason = None,
     rule: Rule = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One object for each.")] = False,
+    user: User = None,
+    since: Since = None,
+    until: Until = None,
+    app: App = None,
+    as_json: Json = False,
 ) -> None:
     """Show what is dead, newest last.
 
     \b
     Example:
-      segment-bridge dead list --reason http_400
+      segment-bridge dead list --reason http_400 --since 2h
     """
     from bridge.cli.service import service
 
+    choice = choosing.chosen(app=app, rule=rule, reason=reason, user=user, since=since, until=until)
     with service() as bridge:
-        letters = list(bridge.dead(reason=reason, rule=rule))
-    for letter in letters:
-        typer.echo(_json(letter) if as_json else _row(letter))
+        count = 0
+        for count, letter in enumerate(_letters(bridge, choice), 1):  # noqa: B007 — counted
+            typer.echo(choosing.as_json(letter) if as_json else _row(letter))
     if not as_json:
-        typer.echo(f"{len(letters)} dead. segment-bridge dead show ID shows one.")
+        typer.echo(f"{count} dead. segment-bridge dead show ID shows one.")
+
+
+def _letters(bridge: Service, choice: choosing.Choice) -> Iterator[dict[str, Any]]:
+    after: int | None = 0
+    while after is not None:
+        page = bridge.piles("GET", "/api/v1/dead", params=choice | {"after": after})
+        yield from page["dead"]
+        after = page["next"]
 
 
 @app.command()
@@ -50,69 +72,85 @@ def show(dead_id: Annotated[int, typer.Argument(metavar="ID")]) -> None:
     Example:
       segment-bridge dead show 7
     """
-    import orjson
-
     from bridge.cli.service import service
 
     with service() as bridge:
-        letter = bridge.dead_letter(dead_id)
-    typer.echo(orjson.dumps(letter, option=orjson.OPT_INDENT_2).decode())
+        typer.echo(choosing.shown(bridge.piles("GET", f"/api/v1/dead/{dead_id}")))
 
 
 @app.command()
 def replay(
-    ids: Annotated[list[int] | None, typer.Argument(metavar="ID...")] = None,
+    ids: Ids = None,
     reason: Reason = None,
     rule: Rule = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that are dead.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    user: User = None,
+    since: Since = None,
+    until: Until = None,
+    app: App = None,
+    replan: Replan = False,
+    everything: Everything = False,
+    yes: Yes = False,
 ) -> None:
     """Try dead operations again: updates planned anew, pushes as they were written.
+
+    Each is replayed once, however often it is asked for. Says how many there are and shows three
+    before it asks.
+
+    \b
+    Example:
+      segment-bridge dead replay --reason http_400 --rule order-shipped --replan
+    """
+    from bridge.cli.service import service
+
+    choice = choosing.chosen(app=app, rule=rule, reason=reason, user=user, since=since, until=until)
+    choice |= {"ids": ids} if ids else {}
+    choosing.need_a_choice(choice, everything=everything)
+    path = "/api/v1/dead/replay"
+    with service() as bridge:
+        body = choosing.agreed(
+            bridge, path, choice | {"replan": replan}, row=_row, question="Replay", yes=yes
+        )
+        done = {} if body is None else bridge.piles("POST", path, json=body)
+    if done:
+        typer.echo(f"{done['replayed']} replayed.")
+    if done.get("no_events"):
+        typer.echo(f"{done['no_events']} not: what was sent is no event.", err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def discard(
+    ids: Ids = None,
+    reason: Reason = None,
+    rule: Rule = None,
+    user: User = None,
+    since: Since = None,
+    until: Until = None,
+    app: App = None,
+    everything: Everything = False,
+    yes: Yes = False,
+) -> None:
+    """End dead operations for good.
 
     Says how many there are and shows three before it asks.
 
     \b
     Example:
-      segment-bridge dead replay --reason http_400 --rule order-shipped
+      segment-bridge dead discard --rule flash-sale
     """
     from bridge.cli.service import service
 
-    if not (ids or reason or rule or everything):
-        raise typer.BadParameter("name ids, --reason, --rule or --all")
+    choice = choosing.chosen(app=app, rule=rule, reason=reason, user=user, since=since, until=until)
+    choice |= {"ids": ids} if ids else {}
+    choosing.need_a_choice(choice, everything=everything)
+    path = "/api/v1/dead/discard"
     with service() as bridge:
-        chosen = ids or [int(one["id"]) for one in bridge.dead(reason=reason, rule=rule)]
-        _preview(bridge, chosen)
-        if chosen and (yes or typer.confirm(f"Replay {len(chosen)}?")):
-            _replay(bridge, chosen)
-
-
-def _preview(bridge: Service, chosen: list[int]) -> None:
-    typer.echo(f"{len(chosen)} to replay" + (", among them:" if chosen else "."))
-    for dead_id in chosen[:_SAMPLE]:
-        typer.echo(_row(bridge.dead_letter(dead_id)))
-
-
-def _replay(bridge: Service, chosen: list[int]) -> None:
-    failures = 0
-    for dead_id in chosen:
-        problem = bridge.replay(dead_id)
-        if problem is not None:
-            failures += 1
-            typer.echo(f"{dead_id}: {problem}", err=True)
-    typer.echo(f"{len(chosen) - failures} replayed, {failures} not.")
-    if failures:
-        raise typer.Exit(1)
+        body = choosing.agreed(bridge, path, choice, row=_row, question="Discard", yes=yes)
+        if body is not None:
+            typer.echo(f"{bridge.piles('POST', path, json=body)['discarded']} discarded.")
 
 
 def _row(letter: dict[str, Any]) -> str:
-    from datetime import UTC, datetime
-
-    died = datetime.fromtimestamp(letter["died_ms"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    died = choosing.when(letter["died_ms"])
     what = f"{letter['rule'] or '-'}/{letter['operation'] or 'event'}"
     return f"{letter['id']:>6}  {died}  {letter['reason']:<18} {what:<36} {letter['message_id']}"
-
-
-def _json(letter: dict[str, Any]) -> str:
-    import orjson
-
-    return orjson.dumps(letter).decode()

@@ -2,74 +2,149 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+import re
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from bridge.cli.service import Service
+from bridge.cli import choosing
+from bridge.cli.choosing import App, Everything, Json, Rule, Since, Until, User, Yes
 
 app = typer.Typer(
-    help="Held pushes: list them, release them, discard them.",
+    help="Held pushes: list them, look at one, release them, discard them.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-Rule = Annotated[str | None, typer.Option(help="Only this rule.")]
 Reason = Annotated[str | None, typer.Option(help="Only this reason: limit or paused.")]
-Everything = Annotated[bool, typer.Option("--all", help="All that are held.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-_SAMPLE = 3
+Keys = Annotated[list[str] | None, typer.Argument(metavar="[KEY]...")]
+Rate = Annotated[
+    str | None, typer.Option(help="Little by little: 500/m is 500 a minute, 10/s ten a second.")
+]
+_LISTED = 20
+_PER_MINUTE = {"s": 60.0, "m": 1.0, "min": 1.0, "h": 1 / 60}
 
 
 @app.command("list")
 def list_(
     rule: Rule = None,
     reason: Reason = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One object for each.")] = False,
+    user: User = None,
+    since: Since = None,
+    until: Until = None,
+    app: App = None,
+    as_json: Json = False,
 ) -> None:
-    """Show how many are held, by rule and reason.
+    """Show how many are held, by rule and reason, what is being released, and the oldest of them.
 
     \b
     Example:
       segment-bridge held list
     """
-    import orjson
+    from bridge.cli.service import service
+
+    choice = choosing.chosen(app=app, rule=rule, reason=reason, user=user, since=since, until=until)
+    with service() as bridge:
+        found = bridge.piles("GET", "/api/v1/held", params=choice | {"limit": _LISTED})
+    if as_json:
+        for one in found["counts"]:
+            typer.echo(choosing.as_json(one))
+        return
+    for one in found["counts"]:
+        typer.echo(_count(one))
+    for one in found["releases"]:
+        typer.echo(_release(one))
+    for one in found["held"]:
+        typer.echo(f"  {_row(one)}")
+    total = sum(one["count"] for one in found["counts"])
+    typer.echo(f"{total} held. segment-bridge held release --rule NAME lets them go.")
+
+
+@app.command()
+def show(key: Annotated[str, typer.Argument(metavar="KEY")]) -> None:
+    """Show one with its event and what would be sent. It may contain personal data.
+
+    \b
+    Example:
+      segment-bridge held show 6f1d1c0e-5d6a-5e0b-9b57-0a4f1f1f9c11
+    """
+    from urllib.parse import quote
 
     from bridge.cli.service import service
 
     with service() as bridge:
-        counts = bridge.held(rule=rule, reason=reason, limit=0)["counts"]
-    for one in counts:
-        typer.echo(orjson.dumps(one).decode() if as_json else _row(one))
-    if not as_json:
-        total = sum(one["count"] for one in counts)
-        typer.echo(f"{total} held. segment-bridge held release --rule NAME lets them go.")
+        found = bridge.piles("GET", f"/api/v1/held/{quote(key, safe='')}")
+    typer.echo(choosing.shown(found))
 
 
 @app.command()
 def release(
-    rule: Rule = None, reason: Reason = None, everything: Everything = False, yes: Yes = False
+    keys: Keys = None,
+    rule: Rule = None,
+    reason: Reason = None,
+    user: User = None,
+    since: Since = None,
+    until: Until = None,
+    app: App = None,
+    rate: Rate = None,
+    everything: Everything = False,
+    yes: Yes = False,
 ) -> None:
     """Let held pushes go, oldest first, however old they are. Re-arms the rule's limit.
 
-    Says how many there are and shows three before it asks.
+    With --rate they go little by little, also over restarts, until `held hold` stops it; what comes
+    to be held meanwhile stays. Says how many there are and shows three before it asks.
 
     \b
     Example:
-      segment-bridge held release --rule vip-welcome
+      segment-bridge held release --rule vip-welcome --rate 500/m
     """
     from bridge.cli.service import service
 
-    _need_a_choice(rule, reason, everything)
+    choice = choosing.chosen(app=app, rule=rule, reason=reason, user=user, since=since, until=until)
+    choice |= {"ids": keys} if keys else {}
+    choosing.need_a_choice(choice, everything=everything)
+    slowly = {} if rate is None else {"per_minute": per_minute(rate)}
+    path = "/api/v1/held/release"
     with service() as bridge:
-        if _agreed(bridge, rule, reason, "Release", yes=yes):
-            typer.echo(f"{bridge.release_held(rule=rule, reason=reason)} released.")
+        body = choosing.agreed(bridge, path, choice | slowly, row=_row, question="Release", yes=yes)
+        done = {} if body is None else bridge.piles("POST", path, json=body)
+    if "released" in done:
+        typer.echo(f"{done['released']} released.")
+    elif done:
+        typer.echo(f"{done['releasing']} are released, {done['per_minute']} a minute.")
+
+
+@app.command()
+def hold(
+    rule: Rule = None, reason: Reason = None, app: App = None, everything: Everything = False
+) -> None:
+    """Stop what is released little by little; what has not left stays held.
+
+    \b
+    Example:
+      segment-bridge held hold --rule vip-welcome
+    """
+    from bridge.cli.service import service
+
+    choice = choosing.chosen(app=app, rule=rule, reason=reason, user=None, since=None, until=None)
+    choosing.need_a_choice(choice, everything=everything)
+    with service() as bridge:
+        stopped = bridge.piles("POST", "/api/v1/held/hold", json=choice)["stopped"]
+    typer.echo(f"{stopped} stopped; nothing of them leaves until it is released again.")
 
 
 @app.command()
 def discard(
-    rule: Rule = None, reason: Reason = None, everything: Everything = False, yes: Yes = False
+    keys: Keys = None,
+    rule: Rule = None,
+    reason: Reason = None,
+    user: User = None,
+    since: Since = None,
+    until: Until = None,
+    app: App = None,
+    everything: Everything = False,
+    yes: Yes = False,
 ) -> None:
     """End held pushes, unsent. Re-arms the rule's limit.
 
@@ -81,33 +156,41 @@ def discard(
     """
     from bridge.cli.service import service
 
-    _need_a_choice(rule, reason, everything)
+    choice = choosing.chosen(app=app, rule=rule, reason=reason, user=user, since=since, until=until)
+    choice |= {"ids": keys} if keys else {}
+    choosing.need_a_choice(choice, everything=everything)
+    path = "/api/v1/held/discard"
     with service() as bridge:
-        if _agreed(bridge, rule, reason, "Discard", yes=yes):
-            typer.echo(f"{bridge.discard_held(rule=rule, reason=reason)} discarded.")
+        body = choosing.agreed(bridge, path, choice, row=_row, question="Discard", yes=yes)
+        if body is not None:
+            typer.echo(f"{bridge.piles('POST', path, json=body)['discarded']} discarded.")
 
 
-def _need_a_choice(rule: str | None, reason: str | None, everything: bool) -> None:
-    if not (rule or reason or everything):
-        raise typer.BadParameter("name --rule, --reason or --all")
+def per_minute(rate: str) -> int:
+    """How many a minute a rate such as 500/m is.
+
+    Raises:
+        typer.BadParameter: it is none, or less than one a minute.
+    """
+    found = re.fullmatch(r"(\d{1,6})\s*/\s*(s|m|min|h)", rate.strip())
+    many = 0 if found is None else round(int(found[1]) * _PER_MINUTE[found[2]])
+    if many < 1:
+        raise typer.BadParameter(f"--rate is like 500/m, and at least one a minute, not {rate}")
+    return many
 
 
-def _agreed(bridge: Service, rule: str | None, reason: str | None, verb: str, *, yes: bool) -> bool:
-    """Show what it is about; whether to go on."""
-    found = bridge.held(rule=rule, reason=reason, limit=_SAMPLE)
-    count = sum(one["count"] for one in found["counts"])
-    typer.echo(f"{count} held" + (", among them:" if count else "."))
-    for one in found["held"]:
-        typer.echo(_sample(one))
-    return count > 0 and (yes or typer.confirm(f"{verb} {count}?"))
-
-
-def _row(one: dict[str, Any]) -> str:
+def _count(one: dict[str, Any]) -> str:
     return f"{one['count']:>8}  {one['reason']:<8} {one['app']:<16} {one['rule']}"
 
 
-def _sample(one: dict[str, Any]) -> str:
-    from datetime import UTC, datetime
+def _release(one: dict[str, Any]) -> str:
+    minutes = -(-one["left"] // one["per_minute"])
+    return (
+        f"releasing {one['rule']} ({one['reason']}, {one['app']}): {one['per_minute']} a minute,"
+        f" {one['left']} left, for {minutes} min"
+    )
 
-    written = datetime.fromtimestamp(one["written_ms"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    return f"  {written}  {one['rule']:<24} {one['message_id']}"
+
+def _row(one: dict[str, Any]) -> str:
+    written = choosing.when(one["written_ms"])
+    return f"{written}  {one['rule']:<24} {one['message_id']:<24} {one['key']}"

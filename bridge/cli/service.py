@@ -10,16 +10,16 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 import httpx
+from starlette.applications import Starlette
 
+from bridge.app.piles import Piles
 from bridge.cli.mapping import what_serves
 from bridge.clock import SystemClock
 from bridge.config.load import app_names
-from bridge.console.api import full, summary
-from bridge.console.held import count_of, summary as held_summary
 from bridge.deliver.brake import load_brake
 from bridge.deliver.erasing import forget, sweep
-from bridge.deliver.held import discard, holdings, release, release_resumed
-from bridge.deliver.replay import replay
+from bridge.deliver.held import release_resumed
+from bridge.deliver.releases import Releases
 from bridge.errors import BridgeError
 from bridge.explain.answer import answer_of, asked_of
 from bridge.journal.sqlite import SqliteJournal, open_sqlite, read_counts
@@ -30,6 +30,8 @@ from bridge.settings import SERVICE_URL, Settings, admin_token
 T = TypeVar("T")
 
 _TIMEOUT_SECONDS = 30.0
+_HERE = b"here"
+"""What the API is shown by a command that has opened the database itself."""
 
 
 class ServiceError(BridgeError):
@@ -41,12 +43,12 @@ class ServiceError(BridgeError):
 class Service(Protocol):
     """What commands can ask of a bridge, running or not."""
 
-    def dead(self, *, reason: str | None, rule: str | None) -> Iterator[dict[str, Any]]: ...
+    def piles(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        """Ask `/api/v1/…` about what waits for a person: dead, held, skipped.
 
-    def dead_letter(self, dead_id: int) -> dict[str, Any]: ...
-
-    def replay(self, dead_id: int) -> str | None:
-        """Replay one; None when that was done, else why not."""
+        Raises:
+            ServiceError: it answers that it will not.
+        """
 
     def status(self) -> dict[str, Any]:
         """`well`, `problems`, and what `bridge.console.status` tells."""
@@ -59,13 +61,6 @@ class Service(Protocol):
 
     def resume(self, what: str) -> int:
         """Let go of it; how many pushes were released."""
-
-    def held(self, *, rule: str | None, reason: str | None, limit: int) -> dict[str, Any]:
-        """`counts` of what is held, and some of it, not more than `limit`: `held`."""
-
-    def release_held(self, *, rule: str | None, reason: str | None) -> int: ...
-
-    def discard_held(self, *, rule: str | None, reason: str | None) -> int: ...
 
     #: What becomes of those who are to be forgotten.
     forgetting: str
@@ -140,22 +135,9 @@ class _Running:
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
 
-    def dead(self, *, reason: str | None, rule: str | None) -> Iterator[dict[str, Any]]:
-        after: int | None = 0
-        while after is not None:
-            query = {"after": str(after)} | {
-                name: value for name, value in (("reason", reason), ("rule", rule)) if value
-            }
-            page = self._object("GET", "/api/v1/dead", params=query)
-            yield from page["dead"]
-            after = page["next"]
-
-    def dead_letter(self, dead_id: int) -> dict[str, Any]:
-        return self._object("GET", f"/api/v1/dead/{dead_id}")
-
-    def replay(self, dead_id: int) -> str | None:
-        answer = self._http.post(f"/api/v1/dead/{dead_id}/replay")
-        return None if answer.is_success else str(answer.json()["message"])
+    def piles(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        # A million pushes may go back to work, which takes as long as it takes.
+        return self._object(method, path, timeout=None, **more)
 
     def status(self) -> dict[str, Any]:
         return self._object("GET", "/api/v1/status")
@@ -173,18 +155,6 @@ class _Running:
         answer = self._object("POST", "/api/v1/resume", json=_target(what), timeout=None)
         return int(answer["released"])
 
-    def held(self, *, rule: str | None, reason: str | None, limit: int) -> dict[str, Any]:
-        query = _chosen(rule, reason) | {"limit": str(limit)}
-        return self._object("GET", "/api/v1/held", params=query)
-
-    def release_held(self, *, rule: str | None, reason: str | None) -> int:
-        path, chosen = "/api/v1/held/release", _chosen(rule, reason)
-        return int(self._object("POST", path, json=chosen, timeout=None)["released"])
-
-    def discard_held(self, *, rule: str | None, reason: str | None) -> int:
-        path, chosen = "/api/v1/held/discard", _chosen(rule, reason)
-        return int(self._object("POST", path, json=chosen, timeout=None)["discarded"])
-
     forgetting = "on its way. `user.erased` in the log says when it is done."
 
     def forget(self, external_id: str, *, app: str | None) -> None:
@@ -192,17 +162,16 @@ class _Running:
         self._object("DELETE", f"/api/v1/users/{quote(external_id, safe='')}", params=query)
 
     def _object(self, method: str, path: str, **more: Any) -> dict[str, Any]:
-        answer = self._http.request(method, path, **more)
-        body: dict[str, Any] = answer.json()
-        if not answer.is_success:
-            refused = answer.status_code in {401, 403}
-            hint = "BRIDGE_ADMIN_TOKEN is the service's" if refused else "segment-bridge dead list"
-            raise ServiceError(str(body["message"]), hint=hint)
-        return body
+        return _body_of(self._http.request(method, path, **more))
 
 
-def _chosen(rule: str | None, reason: str | None) -> dict[str, str]:
-    return {name: value for name, value in (("rule", rule), ("reason", reason)) if value}
+def _body_of(answer: httpx.Response) -> dict[str, Any]:
+    body: dict[str, Any] = answer.json()
+    if not answer.is_success:
+        refused = answer.status_code in {401, 403}
+        hint = "BRIDGE_ADMIN_TOKEN is the service's" if refused else "nothing was changed"
+        raise ServiceError(str(body["message"]), hint=hint)
+    return body
 
 
 def _nobody(_app: str, _users: frozenset[int]) -> None:
@@ -221,24 +190,23 @@ class _Stopped:
     def __init__(self, settings: Settings) -> None:
         self._path = settings.database_path
 
-    def dead(self, *, reason: str | None, rule: str | None) -> Iterator[dict[str, Any]]:
-        letters = self._with(
-            lambda journal: journal.dead_letters(limit=-1, reason=reason, rule=rule)
-        )
-        yield from map(summary, letters)
+    def piles(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        """The same API, over the database alone."""
 
-    def dead_letter(self, dead_id: int) -> dict[str, Any]:
-        dead = self._with(lambda journal: journal.dead_letter(dead_id))
-        if dead is None:
-            raise ServiceError(
-                f"there is no dead letter {dead_id}", hint="segment-bridge dead list"
-            )
-        return full(dead)
+        async def ask(journal: SqliteJournal) -> httpx.Response:
+            clock = SystemClock()
+            brake = await load_brake(journal, clock)
+            releases = Releases(journal=journal, clock=clock, brake=brake, nudge=_nobody)
+            piles = Piles(journal=journal, clock=clock, nudge=_nobody, releases=releases)
+            app = Starlette(routes=piles.routes(_HERE))
+            async with httpx.AsyncClient(
+                transport=httpx.ASGITransport(app),
+                base_url="http://localhost",
+                headers={"authorization": f"Bearer {_HERE.decode()}"},
+            ) as http:
+                return await http.request(method, path, **more)
 
-    def replay(self, dead_id: int) -> str | None:
-        now_ms = SystemClock().now_ms()
-        done, _ = self._with(lambda journal: replay(journal, dead_id, now_ms=now_ms))
-        return None if done == "replayed" else done.replace("-", " ")
+        return _body_of(self._with(ask))
 
     def status(self) -> dict[str, Any]:
         counts = read_counts(self._path)
@@ -279,31 +247,6 @@ class _Stopped:
         if released is None:
             raise ServiceError(f"{what} is not paused", hint="nothing was changed")
         return released
-
-    def held(self, *, rule: str | None, reason: str | None, limit: int) -> dict[str, Any]:
-        async def look(journal: SqliteJournal) -> dict[str, Any]:
-            counts = await holdings(journal, rule=rule, why=reason)
-            some = await journal.sends.held(rule=rule, limit=limit)
-            return {
-                "counts": [count_of(one) for one in counts],
-                "held": [held_summary(one) for one in some if reason in {None, one.hold}],
-            }
-
-        return self._with(look)
-
-    def release_held(self, *, rule: str | None, reason: str | None) -> int:
-        async def let_go(journal: SqliteJournal) -> int:
-            chosen = await holdings(journal, rule=rule, why=reason)
-            return await release(journal, chosen, nudge=_nobody)
-
-        return self._with(let_go)
-
-    def discard_held(self, *, rule: str | None, reason: str | None) -> int:
-        async def end(journal: SqliteJournal) -> int:
-            chosen = await holdings(journal, rule=rule, why=reason)
-            return await discard(journal, chosen, now_ms=SystemClock().now_ms())
-
-        return self._with(end)
 
     forgetting = "nothing is left here; OneSignal is asked when the bridge runs."
 

@@ -1,12 +1,16 @@
-"""`/api/v1/held`: what waits for a person, and what a person does with it.
+"""`/api/v1/held`: pushes that wait for a person, and what a person does with them.
 
 ::
 
-    GET  /api/v1/held            {"counts": [{"app", "rule", "reason", "count"}], "held": [some of them]}
-    POST /api/v1/held/release    {"rule"?, "reason"?}: they go, oldest first
-    POST /api/v1/held/discard    the same: they end, unsent
+    GET  /api/v1/held            {"counts": [{"app", "rule", "reason", "count"}], "held": [some of them],
+                                  "releases": [{"app", "rule", "reason", "per_minute", "left"}]}
+    GET  /api/v1/held/{key}      one, with its event and what would be sent
+    POST /api/v1/held/release    {a choice, "per_minute"?, "dry_run"?}: they go, oldest first
+    POST /api/v1/held/hold       {a choice}: what goes little by little stays, from now on
+    POST /api/v1/held/discard    {a choice, "dry_run"?}: they end, unsent
 
-`rule` and `reason` narrow all three; in a GET they are in the query, with `limit`.
+A choice is as for `dead`, in a GET with `limit`; what goes little by little is chosen by app, rule,
+reason and time alone.
 """
 
 from __future__ import annotations
@@ -15,70 +19,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.console.api import answer, guarded, problem
+from bridge.console.api import PAGE, answer, guarded, number, problem
+from bridge.console.choosing import SAMPLE, UNCLEAR, asked, looked, of_query
+from bridge.console.dead import text
+from bridge.journal import Journal
+from bridge.journal.piles import Choice, HeldOne, Releasing
 from bridge.journal.sends import HeldSend
 
-PAGE = 100
 REASONS = ("limit", "paused")
-Chosen = tuple[str | None, str | None]
-"""Of which rule, and for which reason; None: any."""
-
-
-@dataclass(slots=True, kw_only=True)
-class HeldApi:
-    token: bytes | None
-    counts: Callable[[Chosen], Awaitable[Sequence[Counted]]]
-    #: Some of them, oldest first.
-    sample: Callable[[Chosen, int], Awaitable[list[HeldSend]]]
-    release: Callable[[Chosen], Awaitable[int]]
-    discard: Callable[[Chosen], Awaitable[int]]
-
-    def routes(self) -> list[Route]:
-        return [
-            Route("/api/v1/held", guarded(self.token, self._list), methods=["GET"]),
-            Route("/api/v1/held/release", guarded(self.token, self._release), methods=["POST"]),
-            Route("/api/v1/held/discard", guarded(self.token, self._discard), methods=["POST"]),
-        ]
-
-    async def _list(self, request: Request) -> Response:
-        query = dict(request.query_params)
-        limit = query.pop("limit", str(PAGE))
-        chosen = _chosen(query)
-        if chosen is None or not (limit.isascii() and limit.isdigit()):
-            return _UNCLEAR
-        some = await self.sample(chosen, min(PAGE, int(limit[:9])))
-        counts = [count_of(one) for one in await self.counts(chosen)]
-        return answer({"counts": counts, "held": [summary(one) for one in some]})
-
-    async def _release(self, request: Request) -> Response:
-        chosen = _chosen(await _body(request))
-        return _UNCLEAR if chosen is None else answer({"released": await self.release(chosen)})
-
-    async def _discard(self, request: Request) -> Response:
-        chosen = _chosen(await _body(request))
-        return _UNCLEAR if chosen is None else answer({"discarded": await self.discard(chosen)})
-
-
-async def _body(request: Request) -> Any:
-    try:
-        return orjson.loads(await request.body())
-    except orjson.JSONDecodeError:
-        return None
-
-
-def _chosen(asked: Any) -> Chosen | None:
-    """What was asked about; None when that is not clear: nothing is released by a slip."""
-    if not isinstance(asked, dict) or asked.keys() - {"rule", "reason"}:
-        return None
-    rule, reason = asked.get("rule"), asked.get("reason")
-    if not isinstance(rule, str | None) or reason not in {None, *REASONS}:
-        return None
-    return rule, reason
+FASTEST = 30_000
+"""A minute; what is to go faster than this can as well go at once."""
 
 
 class Counted(Protocol):
@@ -94,6 +48,87 @@ class Counted(Protocol):
     def count(self) -> int: ...
 
 
+@dataclass(slots=True, kw_only=True)
+class HeldApi:
+    token: bytes | None
+    journal: Journal
+    counts: Callable[[Choice], Awaitable[Sequence[Counted]]]
+    release: Callable[[Choice], Awaitable[int]]
+    #: So many a minute.
+    release_slowly: Callable[[Choice, int], Awaitable[Sequence[Counted]]]
+    discard: Callable[[Choice], Awaitable[int]]
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/api/v1/held", guarded(self.token, self._list), methods=["GET"]),
+            Route("/api/v1/held/{key}", guarded(self.token, self._show), methods=["GET"]),
+            Route("/api/v1/held/release", guarded(self.token, self._release), methods=["POST"]),
+            Route("/api/v1/held/hold", guarded(self.token, self._hold), methods=["POST"]),
+            Route("/api/v1/held/discard", guarded(self.token, self._discard), methods=["POST"]),
+        ]
+
+    async def _list(self, request: Request) -> Response:
+        query = dict(request.query_params)
+        limit = number(query.pop("limit", str(PAGE)))
+        choice = of_query(query)
+        if choice is None or limit is None or not _is_possible(choice):
+            return UNCLEAR
+        some = await self.journal.sends.held(choice, limit=min(PAGE, limit))
+        counts = [count_of(one) for one in await self.counts(choice)]
+        releases = [_release_of(one) for one in await self.journal.piles.releasings()]
+        return answer(
+            {"counts": counts, "held": [summary(one) for one in some], "releases": releases}
+        )
+
+    async def _show(self, request: Request) -> Response:
+        one = await self.journal.piles.held_one(request.path_params["key"])
+        if one is None:
+            return problem(404, "not-held", "No push of this key is held.")
+        return answer(full(one))
+
+    async def _release(self, request: Request) -> Response:
+        wanted = await asked(request, also=("per_minute",))
+        if wanted is None or not _is_possible(wanted.choice):
+            return UNCLEAR
+        choice, rate = wanted.choice, wanted.rest.get("per_minute")
+        if rate is not None and not _is_rate(rate, choice):
+            return _RATE
+        if wanted.dry_run:
+            return await self._look(choice)
+        if rate is None:
+            return answer({"released": await self.release(choice)})
+        chosen = await self.release_slowly(choice, rate)
+        return answer({"releasing": sum(one.count for one in chosen), "per_minute": rate})
+
+    async def _hold(self, request: Request) -> Response:
+        wanted = await asked(request)
+        if wanted is None or not _is_possible(wanted.choice):
+            return UNCLEAR
+        return answer({"stopped": await self.journal.piles.hold_on(wanted.choice)})
+
+    async def _discard(self, request: Request) -> Response:
+        wanted = await asked(request)
+        if wanted is None or not _is_possible(wanted.choice):
+            return UNCLEAR
+        if wanted.dry_run:
+            return await self._look(wanted.choice)
+        return answer({"discarded": await self.discard(wanted.choice)})
+
+    async def _look(self, choice: Choice) -> Response:
+        count = sum(one.count for one in await self.counts(choice))
+        some = await self.journal.sends.held(choice, limit=SAMPLE)
+        newest_ms = await self.journal.piles.newest_held(choice)
+        return answer(looked(count, [summary(one) for one in some], newest_ms))
+
+
+def _is_possible(choice: Choice) -> bool:
+    return choice.reason in {None, *REASONS}
+
+
+def _is_rate(rate: Any, choice: Choice) -> bool:
+    return type(rate) is int and 0 < rate <= FASTEST and choice.user is None and choice.ids is None
+
+
 def count_of(counted: Counted) -> dict[str, Any]:
     return {
         "app": counted.app,
@@ -103,9 +138,20 @@ def count_of(counted: Counted) -> dict[str, Any]:
     }
 
 
+def _release_of(one: Releasing) -> dict[str, Any]:
+    return {
+        "app": one.app,
+        "rule": one.rule,
+        "reason": one.hold,
+        "per_minute": one.per_minute,
+        "left": one.left,
+    }
+
+
 def summary(held: HeldSend) -> dict[str, Any]:
     """A held push without whom it is for: safe for a list."""
     return {
+        "key": held.key,
         "app": held.app,
         "rule": held.rule,
         "operation": held.operation,
@@ -116,4 +162,30 @@ def summary(held: HeldSend) -> dict[str, Any]:
     }
 
 
-_UNCLEAR = problem(400, "choice-invalid", "`rule` is a name, `reason` is limit or paused.")
+def full(held: HeldOne) -> dict[str, Any]:
+    """A held push with its event and what would be sent; of one that shares a call, its own part too."""
+    return {
+        "key": held.key,
+        "app": held.app,
+        "rule": held.rule,
+        "operation": held.operation,
+        "reason": held.hold,
+        "message_id": held.message_id,
+        "event": held.name,
+        "written_ms": held.created_ms,
+        "payload": text(held.payload),
+        "request": {
+            "method": held.method,
+            "path": held.path,
+            "body": text(held.body),
+            "part": text(held.part),
+            "recipient": held.recipient,
+        },
+    }
+
+
+_RATE = problem(
+    400,
+    "rate-invalid",
+    f"`per_minute` is 1 to {FASTEST}, and what goes little by little is chosen by app, rule, reason and time.",
+)

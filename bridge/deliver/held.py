@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 
 from bridge.deliver.brake import Brake
 from bridge.journal import Journal
+from bridge.journal.piles import EVERYTHING, Choice
 from bridge.journal.sends import Hold
 
 AT_ONCE = 500
 """Sends in one transaction: the loop makes its changes, and waits for none longer than it must."""
 REMEMBERED = 50_000
+PAUSED = Choice(reason="paused")
 
 Nudge = Callable[[str, frozenset[int]], None]
 """Told of an app that has work again, and of whose."""
@@ -30,17 +32,22 @@ class Holding:
     rule: str
     why: Hold
     count: int
+    #: By which they are found again.
+    choice: Choice
 
 
-async def holdings(
-    journal: Journal, *, rule: str | None = None, why: str | None = None
-) -> list[Holding]:
+async def holdings(journal: Journal, choice: Choice = EVERYTHING) -> list[Holding]:
     """What is held, by app, rule and reason, most first."""
-    found = [
-        Holding(app=app, rule=name, why="limit" if hold == "limit" else "paused", count=count)
-        for app, name, hold, count in await journal.sends.held_counts()
+    return [
+        Holding(
+            app=app,
+            rule=name,
+            why="limit" if hold == "limit" else "paused",
+            count=count,
+            choice=choice._replace(app=app, rule=name, reason=hold),
+        )
+        for app, name, hold, count in await journal.sends.held_counts(choice)
     ]
-    return [one for one in found if rule in {None, one.rule} and why in {None, one.why}]
 
 
 async def release(journal: Journal, chosen: Iterable[Holding], *, nudge: Nudge) -> int:
@@ -48,12 +55,10 @@ async def release(journal: Journal, chosen: Iterable[Holding], *, nudge: Nudge) 
 
     It is told when all are released, so that one user's pushes by several rules go in their order.
     """
-    told = _Told(nudge)
+    told = Told(nudge)
 
     async def some(one: Holding) -> int:
-        released = await journal.sends.release(
-            app=one.app, rule=one.rule, why=one.why, limit=AT_ONCE
-        )
+        released = await journal.sends.release(one.choice, limit=AT_ONCE)
         told.add(one.app, released.users)
         return released.sends
 
@@ -63,7 +68,7 @@ async def release(journal: Journal, chosen: Iterable[Holding], *, nudge: Nudge) 
 
 
 @dataclass(slots=True)
-class _Told:
+class Told:
     """Who has work again, as long as there are not too many to remember."""
 
     nudge: Nudge
@@ -85,9 +90,7 @@ async def discard(journal: Journal, chosen: Iterable[Holding], *, now_ms: int) -
     """End these, unsent."""
 
     async def some(one: Holding) -> int:
-        return await journal.sends.discard(
-            app=one.app, rule=one.rule, why=one.why, limit=AT_ONCE, at_ms=now_ms
-        )
+        return await journal.sends.discard(one.choice, limit=AT_ONCE, at_ms=now_ms)
 
     return await _all(chosen, some)
 
@@ -104,5 +107,5 @@ async def _all(chosen: Iterable[Holding], some: Callable[[Holding], Awaitable[in
 
 async def release_resumed(journal: Journal, brake: Brake, *, nudge: Nudge) -> int:
     """Let go what was held for a pause, and is not paused any more; what a limit holds stays held."""
-    over = [one for one in await holdings(journal, why="paused") if not brake.paused(one.rule)]
+    over = [one for one in await holdings(journal, PAUSED) if not brake.paused(one.rule)]
     return await release(journal, over, nudge=nudge)

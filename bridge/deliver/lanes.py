@@ -296,7 +296,9 @@ class Lanes:
             while loaded.rows and not self._stopping:
                 size = len(loaded.rows)
                 wait = await self._run(loaded, whole=size < limit)
-                if wait is not None or not (user in self._again or size == limit):
+                # What was replayed while its event was pending is left when that has ended.
+                more = user in self._again or size == limit or _were_revived(loaded)
+                if wait is not None or not more:
                     break
                 limit = self._limit(size + self._credit.room(rank))
                 loaded = await self._reload(user, rank, limit)
@@ -347,6 +349,10 @@ class Lanes:
         self._parked[user] = wait, rank
         heapq.heappush(self._alarms, (wait.until_ms, user))
         return True
+
+
+def _were_revived(loaded: Loaded) -> bool:
+    return any(row.revived for row in loaded.rows)
 
 
 def _with_news(wait: Wait) -> Wait:

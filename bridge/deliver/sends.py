@@ -125,9 +125,14 @@ class _Judge:
         return next((one.starts_ms for one in self.mapping.rules if one.name == rule), None)
 
 
+def _is_asked_for(row: Waiting, send: Send) -> bool:
+    """Whether a person wants this send, whatever may speak against it."""
+    return row.only is not None or operation_name(send.rule, send.name) in row.revived
+
+
 def _terms(row: Waiting, planned: Plan, send: Send) -> Terms:
     """What may still stop a send; nothing when a person has asked for it."""
-    if row.only is not None:
+    if _is_asked_for(row, send):
         return Terms()
     return checked(send, planned.terms.get(send.rule, Terms()))
 
@@ -189,8 +194,9 @@ def _bid(means: Means, row: Waiting, mapping: Mapping, planned: Plan, send: Send
     asked = _terms(row, planned, send)
     # What a person has asked for takes its places, though none is asked for.
     guard = guard_of(asked._replace(once=terms.once, stay=terms.stay), once=once, is_push=is_push)
-    if row.only is not None:
+    if _is_asked_for(row, send):
         guard = guard._replace(volume_ms=None)
+    generation = row.generations.get(operation_name(send.rule, send.name), 0)
     key = key_of(
         app=app.name,
         rule=send.rule,
@@ -198,7 +204,7 @@ def _bid(means: Means, row: Waiting, mapping: Mapping, planned: Plan, send: Send
         message_id=row.message_id,
         seq=row.seq,
         recipient=send.to,
-        generation=0,
+        generation=generation,
     )
     new = NewSend(
         key=key,
@@ -209,7 +215,7 @@ def _bid(means: Means, row: Waiting, mapping: Mapping, planned: Plan, send: Send
         user_hash=row.user_hash,
         label=send.to.label,
         recipient=send.to.id,
-        generation=0,
+        generation=generation,
         revision=mapping.revision,
         expires_ms=None if asked.max_age_ms is None else row.event_ms + asked.max_age_ms,
         method="POST",

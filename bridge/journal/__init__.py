@@ -12,6 +12,7 @@ from typing import Protocol
 
 from bridge.journal.erasures import Erasures
 from bridge.journal.groups import Groups
+from bridge.journal.piles import EVERYTHING, Choice, Piles
 from bridge.journal.records import (
     Acked,
     Appended,
@@ -56,6 +57,10 @@ class Journal(Protocol):
     @property
     def retention(self) -> Retention:
         """Removing what has been kept for long enough."""
+
+    @property
+    def piles(self) -> Piles:
+        """What waits for a person."""
 
     def user_hash(self, app: str, external_id: str) -> int:
         """A keyed hash of a user of an app: 63 bits, never 0; tells nothing about the id."""
@@ -120,18 +125,13 @@ class Journal(Protocol):
         """
 
     async def dead_letters(
-        self,
-        *,
-        after: int = 0,
-        limit: int = 100,
-        reason: str | None = None,
-        rule: str | None = None,
+        self, choice: Choice = EVERYTHING, *, after: int = 0, limit: int = 100
     ) -> list[Dead]:
         """Dead letters in the order of their death, from the one after id `after`."""
 
     async def dead_letter(self, dead_id: int) -> Dead | None: ...
 
-    async def dead_counts(self) -> list[tuple[str, str, int]]:
+    async def dead_counts(self, choice: Choice = EVERYTHING) -> list[tuple[str, str, int]]:
         """How many, by reason and rule, most first."""
 
     async def user_of(self, seq: int) -> tuple[str, int] | None:
@@ -139,11 +139,14 @@ class Journal(Protocol):
 
     async def send(self, key: str) -> Send | None: ...
 
-    async def revive(self, dead_id: int, *, send: NewSend | None, at_ms: int) -> bool:
-        """Put a dead operation back to work; False when it is not dead any more.
+    async def revive(
+        self, dead_id: int, *, send: NewSend | None, at_ms: int, replan: bool = False
+    ) -> int:
+        """Put a dead operation back to work, with all that can only be done with it.
 
-        A send comes with its call: under its own key when OneSignal may have performed it, under a
-        key of the next generation when it certainly did not.
+        How many; 0 when it is not dead any more. A send comes with its call: under its own key when
+        OneSignal may have performed it, under a key of the next generation when it certainly did
+        not. `replan`: it certainly did not, and its event is to be planned for another.
         """
 
     def log_call(self, called: Called) -> None:

@@ -10,6 +10,7 @@ _FILES = (
     "queries.sql",
     "sends.sql",
     "groups.sql",
+    "piles.sql",
     "calls.sql",
     "trace.sql",
     "erasures.sql",

@@ -109,6 +109,8 @@ class Waiting(NamedTuple):
     first_try_ms: int | None
     done: frozenset[str]
     only: frozenset[str] | None
+    #: Operations that a person has asked for since the event was pending.
+    revived: frozenset[str]
     source: str
     app: str
     message_id: str
@@ -116,6 +118,8 @@ class Waiting(NamedTuple):
     payload: bytes
     type: str
     sends: tuple[OpenSend, ...]
+    #: Of operations whose send was given up for another: the number of the next.
+    generations: dict[str, int]
 
 
 class SendGroup(NamedTuple):
@@ -246,6 +250,8 @@ class Dead(NamedTuple):
     payload: bytes | None
     uncertain: bool
     send_key: str | None
+    app: str
+    user_hash: int
 
 
 class Send(NamedTuple):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from bridge.journal.membership import Heard, Membership
+from bridge.journal.piles import EVERYTHING, Choice
 from bridge.journal.records import Death, End, NewSend, Waiting
 
 Hold = Literal["limit", "paused"]
@@ -145,37 +146,18 @@ class Sends(Protocol):
     async def hold(self, key: str, why: Hold) -> None:
         """A send that was written and may not leave waits for a person."""
 
-    async def held(
-        self, app: str | None = None, *, rule: str | None = None, limit: int = 100
-    ) -> list[HeldSend]:
+    async def held(self, choice: Choice = EVERYTHING, *, limit: int = 100) -> list[HeldSend]:
         """What is held, by rule, oldest first."""
 
-    async def held_counts(self) -> list[tuple[str, str, str, int]]:
+    async def held_counts(self, choice: Choice = EVERYTHING) -> list[tuple[str, str, str, int]]:
         """How many by app, rule and why, most first."""
 
-    async def release(
-        self,
-        *,
-        app: str,
-        rule: str | None = None,
-        why: Hold | None = None,
-        keys: Sequence[str] | None = None,
-        limit: int,
-    ) -> Released:
-        """Let some of what is held go, oldest first; not more than `limit` of them.
+    async def release(self, choice: Choice, *, limit: int) -> Released:
+        """Let some of what an app holds go, oldest first; not more than `limit` of them.
 
         It is checked no more: what a person releases is not too old. The last that a rule's limit
         held re-arms it.
         """
 
-    async def discard(
-        self,
-        *,
-        app: str,
-        rule: str | None = None,
-        why: Hold | None = None,
-        keys: Sequence[str] | None = None,
-        limit: int,
-        at_ms: int,
-    ) -> int:
-        """End some of what is held, unsent; how many."""
+    async def discard(self, choice: Choice, *, limit: int, at_ms: int) -> int:
+        """End some of what an app holds, unsent; how many."""

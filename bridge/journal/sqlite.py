@@ -22,10 +22,12 @@ from bridge.journal import (
     sqlite_calls as calls,
     sqlite_erasures as erasures,
     sqlite_groups as groups,
+    sqlite_piles as piles,
     sqlite_retention as retention,
     sqlite_rows as rows,
     sqlite_sends as sends,
 )
+from bridge.journal.piles import EVERYTHING, Choice
 from bridge.journal.pressure import Pressure, free_bytes
 from bridge.journal.queries import queries
 from bridge.journal.records import (
@@ -94,6 +96,9 @@ class SqliteJournal:
             ),
         )
 
+        for one in (connection, self._reader):
+            one.create_function("hash_of", 2, self.user_hash, deterministic=True)
+        self.piles = piles.SqlitePiles(write=self._write, read=self._read)
         self.groups = groups.SqliteGroups(write=self._write, read=self._read)
         self.erasures = erasures.SqliteErasures(write=self._write, read=self._read, tail=tail.of)
         self.retention = retention.SqliteRetention(
@@ -252,14 +257,9 @@ class SqliteJournal:
     # Dead letters ---------------------------------------------------------------------------------
 
     async def dead_letters(
-        self,
-        *,
-        after: int = 0,
-        limit: int = 100,
-        reason: str | None = None,
-        rule: str | None = None,
+        self, choice: Choice = EVERYTHING, *, after: int = 0, limit: int = 100
     ) -> list[Dead]:
-        values = {"after": after, "limit": limit, "reason": reason, "rule": rule}
+        values = choice.values() | {"after": after, "limit": limit}
         return await self._read(
             lambda connection: [
                 Dead(*row) for row in connection.execute(queries()["dead_page"], values)
@@ -269,9 +269,10 @@ class SqliteJournal:
     async def dead_letter(self, dead_id: int) -> Dead | None:
         return await self._read(lambda connection: rows.dead_one(connection, dead_id))
 
-    async def dead_counts(self) -> list[tuple[str, str, int]]:
+    async def dead_counts(self, choice: Choice = EVERYTHING) -> list[tuple[str, str, int]]:
+        values = choice.values()
         return await self._read(
-            lambda connection: connection.execute(queries()["dead_count"]).fetchall()
+            lambda connection: connection.execute(queries()["dead_count"], values).fetchall()
         )
 
     async def user_of(self, seq: int) -> tuple[str, int] | None:
@@ -283,11 +284,13 @@ class SqliteJournal:
     async def send(self, key: str) -> Send | None:
         return await self._read(lambda connection: rows.send_one(connection, key))
 
-    async def revive(self, dead_id: int, *, send: NewSend | None, at_ms: int) -> bool:
-        def write(connection: sqlite3.Connection) -> bool:
-            return rows.revive(connection, dead_id, send, at_ms)
+    async def revive(
+        self, dead_id: int, *, send: NewSend | None, at_ms: int, replan: bool = False
+    ) -> int:
+        def write(connection: sqlite3.Connection) -> int:
+            return rows.revive(connection, dead_id, send, at_ms, replan=replan)
 
-        return bool(await self._write(write))
+        return int(await self._write(write))
 
     # Calls ----------------------------------------------------------------------------------------
 

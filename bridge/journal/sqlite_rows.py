@@ -236,15 +236,17 @@ def _erasing(connection: sqlite3.Connection, user: int) -> int | None:
 
 def _waiting(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> Iterator[Waiting]:
     for row in rows:
-        done, only = row[8], row[9]
-        started = done != "[]" or only is not None
+        done, only, revived = row[8:11]
+        started = done != "[]" or only is not None or revived != "[]"
         yield Waiting._make(
             (
                 *row[:8],
                 frozenset(orjson.loads(done)) if started else frozenset(),
                 None if only is None else frozenset(orjson.loads(only)),
-                *row[10:],
+                frozenset(orjson.loads(revived)) if started else frozenset(),
+                *row[11:],
                 _open_sends(connection, row[0]) if started else (),
+                _generations(connection, row[0]) if started else {},
             )
         )
 
@@ -252,6 +254,10 @@ def _waiting(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> Ite
 def _open_sends(connection: sqlite3.Connection, seq: int) -> tuple[OpenSend, ...]:
     rows = connection.execute(queries()["open_sends"], {"seq": seq})
     return tuple(OpenSend(*row) for row in rows)
+
+
+def _generations(connection: sqlite3.Connection, seq: int) -> dict[str, int]:
+    return dict(connection.execute(queries()["generations"], {"seq": seq}).fetchall())
 
 
 def dead_one(connection: sqlite3.Connection, dead_id: int) -> Dead | None:
@@ -264,24 +270,40 @@ def send_one(connection: sqlite3.Connection, key: str) -> Send | None:
     return None if row is None else Send(*row)
 
 
-def revive(connection: sqlite3.Connection, dead_id: int, send: NewSend | None, at_ms: int) -> bool:
+def revive(
+    connection: sqlite3.Connection,
+    dead_id: int,
+    send: NewSend | None,
+    at_ms: int,
+    *,
+    replan: bool = False,
+) -> int:
+    """Put a dead operation back to work, and all that can only be done with it; how many."""
     dead = dead_one(connection, dead_id)
     left = {"id": dead_id, "state": "replayed", "at_ms": at_ms}
     if dead is None or connection.execute(queries()["leave_dead"], left).rowcount == 0:
-        return False
-    if dead.send_key is not None and _revive_shared(connection, dead, at_ms):
-        return True
+        return 0
+    if dead.send_key is not None and replan:
+        _give_up(connection, dead.send_key, at_ms)
+    elif dead.send_key is not None and (count := _revive_shared(connection, dead, at_ms)):
+        return count
     connection.execute(queries()["restore_event"], {"id": dead_id})
     if send is not None:
         _revive_send(connection, dead, send, at_ms)
     connection.execute(queries()["revive"], _revived(connection, dead, again=send is not None))
     ended = {"seq": dead.seq, "rule": dead.rule, "operation": dead.operation}
     connection.execute(queries()["forget_outcome"], ended)
-    return True
+    return 1
 
 
-def _revive_shared(connection: sqlite3.Connection, dead: Dead, at_ms: int) -> bool:
-    """Put back to work what must not have a call of its own; False when it may.
+def _give_up(connection: sqlite3.Connection, key: str, at_ms: int) -> None:
+    """A send that was certainly refused makes room for another of the next generation."""
+    left = {"key": key, "state": "replayed", "at_ms": at_ms, "kept": False}
+    connection.execute(queries()["end_send"], left)
+
+
+def _revive_shared(connection: sqlite3.Connection, dead: Dead, at_ms: int) -> int:
+    """Put back to work what must not have a call of its own, and say how many; 0 when it may.
 
     A custom event joins its group again. A push of unknown outcome takes all who share its call
     with it: only that call's own bytes may be sent again.
@@ -293,9 +315,9 @@ def _revive_shared(connection: sqlite3.Connection, dead: Dead, at_ms: int) -> bo
         _forget_death(
             connection, (dead.send_key, dead.seq, dead.rule, dead.operation, dead.id), at_ms
         )
-        return True
+        return 1
     if endpoint is None or call_key is None or not dead.uncertain:
-        return False
+        return 0
     others = connection.execute(queries()["dead_members"], {"call_key": call_key}).fetchall()
     own = (dead.send_key, dead.seq, dead.rule, dead.operation, dead.id)
     connection.execute(queries()["reopen_members"], {"call_key": call_key})
@@ -305,7 +327,7 @@ def _revive_shared(connection: sqlite3.Connection, dead: Dead, at_ms: int) -> bo
             queries()["leave_dead"], {"id": member[4], "state": "replayed", "at_ms": at_ms}
         )
         _forget_death(connection, member, at_ms)
-    return True
+    return 1 + len(others)
 
 
 def _forget_death(connection: sqlite3.Connection, member: tuple[Any, ...], at_ms: int) -> None:
@@ -343,8 +365,7 @@ def _revive_send(connection: sqlite3.Connection, dead: Dead, send: NewSend, at_m
             send._asdict() | {"call_key": send.key, "lane": lane_of(send.user_hash)},
         )
     else:
-        left = {"key": dead.send_key, "state": "replayed", "at_ms": at_ms, "kept": False}
-        connection.execute(queries()["end_send"], left)
+        _give_up(connection, dead.send_key or "", at_ms)
         insert_send(connection, send)
     connection.execute(queries()["retake_place"], {"key": send.key, "now_ms": at_ms})
 

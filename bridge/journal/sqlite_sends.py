@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import orjson
-
 from bridge import failpoints
-from bridge.journal import sqlite_rows as rows
+from bridge.journal import sqlite_held as held, sqlite_rows as rows
 from bridge.journal.membership import Heard, Membership, is_another_stay, learn
+from bridge.journal.piles import EVERYTHING, Choice
 from bridge.journal.queries import queries
 from bridge.journal.records import SENDS_DECIDED, Death, End, NewSend, Waiting, operation_name
 from bridge.journal.sends import (
@@ -108,62 +107,22 @@ class SqliteSends:
 
         await self._write(write)
 
-    async def held(
-        self, app: str | None = None, *, rule: str | None = None, limit: int = 100
-    ) -> list[HeldSend]:
-        values = {"app": app, "rule": rule, "limit": limit}
-        return await self._read(
-            lambda connection: [
-                HeldSend(*row) for row in connection.execute(queries()["held_page"], values)
-            ]
+    async def held(self, choice: Choice = EVERYTHING, *, limit: int = 100) -> list[HeldSend]:
+        return await self._read(lambda connection: held.page(connection, choice, limit))
+
+    async def held_counts(self, choice: Choice = EVERYTHING) -> list[tuple[str, str, str, int]]:
+        return await self._read(lambda connection: held.counts(connection, choice))
+
+    async def release(self, choice: Choice, *, limit: int) -> Released:
+        result: Released = await self._write(
+            lambda connection: held.release(connection, choice, limit)
         )
-
-    async def held_counts(self) -> list[tuple[str, str, str, int]]:
-        return await self._read(
-            lambda connection: connection.execute(queries()["held_counts"]).fetchall()
-        )
-
-    async def release(
-        self,
-        *,
-        app: str,
-        rule: str | None = None,
-        why: Hold | None = None,
-        keys: Sequence[str] | None = None,
-        limit: int,
-    ) -> Released:
-        def write(connection: sqlite3.Connection) -> Released:
-            found = _held_some(connection, app, rule, why, keys, limit)
-            for one in found:
-                _release(connection, one)
-            _rearm(connection, app, found)
-            return Released(
-                sends=len(found),
-                users=frozenset(one["user_hash"] for one in found if one["group_id"] is None),
-                groups=frozenset(one["group_id"] for one in found if one["group_id"] is not None),
-            )
-
-        result: Released = await self._write(write)
         return result
 
-    async def discard(
-        self,
-        *,
-        app: str,
-        rule: str | None = None,
-        why: Hold | None = None,
-        keys: Sequence[str] | None = None,
-        limit: int,
-        at_ms: int,
-    ) -> int:
-        def write(connection: sqlite3.Connection) -> int:
-            found = _held_some(connection, app, rule, why, keys, limit)
-            for one in found:
-                _discard(connection, one, at_ms)
-            _rearm(connection, app, found)
-            return len(found)
-
-        return int(await self._write(write))
+    async def discard(self, choice: Choice, *, limit: int, at_ms: int) -> int:
+        return int(
+            await self._write(lambda connection: held.discard(connection, choice, limit, at_ms))
+        )
 
 
 # Writing ------------------------------------------------------------------------------------------
@@ -348,50 +307,6 @@ def end(
         connection.execute(queries()["return_place"], values)
     connection.execute(queries()["end_call"], {"key": ended.call_key})
     rows.insert_ends(connection, seq, [ended], [death] if death else [], at_ms)
-
-
-# Held ---------------------------------------------------------------------------------------------
-
-
-def _held_some(
-    connection: sqlite3.Connection,
-    app: str,
-    rule: str | None,
-    why: Hold | None,
-    keys: Sequence[str] | None,
-    limit: int,
-) -> list[dict[str, Any]]:
-    chosen = None if keys is None else orjson.dumps(list(keys)).decode()
-    values = {"app": app, "rule": rule, "hold": why, "keys": chosen, "limit": limit}
-    # The most common question, of which there may be a million answers, is asked of the index.
-    query = "held_of_rule" if rule and why and keys is None else "held_some"
-    found = connection.execute(queries()[query], values)
-    names = [column[0] for column in found.description]
-    return [dict(zip(names, row, strict=True)) for row in found]
-
-
-def _release(connection: sqlite3.Connection, one: dict[str, Any]) -> None:
-    connection.execute(queries()["release_send"], one)
-    if one["group_id"] is None:
-        rows.back_to_work(connection, one["seq"], one["rule"], one["operation"])
-
-
-def _discard(connection: sqlite3.Connection, one: dict[str, Any], at_ms: int) -> None:
-    connection.execute(queries()["discard_send"], one | {"at_ms": at_ms})
-    connection.execute(queries()["return_place"], one)
-    connection.execute(queries()["end_call"], {"key": one["call_key"]})
-    connection.execute(queries()["end_group"], {"id": one["group_id"]})
-    ended = End(one["rule"], one["operation"], "discarded", "by_person")
-    rows.insert_ends(connection, one["seq"], [ended], [], at_ms)
-
-
-def _rearm(connection: sqlite3.Connection, app: str, left: Iterable[dict[str, Any]]) -> None:
-    """A rule of whose sends its limit holds none any more begins to count anew."""
-    for rule in {one["rule"] for one in left}:
-        values = {"app": app, "rule": rule}
-        if connection.execute(queries()["rule_held"], values).fetchone() is None:
-            # Of any time: it has one limit at once.
-            connection.execute(queries()["forget_pace"], values | {"since_ms": 2**62})
 
 
 if TYPE_CHECKING:

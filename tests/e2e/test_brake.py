@@ -343,7 +343,7 @@ async def test_when_nothing_runs_held_pushes_are_released_and_discarded_in_the_d
         run, tmp_path, "held", "discard", "--rule", "welcome", "--yes"
     )
     assert code == 0, said
-    assert said.splitlines()[0] == "1 held, among them:"
+    assert said.splitlines()[0] == "1 chosen, among them:"
     assert said.splitlines()[-1] == "1 discarded."
     code, said = await asyncio.to_thread(run, tmp_path, "resume", "pushes")
     assert (code, said) == (0, "Resumed: all pushes. 1 released.\n")

@@ -401,7 +401,7 @@ async def test_an_event_that_breaks_us_again_and_again_is_dead_and_its_user_goes
         assert (dead.reason, dead.answer) == ("internal_error", "ZeroDivisionError")
         assert (2, "profile", "update_user", "delivered", None) in await here.outcomes()
 
-        done, _ = await replay(journal, dead.id, now_ms=here.clock.now_ms())
+        done, *_ = await replay(journal, dead.id, now_ms=here.clock.now_ms())
         assert done == "replayed"
         here.lanes.nudge((await journal.user_of(dead.seq) or ("", 0))[1])
         await here.settle()

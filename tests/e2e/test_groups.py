@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from bridge.clock import ManualClock
 from bridge.config import DEFAULT as APP
 from bridge.deliver.brake import PUSHES
+from bridge.journal.piles import Choice
 from bridge.sandbox import Sandbox, create_sandbox
 from bridge.sandbox.ledger import Call
 from tests.harness import APP_ID, Rig, iso, rig, track
@@ -300,7 +301,7 @@ async def test_while_pushes_are_paused_groups_are_held(tmp_path: Path) -> None:
         assert await here.bridge.journal.sends.held_counts() == [(APP, "sale", "paused", 3)]
         await here.pass_time(7200)
         await here.bridge.brake.let_go(PUSHES)
-        await here.bridge.journal.sends.release(app=APP, why="paused", limit=10)
+        await here.bridge.journal.sends.release(Choice(app=APP, reason="paused"), limit=10)
         here.groups.look()
         await here.settle()
         assert len(here.sandbox.pushes) == 3
@@ -347,7 +348,7 @@ async def test_what_a_limit_holds_of_a_group_leaves_together_when_it_is_released
         assert [len(members(call)) for call in sends(here.sandbox)] == [3]
         assert (await here.bridge.journal.counts()).held == 3
         await here.pass_time(7200)
-        released = await here.bridge.journal.sends.release(app=APP, limit=10)
+        released = await here.bridge.journal.sends.release(Choice(app=APP), limit=10)
         assert (released.sends, len(released.users), len(released.groups)) == (3, 0, 1)
         here.groups.look()
         await here.settle()

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from bridge.config import DEFAULT as APP
 from bridge.deliver.brake import PUSHES, rule_target
+from bridge.journal.piles import Choice
 from tests.harness import APP_ID, Rig, ends, iso, rig, track
 
 PUSH = 'do: {send_notification: {contents: "{{ event }}"}}'
@@ -192,7 +193,7 @@ async def test_what_exceeds_a_limit_is_held_until_somebody_releases_it(tmp_path:
         assert await sends.held_counts() == [(APP, "rule-0", "limit", 5)]
         assert {one.rule for one in await sends.held()} == {"rule-0"}
 
-        released = await sends.release(app=APP, rule="rule-0", limit=3)
+        released = await sends.release(Choice(app=APP, rule="rule-0"), limit=3)
         assert (released.sends, len(released.users)) == (3, 3)
         for user in released.users:
             here.lanes.nudge(user)
@@ -202,7 +203,7 @@ async def test_what_exceeds_a_limit_is_held_until_somebody_releases_it(tmp_path:
         await sell(here, range(7, 8))
         assert texts(here).count("Sale") == 5
 
-        for user in (await sends.release(app=APP, limit=100)).users:
+        for user in (await sends.release(Choice(app=APP), limit=100)).users:
             here.lanes.nudge(user)
         await here.settle()
         assert texts(here).count("Sale") == 8
@@ -219,7 +220,7 @@ async def test_what_is_released_is_sent_however_old_it_is(tmp_path: Path) -> Non
         await sell(here, range(3))
         await here.pass_time(DAY)
         (one,) = await here.bridge.journal.sends.held()
-        released = await here.bridge.journal.sends.release(app=APP, keys=[one.key], limit=1)
+        released = await here.bridge.journal.sends.release(Choice(app=APP, ids=(one.key,)), limit=1)
         here.lanes.nudge(*released.users)
         await here.settle()
         assert len(texts(here)) == 3
@@ -231,7 +232,9 @@ async def test_what_is_discarded_ends_and_gives_its_place_back(tmp_path: Path) -
         phones(here, "u0", "u1")
         await sell(here, range(2))
         assert (
-            await here.bridge.journal.sends.discard(app=APP, limit=9, at_ms=here.clock.now_ms())
+            await here.bridge.journal.sends.discard(
+                Choice(app=APP), limit=9, at_ms=here.clock.now_ms()
+            )
             == 1
         )
         assert [one[3:] for one in await here.outcomes()] == [
@@ -279,7 +282,9 @@ async def test_while_pushes_are_paused_they_are_held(tmp_path: Path) -> None:
         assert texts(here) == ["Two"]
         assert await here.bridge.journal.sends.held_counts() == [(APP, "rule-0", "paused", 1)]
         await here.bridge.brake.let_go(rule_target("rule-0"))
-        released = await here.bridge.journal.sends.release(app=APP, why="paused", limit=9)
+        released = await here.bridge.journal.sends.release(
+            Choice(app=APP, reason="paused"), limit=9
+        )
         here.lanes.nudge(*released.users)
         await here.settle()
         assert texts(here) == ["Two", "One"]

@@ -178,6 +178,7 @@ async def test_a_list_of_dead_letters_says_what_died_and_nothing_of_what_was_sen
             "reason": "http_400",
             "rule": "profile",
             "operation": "update_user",
+            "app": "default",
             "source": "default",
             "message_id": "m1",
             "event": None,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bridge.errors import JournalError
+from bridge.journal.piles import Choice
 from bridge.journal.records import BULK, LANES, LIVE, Acked, End, Entry, Learnt, lane_of
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from tests.journal.making import (
@@ -472,7 +473,7 @@ async def test_dead_letters_come_in_pages_and_by_reason_and_rule(journal: Sqlite
     assert [dead.seq for dead in everyone] == [one.seq for one in appended]
     page = await journal.dead_letters(after=everyone[1].id, limit=2)
     assert [dead.seq for dead in page] == [appended[2].seq, appended[3].seq]
-    by_both = await journal.dead_letters(reason="refused", rule="rule-0")
+    by_both = await journal.dead_letters(Choice(reason="refused", rule="rule-0"))
     assert [dead.message_id for dead in by_both] == ["m0", "m2"]
     assert (await journal.dead_counts())[0] == ("refused", "rule-0", 2)
     assert sum(n for _, _, n in await journal.dead_counts()) == 5

@@ -88,7 +88,9 @@ PLANS = {
     ],
     "reach": ["send USING PRIMARY KEY (key=?)"],
     "hold_send": ["send USING PRIMARY KEY (key=?)"],
-    "held_of_rule": ["send USING INDEX send_held (app=? AND rule=? AND hold=?)"],
+    "held_of_rule": [
+        "send USING INDEX send_held (app=? AND rule=? AND hold=? AND created_ms>? AND created_ms<?)"
+    ],
     "held_some": ["send USING INDEX send_held (app=?)"],
     "release_send": ["send USING PRIMARY KEY (key=?)"],
     "discard_send": ["send USING PRIMARY KEY (key=?)"],
@@ -171,6 +173,28 @@ PLANS = {
     "seqs_of_message": ["event USING INTEGER PRIMARY KEY (rowid>?)"],
     "in_force": ["mapping_log USING PRIMARY KEY (source=? AND since_ms<?)"],
     "keep_in_force": ["mapping_log USING PRIMARY KEY (source=?)"],
+    "dead_ids": ["dead USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"],
+    "dead_send_of": ["d USING INTEGER PRIMARY KEY (rowid=?)", "s USING PRIMARY KEY (key=?)"],
+    "discard_dead_send": ["send USING PRIMARY KEY (key=?)"],
+    "discard_dead_outcome": [
+        "outcome USING PRIMARY KEY (seq=? AND rule=? AND operation=?)",
+        "dead USING INTEGER PRIMARY KEY (rowid=?)",
+    ],
+    "held_one": [
+        "s USING PRIMARY KEY (key=?)",
+        "e USING INTEGER PRIMARY KEY (rowid=?)",
+        "c USING PRIMARY KEY (key=?) LEFT-JOIN",
+        "g USING PRIMARY KEY (id=?) LEFT-JOIN",
+    ],
+    "too_old": [
+        "o USING INDEX outcome_too_old (rule=? AND at_ms>? AND at_ms<?)",
+        "e USING INTEGER PRIMARY KEY (rowid=?)",
+    ],
+    "replace_skipped_send": ["send USING INDEX send_seq (seq=?)"],
+    "generations": ["send USING INDEX send_seq (seq=?)"],
+    "pay_release": ["releasing USING PRIMARY KEY (app=? AND rule=? AND hold=?)"],
+    "end_release": ["releasing USING PRIMARY KEY (app=? AND rule=? AND hold=?)"],
+    "drop_alert": ["alert USING PRIMARY KEY (key=?)"],
     "audit_next": ["audit USING INDEX audit_due (app=?)"],
     "audit_done": ["audit USING PRIMARY KEY (id=?)"],
     "survived": ["suspect USING INTEGER PRIMARY KEY (rowid=?)"],
@@ -196,6 +220,16 @@ COUNTS = {
     ],
     "calls_waiting": ["c USING INDEX call_group", "send USING INDEX send_call (call_key=?)"],
     "held_counts": ["send USING COVERING INDEX send_held"],
+    "held_counts_of_user": ["send USING INDEX send_held"],
+    "too_old_counts": [
+        "o USING INDEX outcome_too_old",
+        "e USING INTEGER PRIMARY KEY (rowid=?)",
+    ],
+    "releasings": ["SCAN r", "s USING COVERING INDEX send_held (app=? AND rule=? AND hold=?"],
+    "alerts": ["alert"],
+    "last_dead": ["dead"],
+    "newest_dead": ["dead USING INDEX dead_reason"],
+    "newest_held": ["send USING INDEX send_held"],
     "dead_count": ["dead USING INDEX dead_reason"],
     "gates": ["gate"],
     "suspects": ["suspect", "pending USING INTEGER PRIMARY KEY (rowid=?)"],
@@ -325,7 +359,7 @@ async def test_every_statement_that_reads_is_in_the_table() -> None:
         "learn",
         "write_group_call",
     }
-    writes |= {"meta_keep", "begin_alone", "keep_audit"}
+    writes |= {"meta_keep", "begin_alone", "keep_audit", "release_slowly", "hold_on", "keep_alert"}
     assert set(PLANS) | set(COUNTS) | TAIL | writes | ELSEWHERE == set(queries())
 
 

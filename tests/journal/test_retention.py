@@ -12,6 +12,7 @@ import pytest
 from bridge.clock import ManualClock
 from bridge.errors import JournalUnavailableError
 from bridge.journal.erasures import ERASED
+from bridge.journal.piles import Choice
 from bridge.journal.records import Acked, End, Late
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from tests.journal.making import NOW, death, end, entry, new_send, select, write
@@ -84,7 +85,7 @@ async def test_what_is_pending_held_or_dead_keeps_its_payload_however_old(
     await look_again(journal)
     assert await with_payload(journal) == [pending, held, dead]
     assert gone not in await seqs(journal)
-    await journal.sends.discard(app="default", limit=9, at_ms=OLD)
+    await journal.sends.discard(Choice(app="default"), limit=9, at_ms=OLD)
     await journal.ack([Acked(pending, [DONE])], at_ms=OLD)
     await look_again(journal)
     assert await seqs(journal) == [dead]

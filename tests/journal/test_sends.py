@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.journal.groups import Member, MemberEnd, OpenGroup, Sealing
+from bridge.journal.piles import Choice
 from bridge.journal.records import SENDS_DECIDED, SendGroup
 from bridge.journal.sends import Guard, Known, Ruling
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
@@ -124,11 +125,11 @@ async def test_what_is_held_is_listed_released_and_discarded(journal: SqliteJour
     assert [one.key for one in await journal.sends.held()] == ["key-0", "key-1", "key-2"]
     assert (await known_of(journal, Guard(limit_ms=1000))).rule_held
 
-    released = await journal.sends.release(app="default", rule="welcome", limit=2)
+    released = await journal.sends.release(Choice(app="default", rule="welcome"), limit=2)
     assert (released.sends, released.users) == (2, frozenset({1, 2}))
     (row,) = await chain(journal, 1)
     assert [(send.key, send.expires_ms) for send in row.sends] == [("key-0", None)]
-    assert await journal.sends.discard(app="default", limit=9, at_ms=NOW) == 1
+    assert await journal.sends.discard(Choice(app="default"), limit=9, at_ms=NOW) == 1
     assert (appended[2].seq, "welcome", "send_notification", "discarded", "by_person") in (
         await outcomes(journal)
     )

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from bridge.journal.piles import Choice
 from bridge.journal.records import End
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from tests.journal.making import NOW, chain, death, end, entry, new_send, outcomes, select, write
@@ -166,7 +167,7 @@ class JournalMachine(RuleBasedStateMachine):
     def revive(self, data: st.DataObject, same_key: bool) -> None:  # noqa: FBT001 — hypothesis passes by name
         seq, mark = data.draw(st.sampled_from(self.dead()))
         known, name = self.events[seq], mark.split("/")[0]
-        letters = self.run(self.journal.dead_letters(rule=name, limit=1000))
+        letters = self.run(self.journal.dead_letters(Choice(rule=name), limit=1000))
         (dead,) = [letter for letter in letters if letter.seq == seq]
         send = None
         if dead.send_key is not None:

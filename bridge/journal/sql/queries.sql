@@ -53,7 +53,7 @@ ORDER BY seq LIMIT :limit;
 -- One user's pending events, whatever their rank: a person's order does not depend on it. Those of the
 -- tail come as a list of seqs, in which any may stand that are pending no more.
 SELECT p.seq, p.lane, p.rank, p.user_hash, p.event_ms, p.not_before_ms, p.attempt, p.first_try_ms,
-       p.done, p.only, e.source, p.app, e.message_id, e.received_ms, e.payload, e.type
+       p.done, p.only, p.revived, e.source, p.app, e.message_id, e.received_ms, e.payload, e.type
 FROM pending p JOIN event e USING (seq)
 WHERE p.seq IN (
   SELECT seq FROM (SELECT seq FROM pending WHERE user_hash = :user_hash AND indexed = 1 ORDER BY seq LIMIT :limit)
@@ -162,18 +162,26 @@ SELECT app, user_hash FROM event WHERE seq = :seq;
 
 -- dead_page --
 SELECT id, seq, rule, operation, source, message_id, name, reason, http, attempt, died_ms, answer, request,
-       payload, uncertain, send_key
+       payload, uncertain, send_key, app, user_hash
 FROM dead WHERE state = 'dead' AND id > :after
-  AND (:reason IS NULL OR reason = :reason) AND (:rule IS NULL OR rule = :rule)
+  AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
+  AND (:app IS NULL OR app = :app) AND (:reason IS NULL OR reason = :reason) AND (:rule IS NULL OR rule = :rule)
+  AND (:user IS NULL OR user_hash = hash_of(app, :user))
+  AND (:since_ms IS NULL OR died_ms >= :since_ms) AND (:until_ms IS NULL OR died_ms <= :until_ms)
 ORDER BY id LIMIT :limit;
 
 -- dead_one --
 SELECT id, seq, rule, operation, source, message_id, name, reason, http, attempt, died_ms, answer, request,
-       payload, uncertain, send_key
+       payload, uncertain, send_key, app, user_hash
 FROM dead WHERE state = 'dead' AND id = :id;
 
 -- dead_count --
-SELECT reason, rule, count(*) AS n FROM dead WHERE state = 'dead' GROUP BY reason, rule ORDER BY n DESC;
+SELECT reason, rule, count(*) AS n FROM dead
+WHERE state = 'dead' AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
+  AND (:app IS NULL OR app = :app) AND (:reason IS NULL OR reason = :reason) AND (:rule IS NULL OR rule = :rule)
+  AND (:user IS NULL OR user_hash = hash_of(app, :user))
+  AND (:since_ms IS NULL OR died_ms >= :since_ms) AND (:until_ms IS NULL OR died_ms <= :until_ms)
+GROUP BY reason, rule ORDER BY n DESC;
 
 -- leave_dead --
 UPDATE dead SET state = :state, left_ms = :at_ms WHERE id = :id AND state = 'dead';

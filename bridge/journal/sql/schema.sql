@@ -69,6 +69,7 @@ CREATE INDEX pending_user ON pending (user_hash, seq) WHERE indexed = 1;
 -- The states of a send, and the only moves between them.
 --
 --   pending ──> delivered | no_recipients | skipped | dead       OneSignal answered, or it grew too old
+--   skipped ──> replayed                                         a person says that it still matters
 --   pending ──> held ──> pending | discarded                     a limit or the brake; a person decides
 --   dead ──> pending                                             replayed with its own key: it may have been done
 --   dead ──> replayed | discarded                                replayed with a new key: it certainly was not
@@ -79,7 +80,7 @@ CREATE TABLE send_move (
 ) WITHOUT ROWID;
 INSERT INTO send_move (was, becomes) VALUES
   ('pending', 'delivered'), ('pending', 'no_recipients'), ('pending', 'skipped'), ('pending', 'dead'),
-  ('pending', 'held'), ('held', 'pending'), ('held', 'discarded'),
+  ('skipped', 'replayed'), ('pending', 'held'), ('held', 'pending'), ('held', 'discarded'),
   ('dead', 'pending'), ('dead', 'replayed'), ('dead', 'discarded');
 
 CREATE TABLE send (
@@ -213,6 +214,8 @@ CREATE TABLE outcome (
   PRIMARY KEY (seq, rule, operation),
   CHECK (status NOT IN ('skipped', 'dead', 'discarded') OR reason IS NOT NULL)
 ) WITHOUT ROWID;
+-- What a person may still want to be done.
+CREATE INDEX outcome_too_old ON outcome (rule, at_ms) WHERE status = 'skipped' AND reason = 'too_old';
 
 CREATE TABLE dead (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -369,6 +372,27 @@ CREATE TABLE gate (
   reason           TEXT,
   blocked_until_ms INTEGER NOT NULL DEFAULT 0,
   changed_ms       INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Held sends that are let go little by little: those of a rule that were written in a stretch of time.
+CREATE TABLE releasing (
+  app        TEXT    NOT NULL,
+  rule       TEXT    NOT NULL,
+  hold       TEXT    NOT NULL CHECK (hold IN ('limit', 'paused')),
+  per_minute INTEGER NOT NULL CHECK (per_minute > 0),
+  since_ms   INTEGER,
+  until_ms   INTEGER NOT NULL,
+  paid_ms    INTEGER NOT NULL,                   -- what was due by then has left
+  PRIMARY KEY (app, rule, hold)
+) WITHOUT ROWID;
+
+-- Causes for alarm that somebody was told of, and was not told to be over.
+CREATE TABLE alert (
+  key      TEXT    PRIMARY KEY,
+  words    TEXT    NOT NULL,
+  since_ms INTEGER NOT NULL,
+  told_ms  INTEGER NOT NULL,                     -- when somebody was last told of it
+  told_of  INTEGER NOT NULL                      -- and of how many; 0: it cannot be counted
 ) WITHOUT ROWID;
 
 -- Events that were begun alone after an unclean end, and not heard of since.

@@ -1,0 +1,85 @@
+"""What a request names of a pile: which of it, and whether to act or only to look.
+
+A body that is not clear changes nothing: whoever misspells a filter does not release everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+
+from bridge.console.api import number, problem
+from bridge.journal.piles import Choice
+
+SAMPLE = 3
+_TEXTS = ("app", "rule", "reason", "user")
+_TIMES = ("since_ms", "until_ms")
+_NEVER_MS = 2**62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A choice, and what else a body says; `dry_run`: count it and show some of it."""
+
+    choice: Choice
+    dry_run: bool
+    rest: dict[str, Any]
+
+
+async def asked(request: Request, *, also: Collection[str] = ()) -> Asked | None:
+    """What a body asks for; `also` are names that it may hold beside a choice. None: not clear."""
+    try:
+        body = orjson.loads(await request.body() or b"{}")
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(body, dict):
+        return None
+    rest = {name: body.pop(name) for name in also if name in body}
+    dry_run = body.pop("dry_run", False)
+    choice = choice_of(body)
+    if choice is None or not isinstance(dry_run, bool):
+        return None
+    return Asked(choice=choice, dry_run=dry_run, rest=rest)
+
+
+def of_query(query: Mapping[str, str]) -> Choice | None:
+    """The choice of a query string; None: not clear."""
+    values: dict[str, Any] = dict(query)
+    for name in _TIMES:
+        if name in values:
+            values[name] = number(values[name])
+            if values[name] is None:
+                return None
+    return choice_of(values)
+
+
+def choice_of(values: Mapping[str, Any]) -> Choice | None:
+    if values.keys() - {*_TEXTS, *_TIMES, "ids"}:
+        return None
+    texts = all(isinstance(values.get(name), str | None) for name in _TEXTS)
+    times = all(_is_time(values.get(name)) for name in _TIMES)
+    ids = values.get("ids")
+    listed = ids is None or (isinstance(ids, list) and all(type(one) in {int, str} for one in ids))
+    if not (texts and times and listed):
+        return None
+    return Choice(**{**values, "ids": None if ids is None else tuple(ids)})
+
+
+def _is_time(value: Any) -> bool:
+    return value is None or (type(value) is int and 0 <= value < _NEVER_MS)
+
+
+def looked(count: int, sample: list[dict[str, Any]], newest_ms: int | None) -> dict[str, Any]:
+    """The answer to a dry run; with its `until_ms` the act is about no more than was counted."""
+    return {"count": count, "sample": sample, "until_ms": newest_ms}
+
+
+UNCLEAR = problem(
+    400,
+    "choice-invalid",
+    "Choose by `app`, `rule`, `reason`, `user`, `since_ms`, `until_ms` and `ids`; nothing was done.",
+)

@@ -1,0 +1,169 @@
+"""`/api/v1/dead`: what could not be done, and what a person does with it.
+
+::
+
+    GET  /api/v1/dead                {"dead": [a page of them], "next", "counts": [{"reason", "rule", "count"}]}
+    GET  /api/v1/dead/{id}           one, with its event, the request and the answer
+    POST /api/v1/dead/{id}/replay    {"replan"?}: it is tried again
+    POST /api/v1/dead/replay         {a choice, "replan"?, "dry_run"?}: all of a choice are
+    POST /api/v1/dead/discard        {a choice, "dry_run"?}: they end for good
+
+A choice narrows by `app`, `rule`, `reason`, `user`, `since_ms`, `until_ms` and `ids`; in a GET it is in
+the query. A dry run answers {"count", "sample", "until_ms"} and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bridge.console.api import PAGE, answer, guarded, number, problem
+from bridge.console.choosing import SAMPLE, UNCLEAR, Asked, asked, looked, of_query
+from bridge.journal import Journal
+from bridge.journal.piles import Choice
+from bridge.journal.records import Dead, Replayed
+from bridge.segment import raw_json
+
+
+class Replays(Protocol):
+    @property
+    def replayed(self) -> int: ...
+    @property
+    def no_events(self) -> int: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class DeadApi:
+    #: None: no admin token is configured, and the API answers nobody.
+    token: bytes | None
+    journal: Journal
+    #: Put one dead operation back to work; the flag: with today's mapping.
+    replay: Callable[[int, bool], Awaitable[Replayed]]
+    replay_all: Callable[[Choice, bool], Awaitable[Replays]]
+    discard_all: Callable[[Choice], Awaitable[int]]
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/api/v1/dead", guarded(self.token, self._list), methods=["GET"]),
+            Route("/api/v1/dead/replay", guarded(self.token, self._replay_all), methods=["POST"]),
+            Route("/api/v1/dead/discard", guarded(self.token, self._discard), methods=["POST"]),
+            Route("/api/v1/dead/{id}", guarded(self.token, self._show), methods=["GET"]),
+            Route("/api/v1/dead/{id}/replay", guarded(self.token, self._replay), methods=["POST"]),
+        ]
+
+    async def _list(self, request: Request) -> Response:
+        query = dict(request.query_params)
+        after = number(query.pop("after", "0"))
+        if after is None:
+            return problem(400, "after-invalid", "`after` is the id of a dead letter.")
+        choice = of_query(query)
+        if choice is None:
+            return UNCLEAR
+        letters = await self.journal.dead_letters(choice, after=after, limit=PAGE)
+        counts = await self.journal.dead_counts(choice)
+        return answer(
+            {
+                "dead": [summary(one) for one in letters],
+                "next": letters[-1].id if len(letters) == PAGE else None,
+                "counts": [{"reason": r, "rule": rule, "count": n} for r, rule, n in counts],
+            }
+        )
+
+    async def _show(self, request: Request) -> Response:
+        dead_id = number(request.path_params["id"])
+        dead = None if dead_id is None else await self.journal.dead_letter(dead_id)
+        return _GONE if dead is None else answer(full(dead))
+
+    async def _replay(self, request: Request) -> Response:
+        wanted = await asked(request, also=("replan",))
+        if wanted is None or wanted.choice != Choice() or wanted.dry_run:
+            return UNCLEAR
+        dead_id, replan = number(request.path_params["id"]), _replan(wanted)
+        if replan is None:
+            return UNCLEAR
+        done = "not-dead" if dead_id is None else await self.replay(dead_id, replan)
+        match done:
+            case "replayed":
+                return answer({"replayed": dead_id})
+            case "not-an-event":
+                return problem(
+                    409, "not-an-event", "What was sent is no event, so there is nothing to replay."
+                )
+            case _:
+                return _GONE
+
+    async def _replay_all(self, request: Request) -> Response:
+        wanted = await asked(request, also=("replan",))
+        replan = None if wanted is None else _replan(wanted)
+        if wanted is None or replan is None:
+            return UNCLEAR
+        if wanted.dry_run:
+            return await self._look(wanted.choice)
+        done = await self.replay_all(wanted.choice, replan)
+        return answer({"replayed": done.replayed, "no_events": done.no_events})
+
+    async def _discard(self, request: Request) -> Response:
+        wanted = await asked(request)
+        if wanted is None:
+            return UNCLEAR
+        if wanted.dry_run:
+            return await self._look(wanted.choice)
+        return answer({"discarded": await self.discard_all(wanted.choice)})
+
+    async def _look(self, choice: Choice) -> Response:
+        count = sum(n for _, _, n in await self.journal.dead_counts(choice))
+        some = await self.journal.dead_letters(choice, limit=SAMPLE)
+        newest_ms = await self.journal.piles.newest_dead(choice)
+        return answer(looked(count, [summary(one) for one in some], newest_ms))
+
+
+def _replan(wanted: Asked) -> bool | None:
+    replan = wanted.rest.get("replan", False)
+    return replan if isinstance(replan, bool) else None
+
+
+def summary(dead: Dead) -> dict[str, Any]:
+    """A dead letter without what was sent: safe for a list."""
+    return {
+        "id": dead.id,
+        "reason": dead.reason,
+        "rule": dead.rule,
+        "operation": dead.operation,
+        "app": dead.app,
+        "source": dead.source,
+        "message_id": dead.message_id,
+        "event": dead.name,
+        "http": dead.http,
+        "attempts": dead.attempt,
+        "died_ms": dead.died_ms,
+    }
+
+
+def full(dead: Dead) -> dict[str, Any]:
+    """A dead letter with the event, the request and the answer."""
+    return summary(dead) | {
+        "payload": text(dead.payload),
+        "request": text(dead.request),
+        "answer": dead.answer,
+        "uncertain": bool(dead.uncertain),
+    }
+
+
+def text(body: bytes | None) -> Any:
+    """A body as JSON where it is, else as it reads."""
+    if body is None:
+        return None
+    try:
+        # What nests too deep can be read, and not be written again.
+        return body.decode() if raw_json.is_too_deep(body) else orjson.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")
+
+
+_GONE = problem(404, "not-dead", "There is no dead letter of this id; it may have been replayed.")

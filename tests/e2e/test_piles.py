@@ -1,0 +1,480 @@
+"""What waits for a person: choosing some of it, and acting on it once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from typer.testing import CliRunner
+
+from bridge.cli import app
+from bridge.clock import ManualClock
+from bridge.sandbox import create_sandbox
+from tests.harness import APP_ID, Rig, iso, mapping_of, rig, track
+
+SHOP = """
+version: 1
+push: {platforms: {exclude: [ios]}}
+rules:
+  - name: shipped
+    when: event = "Order Shipped"
+    do: {send_notification: {contents: "{{ properties.id }} is on its way"}}
+  - name: flash
+    when: event = "Flash Sale"
+    max_age: 30m
+    do: {send_notification: {contents: "Now!"}}
+  - name: welcome
+    when: event = "Signed Up"
+    limit: {max: 1, per: 1h}
+    do: {send_notification: {contents: "Hello"}}
+"""
+TOKEN = "let-me-in"
+ADMIN = {"authorization": f"Bearer {TOKEN}"}
+WITH_ADMIN: dict[str, Any] = {"admin_token": SecretStr(TOKEN)}
+MINUTE = 60.0
+
+
+async def ask(here: Rig, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The answer of the API, which must be a good one."""
+    method = "GET" if body is None else "POST"
+    answer = await here.http.request(method, f"/api/v1/{path}", headers=ADMIN, json=body)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def phones(here: Rig, users: Iterable[str]) -> None:
+    for user in users:
+        here.sandbox.add_device(user, "android", app_id=APP_ID)
+
+
+def refuse(here: Rig, times: int, **answer: Any) -> None:
+    here.sandbox.faults.script(
+        {"match": {"class": "send"}, "answers": [answer or {"status": 400}], "times": times}
+    )
+
+
+def texts(here: Rig) -> list[str]:
+    return sorted(push.text for push in here.sandbox.pushes)
+
+
+def keys(here: Rig) -> list[str | None]:
+    return [call.idempotency_key for call in here.sandbox.calls if call.endpoint_class == "send"]
+
+
+def shipped(user: str, number: object = "A7") -> dict[str, Any]:
+    return track("Order Shipped", user, f"m-{user}-{number}", properties={"id": str(number)})
+
+
+async def select(here: Rig, sql: str) -> list[Any]:
+    return await here.bridge.journal._read(lambda connection: connection.execute(sql).fetchall())
+
+
+async def with_dead(here: Rig, count: int) -> None:
+    """So many refused pushes, of as many users."""
+    users = [f"u{number}" for number in range(count)]
+    phones(here, users)
+    refuse(here, count)
+    await here.post([shipped(user, user) for user in users])
+    await here.settle()
+    assert (await here.bridge.journal.counts()).dead == count
+
+
+# Dead ------------------------------------------------------------------------------------------
+
+
+async def test_two_who_replay_everything_at_once_replay_each_once(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await with_dead(here, 12)
+        done = await asyncio.gather(*(ask(here, "dead/replay", {"rule": "shipped"}) for _ in "ab"))
+        assert sum(one["replayed"] for one in done) == 12
+        await here.settle()
+        assert len(here.sandbox.pushes) == len({push.text for push in here.sandbox.pushes}) == 12
+        assert len(keys(here)) == len(set(keys(here))) == 24
+        assert not here.sandbox.complaints
+
+
+async def test_a_dry_run_counts_shows_three_and_changes_nothing(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await with_dead(here, 5)
+        looked = await ask(here, "dead/replay", {"dry_run": True})
+        assert (looked["count"], len(looked["sample"])) == (5, 3)
+        assert await ask(here, "dead/discard", {"dry_run": True}) == looked
+        await here.settle()
+        assert (await here.bridge.journal.counts()).dead == 5
+
+        # What dies after the look is not what was counted.
+        here.clock.advance(1)
+        refuse(here, 1)
+        phones(here, ["late"])
+        await here.post(shipped("late"))
+        await here.settle()
+        assert await ask(here, "dead/discard", {"until_ms": looked["until_ms"]}) == {"discarded": 5}
+        assert (await here.bridge.journal.counts()).dead == 1
+
+
+async def test_dead_letters_are_chosen_by_user_reason_app_number_and_time(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await with_dead(here, 3)
+        letters = (await ask(here, "dead"))["dead"]
+        died = letters[0]["died_ms"]
+        for query, count in (
+            ("user=u1", 1),
+            ("user=U1", 0),
+            ("reason=http_400&app=default", 3),
+            ("reason=http_403", 0),
+            ("app=other", 0),
+            (f"since_ms={died}&until_ms={died}", 3),
+            (f"since_ms={died + 1}", 0),
+        ):
+            assert len((await ask(here, f"dead?{query}"))["dead"]) == count, query
+        chosen = {"ids": [letters[1]["id"], 999], "dry_run": True}
+        assert (await ask(here, "dead/replay", chosen))["count"] == 1
+
+
+@pytest.mark.parametrize(
+    "body", [[], {"rules": "x"}, {"rule": 7}, {"since_ms": "2h"}, {"ids": "7"}, {"replan": "yes"}]
+)
+async def test_a_choice_that_is_not_clear_changes_nothing(tmp_path: Path, body: Any) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await with_dead(here, 1)
+        answer = await here.http.post("/api/v1/dead/replay", headers=ADMIN, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (400, "choice-invalid")
+        assert (await here.bridge.journal.counts()).dead == 1
+
+
+async def test_a_refused_push_can_be_planned_with_todays_mapping(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await with_dead(here, 2)
+        edited = mapping_of(SHOP.replace("is on its way", "has left us"))
+        here.bridge.bring_into_force(here.bridge.config, {"default": edited})
+        assert (await ask(here, "dead/replay", {"replan": True}))["replayed"] == 2
+        await here.settle()
+        assert texts(here) == ["u0 has left us", "u1 has left us"]
+        assert len(set(keys(here))) == 4
+        assert not here.sandbox.complaints
+
+
+async def test_what_was_planned_anew_and_refused_again_is_planned_anew_again(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await with_dead(here, 1)
+        refuse(here, 2)
+        for _ in range(3):
+            assert (await ask(here, "dead/replay", {"replan": True}))["replayed"] == 1
+            await here.settle()
+        assert len(here.sandbox.pushes) == 1
+        assert len(set(keys(here))) == 4
+
+
+async def test_a_push_is_planned_anew_while_another_of_its_event_is_still_out(
+    tmp_path: Path,
+) -> None:
+    both = SHOP.replace('event = "Flash Sale"', 'event = "Order Shipped"')
+    async with rig(tmp_path, both, **WITH_ADMIN) as here:
+        phones(here, ["u1"])
+        answers = [{"status": 400}, {"status": 503, "headers": {"Retry-After": "300"}}]
+        here.sandbox.faults.script({"match": {"class": "send"}, "answers": answers, "times": 1})
+        await here.post(shipped("u1"))
+        await here.still()
+        assert (await here.bridge.journal.counts())[:2] == (1, 1)
+        assert (await ask(here, "dead/replay", {"replan": True}))["replayed"] == 1
+        await here.settle()
+        assert texts(here) == ["A7 is on its way", "Now!"]
+        assert len(set(keys(here))) == 3
+        assert not here.sandbox.complaints
+
+
+async def test_what_may_have_been_sent_keeps_its_key_and_bytes_also_when_planned_anew(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        phones(here, ["u1"])
+        slow = {"status": 503, "headers": {"Retry-After": "3000"}}
+        answers = [{"reset": True, "applied": True}, slow]
+        here.sandbox.faults.script({"match": {"class": "send"}, "answers": answers, "times": 1})
+        await here.post(track("Flash Sale"))
+        await here.settle()
+        edited = mapping_of(SHOP.replace("Now!", "Later!"))
+        here.bridge.bring_into_force(here.bridge.config, {"default": edited})
+        assert (await ask(here, "dead/replay", {"replan": True}))["replayed"] == 1
+        await here.settle()
+        assert texts(here) == ["Now!"]
+        assert len(set(keys(here))) == 1
+        assert not here.sandbox.complaints
+
+
+async def test_what_is_discarded_is_over(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await with_dead(here, 3)
+        first, *_ = (await ask(here, "dead"))["dead"]
+        assert await ask(here, "dead/discard", {"ids": [first["id"]]}) == {"discarded": 1}
+        assert await ask(here, "dead/discard", {"ids": [first["id"]]}) == {"discarded": 0}
+        assert (await ask(here, "dead/replay", {}))["replayed"] == 2
+        await here.settle()
+        assert len(here.sandbox.pushes) == 2
+        ended = [status for _, _, _, status, _ in await here.outcomes()]
+        assert sorted(ended) == ["delivered", "delivered", "discarded"]
+        states = await select(here, "SELECT state, count(*) FROM send GROUP BY state")
+        assert dict(states) == {"delivered": 2, "discarded": 1, "replayed": 2}
+
+
+async def test_a_shared_call_that_is_discarded_leaves_nothing_behind(tmp_path: Path) -> None:
+    grouped = SHOP.replace("max_age: 30m", "max_age: 30m\n    group: 1s")
+    async with rig(tmp_path, grouped, **WITH_ADMIN) as here:
+        phones(here, ["u1", "u2"])
+        slow = {"status": 503, "headers": {"Retry-After": "3000"}}
+        answers = [{"reset": True, "applied": True}, slow]
+        here.sandbox.faults.script({"match": {"class": "send"}, "answers": answers, "times": 1})
+        await here.post([track("Flash Sale", user) for user in ("u1", "u2")])
+        await here.settle()
+        assert await ask(here, "dead/discard", {}) == {"discarded": 2}
+        left = "SELECT (SELECT count(*) FROM call), (SELECT count(*) FROM send_group)"
+        assert await select(here, left) == [(0, 0)]
+
+
+async def test_replaying_many_lets_others_in_between(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await with_dead(here, 450)
+        order: list[str] = []
+
+        async def others() -> None:
+            for number in range(3):
+                await here.post(track("Nobody Cares", "u1", f"other-{number}"))
+                order.append("other")
+
+        async def many() -> None:
+            assert (await ask(here, "dead/replay", {}))["replayed"] == 450
+            order.append("many")
+
+        await asyncio.gather(many(), others())
+        assert order == ["other", "other", "other", "many"]
+        await here.settle()
+        assert len(here.sandbox.pushes) == 450
+
+
+# Skipped ---------------------------------------------------------------------------------------
+
+
+async def test_what_was_too_old_when_it_came_is_sent_when_a_person_says_so_once(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        phones(here, ["u1", "u2"])
+        then = iso(here.clock.now_ms() - 3_600_000)
+        await here.post([track("Flash Sale", user, timestamp=then) for user in ("u1", "u2")])
+        await here.settle()
+        assert not here.sandbox.pushes
+        assert (await ask(here, "skipped?rule=flash"))["counts"] == [
+            {"app": "default", "rule": "flash", "reason": "too_old", "count": 2, "gone": 0}
+        ]
+        looked = await ask(here, "skipped/replay", {"rule": "flash", "dry_run": True})
+        assert (looked["count"], looked["gone"]) == (2, 0)
+
+        done = await asyncio.gather(*(ask(here, "skipped/replay", {"rule": "flash"}) for _ in "ab"))
+        assert sum(one["replayed"] for one in done) == 2
+        await here.settle()
+        assert len(here.sandbox.pushes) == 2
+        assert (await ask(here, "skipped/replay", {"rule": "flash"})) == {"replayed": 0}
+        assert not here.sandbox.complaints
+
+
+@pytest.mark.parametrize("group", ["", "\n    group: 1s"])
+async def test_what_grew_too_old_after_it_was_written_is_sent_when_a_person_says_so(
+    tmp_path: Path, group: str
+) -> None:
+    mapping = SHOP.replace("max_age: 30m", f"max_age: 30m{group}")
+    async with rig(tmp_path, mapping, **WITH_ADMIN) as here:
+        phones(here, ["u1", "u2"])
+        refuse(here, 1, status=429, headers={"Retry-After": "3000"})
+        await here.post(shipped("u2"))
+        await here.still()
+        await here.post(track("Flash Sale"))
+        await here.settle()
+        assert ("skipped", "too_old") in [end[3:] for end in await here.outcomes()]
+        assert await ask(here, "skipped/replay", {"rule": "flash"}) == {"replayed": 1}
+        await here.settle()
+        assert texts(here) == ["A7 is on its way", "Now!"]
+        assert {end[3:] for end in await here.outcomes()} == {("delivered", None)}
+        assert not here.sandbox.complaints
+
+
+async def test_a_skip_that_protects_somebody_is_not_overruled(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        for body, code in (
+            ({"rule": "flash", "reason": "once_per"}, "choice-invalid"),
+            ({"reason": "too_old"}, "rule-missing"),
+        ):
+            answer = await here.http.post("/api/v1/skipped/replay", headers=ADMIN, json=body)
+            assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+# Held ------------------------------------------------------------------------------------------
+
+
+async def with_held(here: Rig, count: int) -> None:
+    """So many pushes that a limit holds, after one that it let through."""
+    first, *others = [f"w{number}" for number in range(count + 1)]
+    phones(here, [first, *others])
+    for users in ([first], others):
+        await here.post([track("Signed Up", user) for user in users])
+        await here.settle()
+    assert texts(here) == ["Hello"]
+    assert (await here.bridge.journal.counts()).held == count
+
+
+async def test_held_pushes_leave_at_the_rate_that_was_asked_for(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await with_held(here, 30)
+        asked = {"rule": "welcome", "per_minute": 10}
+        assert await ask(here, "held/release", asked) == {"releasing": 30, "per_minute": 10}
+        assert (await ask(here, "held"))["releases"] == [
+            {"app": "default", "rule": "welcome", "reason": "limit", "per_minute": 10, "left": 30}
+        ]
+        for minute in (1, 2, 3):
+            await here.pass_time(MINUTE)
+            sent = len(here.sandbox.pushes) - 1
+            assert minute * 10 - 1 <= sent <= minute * 10
+        await here.pass_time(MINUTE)
+        assert len(here.sandbox.pushes) == 31
+        assert (await ask(here, "held"))["releases"] == []
+        assert not here.sandbox.complaints
+
+
+async def test_a_release_goes_on_after_a_restart_and_does_not_make_up_for_it(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock()
+    onesignal = create_sandbox(clock=clock)
+    async with rig(tmp_path, SHOP, clock=clock, onesignal=onesignal, **WITH_ADMIN) as here:
+        await with_held(here, 30)
+        await ask(here, "held/release", {"rule": "welcome", "per_minute": 6})
+        await here.pass_time(MINUTE)
+    before = len(onesignal.state.sandbox.pushes)
+    clock.advance(MINUTE * 60)
+    async with rig(tmp_path, SHOP, clock=clock, onesignal=onesignal, **WITH_ADMIN) as here:
+        await here.pass_time(MINUTE)
+        assert 5 <= len(here.sandbox.pushes) - before <= 8
+
+
+async def test_a_release_is_stopped_and_what_comes_meanwhile_stays(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await with_held(here, 20)
+        began_ms = here.clock.now_ms()
+        await ask(here, "held/release", {"rule": "welcome", "per_minute": 6})
+        await here.pass_time(MINUTE)
+        phones(here, ["late"])
+        await here.post(track("Signed Up", "late"))
+        await here.still()
+        assert await ask(here, "held/hold", {"rule": "welcome"}) == {"stopped": 1}
+        sent = len(here.sandbox.pushes)
+        await here.pass_time(5 * MINUTE)
+        assert len(here.sandbox.pushes) == sent
+
+        await ask(
+            here,
+            "held/release",
+            {"rule": "welcome", "per_minute": 600, "until_ms": began_ms},
+        )
+        await here.pass_time(MINUTE)
+        assert len(here.sandbox.pushes) == 21
+        assert (await here.bridge.journal.counts()).held == 1
+
+
+async def test_a_release_waits_while_its_rule_is_paused(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await with_held(here, 3)
+        await ask(here, "held/release", {"rule": "welcome", "per_minute": 60})
+        await ask(here, "pause", {"what": "rule", "rule": "welcome"})
+        await here.pass_time(MINUTE)
+        assert len(here.sandbox.pushes) == 1
+        await ask(here, "resume", {"what": "rule", "rule": "welcome"})
+        await here.pass_time(MINUTE)
+        assert len(here.sandbox.pushes) == 4
+
+
+async def test_held_pushes_are_chosen_by_user_and_key_and_shown_with_what_would_be_sent(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await with_held(here, 3)
+        (one,) = (await ask(here, "held?user=w2"))["held"]
+        shown = await ask(here, f"held/{one['key']}")
+        assert shown["payload"]["userId"] == "w2"
+        assert shown["request"]["body"]["contents"] == {"en": "Hello"}
+        assert await ask(here, "held/release", {"user": "w2"}) == {"released": 1}
+        other = (await ask(here, "held"))["held"][0]
+        assert await ask(here, "held/discard", {"ids": [other["key"]]}) == {"discarded": 1}
+        await here.settle()
+        assert len(here.sandbox.pushes) == 2
+        assert (await here.bridge.journal.counts()).held == 1
+
+
+@pytest.mark.parametrize("rate", [0, -5, 30_001, "fast", 1.5])
+async def test_a_rate_that_is_none_releases_nothing(tmp_path: Path, rate: Any) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        body = {"rule": "welcome", "per_minute": rate}
+        answer = await here.http.post("/api/v1/held/release", headers=ADMIN, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (400, "rate-invalid")
+
+
+# Commands --------------------------------------------------------------------------------------
+
+
+def run(folder: Path, *arguments: str) -> tuple[int, str]:
+    env = {"BRIDGE_DATABASE_URL": f"sqlite:///{folder}/bridge.db", "BRIDGE_PORT": "9"}
+    result = CliRunner().invoke(app, list(arguments), env=env)
+    return result.exit_code, result.output + str(result.exception or "")
+
+
+async def test_when_nothing_runs_the_commands_do_the_same_to_the_database(tmp_path: Path) -> None:
+    clock = ManualClock()
+    onesignal = create_sandbox(clock=clock)
+    async with rig(tmp_path, SHOP, clock=clock, onesignal=onesignal) as here:
+        await with_dead(here, 3)
+        phones(here, ["old"])
+        then = iso(clock.now_ms() - 3_600_000)
+        await here.post(track("Flash Sale", "old", timestamp=then))
+        await with_held(here, 4)
+    for arguments, last in (
+        ("dead list --user u0", "1 dead. segment-bridge dead show ID shows one."),
+        ("dead discard --user u0 --yes", "1 discarded."),
+        ("dead replay --rule shipped --replan --yes", "2 replayed."),
+        ("dead replay --rule shipped --yes", "0 chosen."),
+        ("held release --rule welcome --rate 2/m --yes", "4 are released, 2 a minute."),
+        (
+            "held hold --rule welcome",
+            "1 stopped; nothing of them leaves until it is released again.",
+        ),
+        ("held release --rule welcome --yes", "4 released."),
+        ("replay --reason too_old --rule flash --yes", "1 replayed."),
+        ("replay --reason too_old --rule flash --since 2020-01-01 --yes", "0 chosen."),
+    ):
+        code, said = await asyncio.to_thread(run, tmp_path, *arguments.split())
+        assert (code, said.splitlines()[-1:]) == (0, [last]), (arguments, said)
+    async with rig(tmp_path, SHOP, clock=clock, onesignal=onesignal) as here:
+        await here.settle()
+        # One that the limit let through, two that were dead, four that were held, one that was too old.
+        assert len({push.idempotency_key for push in here.sandbox.pushes}) == 1 + 2 + 4 + 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "dead replay",
+        "dead discard",
+        "held discard",
+        "dead replay --since yesterday --yes",
+        "held release --rule welcome --rate fast",
+        "held release --rule welcome --rate 30/h0",
+        "replay --reason once_per --rule flash",
+        "replay --reason too_old",
+    ],
+)
+def test_what_is_not_clear_is_a_usage_error(tmp_path: Path, arguments: str) -> None:
+    assert run(tmp_path, *arguments.split())[0] == 2
