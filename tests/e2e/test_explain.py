@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from bridge.deliver.brake import PUSHES, rule_target
 from bridge.explain.words import LOGIN_HINT
+from bridge.journal.piles import Choice
 from tests.harness import APP_ID, Rig, identify, iso, mapping_of, rig, track
 from tests.journal.making import change
 
@@ -324,7 +325,7 @@ async def test_a_limit_holds_and_the_brake_too(tmp_path: Path) -> None:
             chat = await told(here, "chat")
             assert (chat["status"], chat["todo"]) == ("held", f"segment-bridge resume {command}")
         await here.bridge.journal.sends.discard(
-            app="default", rule="flash", limit=9, at_ms=here.clock.now_ms()
+            Choice(app="default", rule="flash"), limit=9, at_ms=here.clock.now_ms()
         )
         assert (await told(here, "flash", message_id="m2"))["words"] == (
             "discarded by a person, unsent"
