@@ -37,9 +37,11 @@ SECRET = "abc123"
 APP_ID = "8a1b3c4d-0000-4000-8000-000000000001"
 
 
-def mapping_of(text: str, serves: tuple[str, ...] = ("android", "web")) -> Mapping:
+def mapping_of(
+    text: str, serves: tuple[str, ...] = ("android", "web"), tag_cap: int | None = None
+) -> Mapping:
     """The mapping that a YAML text is."""
-    return compile_mapping([Source(name="test.yaml", text=text)], serves=serves)[0]
+    return compile_mapping([Source(name="test.yaml", text=text)], serves=serves, tag_cap=tag_cap)[0]
 
 
 def settings_of(database: Path, **more: Any) -> Settings:
@@ -155,7 +157,7 @@ class Rig:
 
 def _compiled(mapping: str | Path, app: App) -> Mapping:
     if isinstance(mapping, str):
-        return mapping_of(mapping, app.platforms)
+        return mapping_of(mapping, app.platforms, app.tag_cap)
     return load_mapping(mapping, serves=app.platforms, tag_cap=app.tag_cap)[0]
 
 

@@ -48,11 +48,20 @@ class Said(NamedTuple):
     until_ms: int
     #: What becomes of a user that OneSignal does not know.
     unknown: str
+    #: Tags that the plan has for a user; None: as many as there are.
+    tag_cap: int | None = None
 
 
-def said_by(update: UpdateUser, at: Moment, *, received_ms: int, unknown: str = "create") -> Said:
+def said_by(
+    update: UpdateUser,
+    at: Moment,
+    *,
+    received_ms: int,
+    unknown: str = "create",
+    tag_cap: int | None = None,
+) -> Said:
     until_ms = received_ms + update.fold_ms
-    return Said(update.to, values_of(update), at, update.always, until_ms, unknown)
+    return Said(update.to, values_of(update), at, update.always, until_ms, unknown, tag_cap)
 
 
 def values_of(update: UpdateUser) -> dict[str, JsonValue]:
@@ -105,6 +114,33 @@ class Folding:
         return min((one.until_ms for one in self.said), default=0)
 
 
+class Tags:
+    """The tags that a user has by our writes: a new one more than the plan has would sink them all.
+
+    OneSignal refuses such an update as a whole, with the values that would have fitted.
+    """
+
+    def __init__(self, row: Row) -> None:
+        self._had = {
+            name for name, fact in row.items() if name.startswith(_TAG) and fact.value is not None
+        }
+
+    def fit(self, compared: Compared, cap: int) -> Compared:
+        """Without the tags that find no room, the last ones first; a deletion makes some."""
+        write, left_out = dict(compared.write), dict(compared.left_out)
+        for name, value in compared.write.items():
+            if not name.startswith(_TAG):
+                continue
+            if value is None:
+                self._had.discard(name)
+            elif name in self._had or len(self._had) < cap:
+                self._had.add(name)
+            else:
+                del write[name]
+                left_out[name] = "tag_cap"
+        return Compared(write, left_out)
+
+
 class Folded(NamedTuple):
     """One call for many updates."""
 
@@ -124,11 +160,14 @@ def fold(row: Row, updates: Iterable[Said], now_ms: int) -> Folded:
     something else: that one may have been attempted before, and have been performed.
     """
     compared: list[Compared] = []
+    tags = Tags(row)
     after: Row = row
     if_accepted: dict[str, Fact] = {}
     if_not: dict[str, Fact] = {}
     for one in updates:
         found = compare(after, one.values, one.at, now_ms, always=one.always)
+        if one.tag_cap is not None:
+            found = tags.fit(found, one.tag_cap)
         again = confirmed(after, found.unchanged, one.at)
         after = join(after, forgotten(after, found.write, one.at) | again)
         if_accepted = join(if_accepted, accepted(found.write, one.at, now_ms) | again)

@@ -5,6 +5,7 @@ we write: its value, the event that said so, and when OneSignal accepted it::
 
     equal to the fact, accepted less than 7 days ago     left out, `unchanged`
     said by an event older than the fact's               left out, `overtaken`
+    a tag more than the plan has for a user              left out, `tag_cap` (by `fold`)
     anything else                                        written
 
 An update that ends in any way but accepted leaves the time of its event and takes the acceptance
@@ -30,7 +31,7 @@ FACTS_PER_USER = 1000
 DELETED = ""
 """The fact that the user was deleted: nothing that was said before is written after."""
 
-LeftOut = Literal["unchanged", "overtaken"]
+LeftOut = Literal["unchanged", "overtaken", "tag_cap"]
 
 
 class Moment(NamedTuple):
@@ -65,15 +66,25 @@ class Compared(NamedTuple):
     @property
     def reason(self) -> LeftOut:
         """Of an update of which nothing is written."""
-        return "overtaken" if self.overtaken else "unchanged"
+        reasons = self.left_out.values()
+        return "tag_cap" if "tag_cap" in reasons else "overtaken" if self.overtaken else "unchanged"
 
     @property
     def unchanged(self) -> list[str]:
-        return [name for name, reason in self.left_out.items() if reason == "unchanged"]
+        return self._because("unchanged")
 
     @property
     def overtaken(self) -> list[str]:
-        return [name for name, reason in self.left_out.items() if reason == "overtaken"]
+        return self._because("overtaken")
+
+    @property
+    def detail(self) -> str | None:
+        """What of an update that is written is not, and had better be known."""
+        said = [(reason, self._because(reason)) for reason in ("overtaken", "tag_cap")]
+        return "; ".join(f"{reason}: {', '.join(names)}" for reason, names in said if names) or None
+
+    def _because(self, reason: str) -> list[str]:
+        return [name for name, found in self.left_out.items() if found == reason]
 
 
 def compare(

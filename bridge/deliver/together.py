@@ -48,7 +48,11 @@ class Together:
     async def add(self, work: Work, update: UpdateUser) -> Wait | None:
         """One more; what it cannot go with leaves first."""
         one = said_by(
-            update, work.at, received_ms=work.row.received_ms, unknown=work.mapping.unknown_user
+            update,
+            work.at,
+            received_ms=work.row.received_ms,
+            unknown=work.mapping.unknown_user,
+            tag_cap=work.mapping.tag_cap,
         )
         if not (self._folding.takes(one) and self._keeps_company(work)):
             wait = await self.flush()
@@ -166,7 +170,7 @@ def _end(part: Part, compared: Compared, ended: Ended | None) -> None:
         ended = Ended(status="skipped", reason=compared.reason)
     elif ended.status != "delivered":
         work.refused = True
-    elif compared.overtaken:
-        ended = replace(ended, detail=f"overtaken: {', '.join(compared.overtaken)}")
+    else:
+        ended = replace(ended, detail=compared.detail)
     for rule in part.rules:
         work.progress.add(ended.end(rule, UpdateUser.name), ended.death)

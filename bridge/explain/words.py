@@ -28,6 +28,7 @@ SKIPS = {
     "nothing_to_write": "nothing of what the rule writes is in the event",
     "unchanged": "OneSignal has had these values from us for less than 7 days",
     "overtaken": "a later event had said something else already",
+    "tag_cap": "the user has as many tags already as the plan allows",
     "unknown_user": "OneSignal does not know this user, and the mapping says not to create one",
     "not_listed": "BRIDGE_ONLY_USERS does not list this person",
     "dry_run": "the bridge was on a dry run (BRIDGE_DRY_RUN)",

@@ -331,3 +331,19 @@ async def test_a_user_of_whom_nothing_is_heard_for_400_days_is_forgotten(tmp_pat
         here.clock.advance(400 * DAY)
         await here.pass_time(7200)
         assert await row(here) == {}
+
+
+async def test_a_tag_above_the_plan_does_not_sink_those_that_fit(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, onesignal_plan="free") as here:
+        with_user(here)
+        here.sandbox.app(APP_ID).tag_cap = 2
+        await say(here, "m1", a="1", b="2")
+        await say(here, "m2", a="3", c="4")
+        await say(here, "m3", d="5")
+        await here.settle()
+        assert tags(here) == {"a": "3", "b": "2"}
+        assert [(status, reason) for *_, status, reason in await here.outcomes()] == [
+            ("delivered", None),
+            ("delivered", None),
+            ("skipped", "tag_cap"),
+        ]

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, strategies as st
 
 from bridge.deliver.fold import Folding, Said, fold, said_by, update_of, values_of
-from bridge.deliver.state import Fact, Moment, Row, join
+from bridge.deliver.state import Fact, Moment, Row, accepted, join
 from bridge.onesignal.operations import Recipient, UpdateUser
 
 NOW = 1_800_000_000_000
@@ -141,3 +141,29 @@ def test_what_comes_late_never_takes_back_what_is_newer(
     at_onesignal |= folded.write
     assert at_onesignal == by_event_time(early, late)
     assert final(join(row, folded.if_accepted)) == at_onesignal
+
+
+def capped(at: int, cap: int, seq: int = 1, **tags: str) -> Said:
+    return tagged(at, tags, seq)._replace(tag_cap=cap)
+
+
+def test_a_tag_more_than_the_plan_has_is_left_out_and_the_others_are_written() -> None:
+    row = accepted({"tags.a": "1", "tags.b": "2"}, Moment(1, 1), NOW)
+    folded = fold(row, [capped(2, 3, a="x", c="3", d="4")], NOW)
+    assert folded.write == {"tags.a": "x", "tags.c": "3"}
+    assert folded.compared[0].left_out == {"tags.d": "tag_cap"}
+    assert "tags.d" not in folded.if_accepted
+
+
+def test_a_deletion_makes_room_for_a_tag() -> None:
+    row = accepted({"tags.a": "1", "tags.b": "2"}, Moment(1, 1), NOW)
+    folded = fold(row, [capped(2, 2, a=""), capped(3, 2, seq=2, c="3", d="4")], NOW)
+    assert folded.write == {"tags.a": None, "tags.c": "3"}
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(["", "1", "2"]))))
+def test_no_call_ever_brings_a_user_above_the_plan(updates: list[dict[str, str]]) -> None:
+    row: Row = {}
+    for number, tags in enumerate(updates, 1):
+        row = join(row, fold(row, [capped(number, 3, number, **tags)], NOW).if_accepted)
+        assert sum(fact.value is not None for fact in row.values()) <= 3
