@@ -307,7 +307,13 @@ class Sending:
             verdict, text = judged
             if not (isinstance(verdict, Closed) or holds_everyone(verdict)):
                 return await self._settle(verdict, text)
+            self._not_performed()
         return self._too_old()
+
+    def _not_performed(self) -> None:
+        """The next turn may be long in coming, and this attempt does not make it uncertain."""
+        if not self.uncertain:
+            self.means.attempted.discard(self.send.key)
 
     async def _attempt(self) -> tuple[Verdict, str] | Held | None:
         """One call; None when it grew too old while it waited for its turn."""

@@ -56,6 +56,7 @@ class Settling:
                 await self._end(call, lambda _: end)
             case Postponed(after_seconds=seconds):
                 self._try_again(call, self.means.clock.now_ms() + round((seconds or 1.0) * 1000))
+                return
             case Failed():
                 await self._failed(call, verdict, text)
             case Refused(reason=reason, status=status):
@@ -65,7 +66,9 @@ class Settling:
         self.means.attempted.discard(call.key)
 
     def _try_again(self, call: Sealed, at_ms: int) -> None:
-        self.means.attempted.discard(call.key)
+        """This attempt was not performed; one before it may have been, and only we may know of it."""
+        if not call.uncertain:
+            self.means.attempted.discard(call.key)
         self.wait_for(OpenCall(call.key, call.endpoint, call.rank, at_ms))
 
     async def _failed(self, call: Sealed, failed: Failed, text: str) -> None:

@@ -314,3 +314,28 @@ async def test_what_is_too_old_when_its_turn_comes_is_not_sent(tmp_path: Path) -
         await here.settle()
         assert texts(here) == []
         assert ends(await here.outcomes()) == {"rule-0/send_notification": ("skipped", "too_old")}
+
+
+async def test_being_asked_to_wait_makes_no_outcome_uncertain(tmp_path: Path) -> None:
+    """A push that was certainly not performed is too old after the wait, and no person's to decide about."""
+    async with rig(tmp_path, mapping(rule("Flash", "max_age: 1h, "))) as here:
+        phones(here)
+        fail(here, {"status": 429, "headers": {"Retry-After": "3600"}}, times=3)
+        await happen(here, "Flash", 1)
+        await here.settle(within=4 * 3600)
+        assert texts(here) == []
+        assert ends(await here.outcomes()) == {"rule-0/send_notification": ("skipped", "too_old")}
+        assert not here.means.attempted
+
+
+async def test_a_push_that_waits_because_it_was_asked_to_is_held_when_pushes_are_paused(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, mapping(rule("Flash", "max_age: 1h, "))) as here:
+        phones(here)
+        fail(here, {"status": 429, "headers": {"Retry-After": "600"}})
+        await happen(here, "Flash", 1)
+        await here.still()
+        await here.bridge.brake.pull(PUSHES)
+        await here.settle()
+        assert await here.bridge.journal.sends.held_counts() == [(APP, "rule-0", "paused", 1)]
