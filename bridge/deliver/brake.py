@@ -62,11 +62,18 @@ class Brake:
         return pause
 
     async def let_go(self, what: str) -> bool:
-        """Let pushes leave again; False when they were not paused."""
-        if what not in self.pauses:
+        """Let pushes leave again; False when they were not paused.
+
+        Whatever was held because of it is on disk by then: nothing is held for it any more.
+        """
+        pause = self.pauses.pop(what, None)
+        if pause is None:
             return False
-        await self.journal.drop_gate(what)
-        del self.pauses[what]
+        try:
+            await self.journal.drop_gate(what)
+        except BaseException:
+            self.pauses.setdefault(what, pause)
+            raise
         return True
 
 

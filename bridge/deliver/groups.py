@@ -18,9 +18,10 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+from collections import Counter, defaultdict
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from bridge.deliver.attempts import ask_sealed, turn
 from bridge.deliver.gate import Gate, StoppingError
@@ -34,11 +35,18 @@ from bridge.onesignal.verdict import Verdict
 from bridge.telemetry import log
 
 AT_ONCE = 48
-"""Groups and calls that are worked on at the same time; the others wait as a number and a moment."""
+"""Groups and calls of one line that are worked on at the same time; the others wait as a number and a moment."""
 FORMING = 20_000
 """Groups, and calls that wait, that are known in memory; the journal knows of more."""
 _TROUBLE_MS = 5_000
 _PAUSED_MS = 1_000
+
+
+class Line(NamedTuple):
+    """Those that wait for the same turns: a gate that is shut, or a flood of bulk, fills its own line only."""
+
+    endpoint: Endpoint
+    rank: int
 
 
 @dataclass(slots=True)
@@ -47,8 +55,7 @@ class _Forming:
     #: When its window ends.
     due_ms: int
     window_ms: int
-    endpoint: Endpoint
-    rank: int
+    line: Line
 
 
 class Groups:
@@ -60,9 +67,10 @@ class Groups:
         self._forming: dict[bytes, _Forming] = {}
         #: Calls that wait for a time of their own.
         self._calls: dict[str, OpenCall] = {}
-        self._alarms: list[tuple[int, int, bytes | str]] = []
+        self._alarms: dict[Line, list[tuple[int, int, bytes | str]]] = defaultdict(list)
         self._alarm_count = itertools.count()
         self._working: dict[bytes | str, asyncio.Task[None]] = {}
+        self._at_work: Counter[Line] = Counter()
         self._settling = Settling(means, self._sealer, self._wait_for)
         self._wake = asyncio.Event()
         self._look = True
@@ -101,9 +109,9 @@ class Groups:
     async def flush(self, seconds: float) -> None:
         """Close what forms now, and give it so many seconds to leave."""
         for id_, forming in self._forming.items():
-            if self._gate(forming.endpoint).is_open:
+            if self._gate(forming.line.endpoint).is_open:
                 forming.due_ms = 0
-                self._alarm(0, id_)
+                self._alarm(0, id_, forming.line)
         self._begin_due()
         if self._working:
             await asyncio.wait(self._working.values(), timeout=seconds)
@@ -129,17 +137,18 @@ class Groups:
                 self._are_more = True
                 return
             due = self._means.clock.now_ms() + window_ms if due_ms is None else due_ms
-            forming = _Forming(0, due, window_ms, group.endpoint, group.rank)
+            forming = _Forming(0, due, window_ms, Line(group.endpoint, group.rank))
             self._forming[group.id] = forming
-            self._alarm(due, group.id)
+            self._alarm(due, group.id, forming.line)
         before, most = forming.members, self._sealer.limit(group.endpoint)
         forming.members += group.members
         if before < most <= forming.members:
-            self._alarm(0, group.id)
+            self._alarm(0, group.id, forming.line)
 
-    def _alarm(self, at_ms: int, what: bytes | str) -> None:
-        is_first = not self._alarms or at_ms < self._alarms[0][0]
-        heapq.heappush(self._alarms, (at_ms, next(self._alarm_count), what))
+    def _alarm(self, at_ms: int, what: bytes | str, line: Line) -> None:
+        alarms = self._alarms[line]
+        is_first = not alarms or at_ms < alarms[0][0]
+        heapq.heappush(alarms, (at_ms, next(self._alarm_count), what))
         if is_first:
             self._wake.set()
 
@@ -165,15 +174,16 @@ class Groups:
 
     def _wait_for(self, call: OpenCall) -> None:
         self._calls[call.key] = call
-        self._alarm(call.not_before_ms, call.key)
+        self._alarm(call.not_before_ms, call.key, Line(call.endpoint, call.rank))
 
     # Working --------------------------------------------------------------------------------------
 
     async def _rest(self) -> None:
         """Until something is new, or due."""
         waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._wake.wait())]
-        if self._alarms and len(self._working) < AT_ONCE:
-            seconds = (self._alarms[0][0] - self._means.clock.now_ms()) / 1000
+        firsts = [alarms[0][0] for line, alarms in self._alarms.items() if self._moves(line)]
+        if firsts:
+            seconds = (min(firsts) - self._means.clock.now_ms()) / 1000
             waits.append(asyncio.ensure_future(self._means.clock.sleep(max(seconds, 0.001))))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -181,27 +191,39 @@ class Groups:
             for wait in waits:
                 wait.cancel()
 
+    def _moves(self, line: Line) -> bool:
+        """Whether somebody of this line waits, and may begin when it is time."""
+        return bool(self._alarms[line]) and self._at_work[line] < AT_ONCE
+
     def _begin_due(self) -> None:
         now = self._means.clock.now_ms()
-        while self._alarms and self._alarms[0][0] <= now and len(self._working) < AT_ONCE:
-            _, _, what = heapq.heappop(self._alarms)
-            if what in self._working:
-                continue
-            if isinstance(what, str):
-                if what in self._calls:
-                    self._begin(what, self._work_call(self._calls.pop(what)))
-            elif what in self._forming and self._is_closed(self._forming[what], now):
-                self._begin(what, self._work_group(what))
+        # Live first, because what begins is at the gate before the other.
+        for line in sorted(self._alarms, key=lambda one: one.rank):
+            alarms = self._alarms[line]
+            while self._moves(line) and alarms[0][0] <= now:
+                self._begin_one(heapq.heappop(alarms)[2], line, now)
+
+    def _begin_one(self, what: bytes | str, line: Line, now_ms: int) -> None:
+        if what in self._working:
+            return
+        if isinstance(what, str):
+            if what in self._calls:
+                self._begin(what, line, self._work_call(self._calls.pop(what)))
+        elif what in self._forming and self._is_closed(self._forming[what], now_ms):
+            self._begin(what, line, self._work_group(what))
 
     def _is_closed(self, forming: _Forming, now_ms: int) -> bool:
-        is_full = forming.members >= self._sealer.limit(forming.endpoint)
+        is_full = forming.members >= self._sealer.limit(forming.line.endpoint)
         return is_full or forming.due_ms <= now_ms
 
-    def _begin(self, what: bytes | str, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(self._guarded(what, work))
+    def _begin(self, what: bytes | str, line: Line, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._guarded(what, line, work))
         self._working[what] = task
+        self._at_work[line] += 1
 
-    async def _guarded(self, what: bytes | str, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(
+        self, what: bytes | str, line: Line, work: Coroutine[Any, Any, None]
+    ) -> None:
         try:
             await work
         except StoppingError:
@@ -212,12 +234,13 @@ class Groups:
             self._look = True
         finally:
             del self._working[what]
+            self._at_work[line] -= 1
             self._after(what)
 
     def _after(self, what: bytes | str) -> None:
-        if isinstance(what, bytes) and what in self._forming:
-            is_closed = self._is_closed(self._forming[what], self._means.clock.now_ms())
-            self._alarm(0 if is_closed else self._forming[what].due_ms, what)
+        if isinstance(what, bytes) and (forming := self._forming.get(what)) is not None:
+            is_closed = self._is_closed(forming, self._means.clock.now_ms())
+            self._alarm(0 if is_closed else forming.due_ms, what, forming.line)
         if self._are_more and len(self._forming) + len(self._calls) < FORMING // 2:
             self._look = True
         self._wake.set()
@@ -229,7 +252,7 @@ class Groups:
         while (forming := self._forming.get(id_)) is not None:
             if not self._is_closed(forming, self._means.clock.now_ms()):
                 return
-            await self._seal_and_send(id_, self._gate(forming.endpoint), forming.rank)
+            await self._seal_and_send(id_, self._gate(forming.line.endpoint), forming.line.rank)
 
     async def _seal_and_send(self, id_: bytes, gate: Gate, rank: int) -> None:
         means = self._means
@@ -250,7 +273,7 @@ class Groups:
             id_,
             choose=self._sealer.choose,
             make=self._sealer.make,
-            limit=self._sealer.limit(forming.endpoint),
+            limit=self._sealer.limit(forming.line.endpoint),
             now_ms=self._means.clock.now_ms(),
         )
         for rule, count in sealing.expired.items():
@@ -268,7 +291,7 @@ class Groups:
         # Whose window is over goes at once; for all others another begins with the first of them.
         is_late = left > more and closed.due_ms <= self._means.clock.now_ms()
         window = max(window, closed.window_ms)
-        group = OpenGroup(id_, closed.endpoint, closed.rank, left)
+        group = OpenGroup(id_, *closed.line, left)
         self._form(group, window, due_ms=0 if is_late else None)
 
     def _gate(self, endpoint: str) -> Gate:
@@ -281,8 +304,11 @@ class Groups:
     async def _hold(self, call: Sealed) -> None:
         """Nothing of it was ever sent: its members wait for a person, and not in it."""
         await self._means.journal.groups.unseal(call.key)
-        while await self._means.journal.groups.hold_unsealed(call.group, "paused"):
-            pass
+        while self._is_paused(call):
+            if not await self._means.journal.groups.hold_unsealed(call.group, "paused"):
+                return
+        # Somebody has resumed meanwhile, and whom this has not held yet is released with the others.
+        self.look()
 
     async def _ask(self, gate: Gate, call: Sealed) -> tuple[Verdict, str]:
         about = About(OPERATIONS[call.endpoint], call.key)

@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 from bridge.cli import app
 from bridge.clock import ManualClock
 from bridge.config import DEFAULT as APP
+from bridge.deliver.brake import PUSHES
+from bridge.deliver.held import release_resumed
 from bridge.sandbox import create_sandbox
 from tests.harness import APP_ID, Rig, identify, rig, track
 
@@ -253,6 +255,23 @@ async def test_what_was_held_is_released_after_a_restart_and_a_resume_that_was_c
 
 
 # What is held ----------------------------------------------------------------------------------
+
+
+async def test_what_is_being_written_while_somebody_resumes_is_not_left_held(
+    tmp_path: Path,
+) -> None:
+    users = [f"u{n}" for n in range(200)]
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        with_phones(here, *users)
+        await api(here, "pause", ALL)
+        await here.post([shipped(user) for user in users])
+        while not await counts(here):
+            pass
+        await here.bridge.brake.let_go(PUSHES)
+        await release_resumed(here.bridge.journal, here.bridge.brake, nudge=here.bridge.nudge)
+        await here.settle()
+        assert await counts(here) == {}
+        assert len(texts(here)) == 200
 
 
 async def test_what_is_held_is_listed_without_whom_it_is_for(tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from pydantic import SecretStr
 from bridge.clock import ManualClock
 from bridge.config import DEFAULT as APP
 from bridge.deliver.brake import PUSHES
+from bridge.deliver.groups import AT_ONCE
+from bridge.deliver.held import release_resumed
+from bridge.journal import sqlite_groups
 from bridge.journal.piles import Choice
 from bridge.sandbox import Sandbox, create_sandbox
 from bridge.sandbox.ledger import Call
@@ -392,3 +395,53 @@ async def test_a_window_begins_with_the_first_who_was_not_in_the_call_before(
         at = [call.at_ms for call in sends(here.sandbox)]
         assert all(later - earlier >= 2_900 for earlier, later in itertools.pairwise(at))
         assert sum(len(members(call)) for call in sends(here.sandbox)) == 120
+
+
+async def test_groups_of_pushes_at_a_shut_gate_keep_no_custom_event_waiting(tmp_path: Path) -> None:
+    step = '  - {name: journey, when: event = "Step", do: {track_custom_event: {name: step}}}\n'
+    async with rig(tmp_path, MAPPING + step) as here:
+        people(here, 1)
+        here.means.destination.sends.hold(600)
+        for number in range(AT_ONCE + 2):
+            await sale(here, 1, f"Shoes {number}", first=number)
+        await here.pass_time(10)
+        await here.post(track("Step", "u0", timestamp=iso(here.clock.now_ms())))
+        await here.pass_time(1)
+        assert not sends(here.sandbox)
+        assert [call.endpoint_class for call in here.sandbox.calls][-1] == "event"
+
+
+async def test_a_live_group_does_not_stand_behind_many_of_bulk(tmp_path: Path) -> None:
+    bulk: dict[str, Any] = {"context": {"__segment_internal": {"creator": "sync-worker"}}}
+    async with rig(tmp_path, MAPPING) as here:
+        people(here, 100)
+        here.means.destination.sends.hold(600)
+        at = iso(here.clock.now_ms())
+        for number in range(AT_ONCE + 20):
+            name = {"name": f"Shoes {number}"}
+            await here.post(track("Sale", f"u{number}", properties=name, timestamp=at, **bulk))
+        await here.pass_time(10)
+        await sale(here, 1, "Hats", first=90)
+        await here.settle()
+        assert len(sends(here.sandbox)) == AT_ONCE + 21
+        assert "u90" in [user for call in sends(here.sandbox)[:2] for user in members(call)]
+
+
+async def test_a_resume_while_a_group_is_being_held_leaves_nobody_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_groups, "ENDS_AT_ONCE", 5)
+    async with rig(tmp_path, MAPPING) as here:
+        people(here, 300)
+        await sale(here, 300)
+        await here.still()
+        brake, journal = here.bridge.brake, here.bridge.journal
+        await brake.pull(PUSHES)
+        here.clock.advance(4)
+        while not await journal.sends.held_counts():
+            pass
+        await brake.let_go(PUSHES)
+        await release_resumed(journal, brake, nudge=here.bridge.nudge)
+        await here.settle()
+        assert await journal.sends.held_counts() == []
+        assert len(here.sandbox.pushes) == 300
