@@ -17,6 +17,7 @@ from bridge.mapping.compiling import Link, Tree
 from bridge.mapping.expression import Expression, Fields, Missing, Refused, as_tag
 from bridge.mapping.liquid_filters import Stop, number
 from bridge.mapping.written import Sent
+from bridge.onesignal.reserved import reserved
 
 Filled = Any  # a JSON value | Missing | Refused
 Fill = Callable[[Fields], Filled]
@@ -137,11 +138,37 @@ def _tree_fill(name: str, tree: Tree, how: Sent, links: tuple[str, ...]) -> Fill
     return fill
 
 
+def resolve_raw(
+    tree: Tree, fields: Fields, links: tuple[str, ...], *, keep_null: bool = False
+) -> Filled:
+    """As any tree; an object of the event's that holds a name which no mapping may write is refused.
+
+    What the operator wrote was looked through when the mapping was read.
+    """
+    found = resolve(tree, fields, links, keep_null=keep_null)
+    if isinstance(found, Missing | Refused) or not _holds_reserved(found):
+        return found
+    return Refused("reserved_name", None)
+
+
+def _holds_reserved(value: Any) -> bool:
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            if any(reserved(name) for name in one):
+                return True
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return False
+
+
 def raw_fill(tree: Tree, links: tuple[str, ...]) -> Fill:
-    """As any tree, but an address that an event has a part in is held to `push.links` here, too."""
+    """A field of `raw`: an address that an event has a part in is held to `push.links` here, too."""
 
     def fill(fields: Fields) -> Filled:
-        found = resolve(tree, fields, links, keep_null=True)
+        found = resolve_raw(tree, fields, links, keep_null=True)
         if isinstance(found, Missing | Refused):
             return found
         strange = _strange_address(tree, found, links)

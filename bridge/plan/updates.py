@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pydantic import JsonValue
 
 from bridge.mapping.expression import Expression, Missing, Refused
-from bridge.mapping.filling import as_text, resolve
+from bridge.mapping.filling import as_text, resolve_raw
 from bridge.mapping.update import Update
 from bridge.onesignal.operations import Recipient, UpdateUser
 from bridge.onesignal.tags import country_code, language_code, tag_name
@@ -89,7 +89,7 @@ def _properties(update: Update, draft: Draft) -> Iterator[tuple[str, JsonValue]]
         else:
             yield name, text
     for name, tree in update.raw:
-        given = resolve(tree, draft.fields, ())
+        given = resolve_raw(tree, draft.fields, ())
         if isinstance(given, Missing | Refused):
             draft.leave_out(f"raw.{name}", *why(given))
         else:

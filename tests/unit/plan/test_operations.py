@@ -281,15 +281,19 @@ def test_raw_properties_of_a_user_are_passed_on_and_what_has_a_field_is_not() ->
     found = did(
         {
             "update_user": {
-                "raw": {"test_user_name": "{{ traits.name }}", "lat": "{{ traits.lat }}"}
+                "raw": {
+                    "test_user_name": "{{ traits.name }}",
+                    "lat": "{{ traits.lat }}",
+                    "new": "{{ traits.whole }}",
+                }
             }
         },
-        traits={"name": "Ada"},
+        traits={"name": "Ada", "whole": {"external_id": "u2"}},
     )
 
     (update,) = found.operations
     assert update.properties == {"test_user_name": "Ada"}  # type: ignore[union-attr]  # it is an UpdateUser
-    assert notes(found) == ["raw.lat: missing (traits.lat)"]
+    assert notes(found) == ["raw.lat: missing (traits.lat)", "raw.new: reserved_name"]
     for name in ("tags", "language", "timezone_id", "subscriptions", "identity"):
         errors = errors_of(rule(update_user={"raw": {name: "x"}}))
         assert [one.partition(":")[0] for one in errors] == ["raw-declared"]

@@ -300,6 +300,23 @@ def test_a_raw_field_that_is_missing_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(
+    "name", ["isIos", "is_ios", "include_aliases", "Included_Segments", "idempotency_key", "app_id"]
+)
+@pytest.mark.parametrize(
+    "raw", [{"new": "{{ properties.o }}"}, {"new": [{"x": "{{ properties.o }}"}]}]
+)
+def test_an_object_of_an_event_brings_no_name_into_raw_that_a_mapping_may_not_write(
+    raw: dict[str, Any], name: str
+) -> None:
+    found = pushed(
+        {"contents": "Hi", "raw": raw}, properties={"o": {"deep": [{"fine": 1}, {name: True}]}}
+    )
+
+    assert the_send(found).body == {"contents": {"en": "Hi"}}
+    assert notes(found) == ["new: reserved_name"]
+
+
+@pytest.mark.parametrize(
     "address", ["https://evil.example/", "javascript:alert(1)", " //evil.example", "HTTP:evil"]
 )
 def test_an_address_in_a_raw_field_is_held_to_links_too(address: str) -> None:
