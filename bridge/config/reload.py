@@ -147,7 +147,13 @@ class Reloader:
         self.record.last_refused = Refused(at_ms=self.clock.now_ms(), findings=findings)
         for one in findings:
             if one.is_error:
-                log().error("mapping.refused", code=one.code, place=place_of(one))
+                log().error(
+                    "mapping.refused",
+                    code=one.code,
+                    message=one.message,
+                    hint=one.hint,
+                    place=place_of(one),
+                )
 
     def _accept(self, edit: Edit) -> None:
         record = self.record

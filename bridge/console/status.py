@@ -116,10 +116,18 @@ def _edits(mappings: dict[str, Any]) -> Iterator[str]:
     """What was edited and is not in force."""
     refused = mappings["last_refused"]
     if refused is not None:
-        codes = dict.fromkeys(one["code"] for one in refused["findings"] if one["level"] == "error")
-        yield f"an edit was refused: {', '.join(codes)}"
+        errors = [one for one in refused["findings"] if one["level"] == "error"]
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        yield f"an edit was refused: {_refused(errors[0])}{more}"
     if mappings["restart"]:
         yield f"restart needed: {', '.join(mappings['restart'])}"
+
+
+def _refused(finding: dict[str, Any]) -> str:
+    """The first thing that is wrong, with the place where it is to be mended."""
+    parts = (finding[part] for part in ("file", "line", "column"))
+    place = ":".join(str(part) for part in parts if part is not None)
+    return f"{finding['code']}, {finding['message']}{' at ' if place else ''}{place}"
 
 
 def _gate(gate: dict[str, Any]) -> str | None:

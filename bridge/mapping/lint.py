@@ -105,10 +105,12 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
 
 def lint(reading: Reading, around: Around) -> list[Finding]:
     """Warnings about what could be read."""
+    known = {(one.code, one.file, one.line) for one in reading.findings}
     found = [
         trapped(source, trap, "warning")
         for source, _, _ in reading.documents
         for trap in traps(source.text)
+        if (trap.code, source.name, trap.line) not in known
     ]
     judged = [
         Judged(ruled, _subject(ruled, around))

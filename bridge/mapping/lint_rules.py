@@ -35,6 +35,13 @@ ROOTS: Final = frozenset(
     }
 )  # fmt: skip
 """What a template can read: an event's own fields, the computed ones, and `vars`."""
+_TEXTS: Final = frozenset(
+    {
+        "type", "event", "userId", "anonymousId", "previousId", "groupId", "messageId", "timestamp",
+        "originalTimestamp", "sentAt", "receivedAt", "channel", "source",
+    }
+)  # fmt: skip
+_OF_A_TEXT: Final = frozenset({"size", "first", "last"})
 SENDS: Final = ("send_notification", "track_custom_event")
 _ONLY_OF_UPDATES: Final = ("fold", "unchanged")
 _LINKS: Final = frozenset(
@@ -286,6 +293,10 @@ def unknown_path(written: str, at: Path) -> Iterator[Problem]:
         own = f"did you mean `properties.{written}` or `traits.{written}`?"
         hint = f"did you mean `{near[0]}{written[len(first) :]}`?" if near else own
         yield warn(at, "unknown-path", f"no event has a field `{first}`", hint)
+    elif first in _TEXTS and rest and rest[0] not in _OF_A_TEXT:
+        own = ".".join(rest) if rest[0] in ROOTS else first
+        message = f"`{first}` is a text, and nothing stands below it"
+        yield warn(at, "unknown-path", message, f"did you mean `{own}`?")
     elif first == "context" and rest and (known := nearest_context(rest[0])):
         message = f"Segment sends no `context.{rest[0]}`"
         yield warn(at, "unknown-path", message, f"did you mean `context.{known}`?")

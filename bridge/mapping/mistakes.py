@@ -63,12 +63,20 @@ def _wrong_kind(path: Path, where: str, kind: str, error: Any) -> Problem:
     if isinstance(written, date):
         message = f"`{where}`: {written} without quotes is a date, and a text is meant"
         return Problem(path, "text-unquoted", message, f'write "{written}"')
-    if kind == "string_type" and isinstance(written, bool | int | float):
+    if path == ("version",):
+        return Problem(path, "field-invalid", "this reads version 1 of the language", "version: 1")
+    one_text = kind == "string_type" or (kind == "dict_type" and _takes_a_text(path))
+    if one_text and isinstance(written, bool | int | float):
         return Problem(path, "text-unquoted", *_not_a_text(where, written))
     if kind == "bool_type" and str(written).lower() in _YES_NO:
         message = f"`{where}`: {written} is a text in YAML 1.2, neither true nor false"
         return Problem(path, "yes-or-no", message, f"write {_YES_NO[str(written).lower()]}")
     return Problem(path, "field-invalid", f"`{where}`: {_in_words(str(error['msg']))}")
+
+
+def _takes_a_text(path: Path) -> bool:
+    """Whether a text may stand where the parser waits for texts by language."""
+    return "send_notification" in path and path[-1] in {"contents", "headings", "subtitle"}
 
 
 def _not_a_text(where: str, written: object) -> tuple[str, str]:

@@ -118,7 +118,8 @@ async def test_a_pause_and_an_edit_that_was_refused_are_not_well(tmp_path: Path)
         await here.bridge.reloader.reload()
         found = await status(here)
         assert found["problems"][:1] == ["paused: pushes"]
-        assert "an edit was refused: unknown-field" in found["problems"]
+        refused = f"an edit was refused: unknown-field, `rulez` is not a field at {bad}:2:1"
+        assert refused in found["problems"]
         mappings = (await here.http.get("/api/v1/mappings", headers=ADMIN)).json()
         (finding,) = mappings["last_refused"]["findings"]
         assert (finding["code"], finding["line"]) == ("unknown-field", 2)
@@ -289,7 +290,9 @@ async def test_an_edit_is_noticed_without_a_hangup_and_a_bad_one_makes_status_fa
         code, text = await said(tmp_path, environment, "--json")
         found = orjson.loads(text)
         assert (code, found["well"]) == (1, False)
-        assert found["problems"] == ["an edit was refused: unknown-field"]
+        (problem,) = found["problems"]
+        assert problem.startswith("an edit was refused: unknown-field, `rulez` is not a field at ")
+        assert problem.endswith("mapping.yaml:2:1")
         assert found["mappings"]["version"] == 2
         assert server.process.returncode is None
 

@@ -260,6 +260,20 @@ def test_the_key_of_once_per_and_the_identity_are_read_too() -> None:
     assert finding.hint == "did you mean `userId`?"
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("{{ event.properties.sku }}", "did you mean `properties.sku`?"),
+        ("{{ userId.id }}", "did you mean `userId`?"),
+    ],
+)
+def test_a_template_that_reads_below_a_text(written: str, meant: str) -> None:
+    (finding,) = found(rule("userId != null", tags(a=written)))
+
+    assert finding.code == "unknown-path"
+    assert finding.hint == meant
+
+
 def test_a_var_is_a_value_and_no_path() -> None:
     one = rule("userId != null", tags(a="{{ vars.a }} {{ trait.b }}"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.errors import ConfigurationError, Finding
+from bridge.mapping.lint import check_texts
 from bridge.mapping.load import Source, compile_mapping
 from bridge.mapping.traps import Trap, traps
 
@@ -43,6 +44,14 @@ def test_a_condition_that_yaml_does_not_read_as_one(when: str, expected: str, hi
 
     assert said(finding) == expected
     assert finding.hint == hint
+    assert finding.is_error
+
+
+def test_a_condition_that_is_cut_short_is_told_once() -> None:
+    text = RULE.format(when='event = "Order #5"')
+
+    (finding,) = check_texts([Source(name="a.yaml", text=text)], serves=("android",))
+
     assert finding.is_error
 
 

@@ -76,7 +76,7 @@ def indented(text: str) -> str:
         (UPDATES + indented("tags:\n  1: a"), "text-unquoted a.yaml:8:11"),
         (UPDATES + indented("tags:\n  a: {{ traits.a }}"), "unquoted-template a.yaml:8:11"),
         (UPDATES + indented("language: [de]"), "field-invalid a.yaml:7:9"),
-        (PUSHES + indented("contents: 5"), "field-invalid a.yaml:8:9"),
+        (PUSHES + indented("contents: 5"), "text-unquoted a.yaml:8:9"),
         (PUSHES + indented("contents: {en: 5}"), "text-unquoted a.yaml:8:20"),
         (PUSHES + indented("contents: Hi\nttl: 60"), "field-invalid a.yaml:9:9"),
         (PUSHES + indented("contents: Hi\nttl: 29d"), "field-invalid a.yaml:9:9"),

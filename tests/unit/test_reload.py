@@ -142,6 +142,8 @@ async def test_an_edit_with_errors_is_refused_and_the_reason_is_kept_until_it_is
         assert {one.code for one in refused.findings} == {"unknown-field"}
         (told,) = [line for line in logs if line["event"] == "mapping.refused"]
         assert told["place"] == f"{tmp_path / 'shop.yaml'}:2:1"
+        assert told["message"] == refused.findings[0].message
+        assert told["hint"] == refused.findings[0].hint
 
         here.write("shop.yaml", ONE)
         await here.look(2)
