@@ -6,6 +6,7 @@
     401, 403                the next key of a rotation asks at once; when none is left, every gate
                             of the app closes, and each sends one probe a minute
     most of many fail       that gate closes; probes after 5 s, 10 s, … 60 s
+    nobody can be reached   as above, and every gate of the app closes with it
     a probe succeeds        its gate opens, and those that closed only because it did
 
 What is shut is kept in the journal, so that a restart does not ask too early.
@@ -35,6 +36,8 @@ _ASKED_TO_WAIT_SECONDS = 5.0
 """After a 429 that does not say how long."""
 _LEAST_WAIT_SECONDS = 1.0
 _REFUSALS = ("http_401", "http_403")
+_UNREACHABLE = "connect_failed"
+"""No connection can be had: whatever class a call is of, it would not get further."""
 
 
 @dataclass(slots=True)
@@ -104,7 +107,7 @@ class Gates:
                 self._refuse(gate, f"http_{status}", key)
             case Failed(reason=reason):
                 if gate.failed(reason):
-                    log().error("gate.closed", app=self.app, gate=gate.name, reason=reason)
+                    self._failed(gate, reason)
             case _:
                 self._succeeded(gate, asked_at)
 
@@ -128,8 +131,15 @@ class Gates:
             one.close(reason)
         log().error("gates.closed", app=self.app, gate=gate.name, reason=reason)
 
+    def _failed(self, gate: Gate, reason: str) -> None:
+        log().error("gate.closed", app=self.app, gate=gate.name, reason=reason)
+        if reason == _UNREACHABLE:
+            for one in self:
+                if one.closed is None:
+                    one.close(reason, gate.held_seconds)
+
     def _succeeded(self, gate: Gate, asked_at: float) -> None:
-        was_refused = gate.closed in _REFUSALS
+        was_refused, was_unreachable = gate.closed in _REFUSALS, gate.closed == _UNREACHABLE
         if was_refused and asked_at < gate.closed_at:
             return
         self.keys[gate.name].worked()
@@ -140,6 +150,8 @@ class Gates:
         if was_refused:
             followers = [one for one in self if self._only_followed(one)]
             opened += [one.name for one in followers if one.open()]
+        if was_unreachable:
+            opened += [one.name for one in self if one.closed == _UNREACHABLE and one.open()]
         log().info("gate.opened", app=self.app, gates=opened)
 
     def _only_followed(self, gate: Gate) -> bool:

@@ -37,6 +37,8 @@ CREDIT = 5000
 PARKED = 50_000
 """Users that wait for a time of their own."""
 ROWS_PER_CHAIN = 50
+ENOUGH_WAIT = 1000
+"""Users at shut gates, when all are shut: to look for more would be work for nothing."""
 _HEADS_PER_LANE = 40
 _EVENTS_PER_USER = 4
 """Credit that a user is reckoned with at least: among too few events there is no order to be made."""
@@ -191,7 +193,7 @@ class Lanes:
         dirty = self._dirty[rank]
         room = self._room(rank) - len(self._due[rank])
         # With users that cannot be written to there is no end of them to be had.
-        if not dirty or room <= 0 or self._lots.is_full("write"):
+        if not dirty or room <= 0 or self._lots.is_full("write") or self._is_hopeless():
             return False
         lanes = self._next_lanes(rank, room)
         limit = max(1, min(_HEADS_PER_LANE, room // len(lanes)))
@@ -209,6 +211,15 @@ class Lanes:
                 dirty.add(lane)
             self._see(rank, lane, heads)
         return True
+
+    def _is_hopeless(self) -> bool:
+        """Nothing can be written or sent now, and enough wait already to ask whether it can again.
+
+        What comes meanwhile is planned when its turn has come, and costs only what accepting does.
+        """
+        gates = self._means.destination.gates.by_class
+        is_shut = not (gates["write"].is_open or gates["send"].is_open)
+        return is_shut and len(self._lots) >= ENOUGH_WAIT
 
     def _room(self, rank: int) -> int:
         """Users that may still get a chain."""

@@ -19,7 +19,10 @@ from typing import Any
 import httpx
 import pytest
 
+from bridge.clock import ManualClock
+from bridge.deliver.lanes import ENOUGH_WAIT
 from bridge.deliver.pace import PROBE_LONGEST
+from bridge.sandbox import create_sandbox
 from bridge.sandbox.ledger import Call
 from tests.harness import APP_ID, Rig, ends, identify, rig, track
 
@@ -51,7 +54,7 @@ class Outage:
 
 
 SHORT = Outage(batches=90, every=20, events=80, users=1500, push_every=10)
-WHOLE = Outage(batches=1800, every=1, events=500, users=200_000, push_every=50)
+WHOLE = Outage(batches=1800, every=1, events=500, users=20_011, push_every=50)
 
 
 @dataclass(slots=True)
@@ -150,16 +153,23 @@ async def test_half_an_hour_without_onesignal_loses_nothing_and_ends_without_a_r
         assert sender.posted == 7200
 
 
+class Line(httpx.AsyncBaseTransport):
+    """Nobody can be reached, until there is somewhere for it to lead."""
+
+    def __init__(self) -> None:
+        self.to: httpx.AsyncBaseTransport | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self.to is None:
+            raise httpx.ConnectError("refused")
+        return await self.to.handle_async_request(request)
+
+
 async def test_while_nothing_answers_the_gate_closes_and_attempts_are_not_used_up(
     tmp_path: Path,
 ) -> None:
     """Not even a connection: what was certainly not sent is certainly not done twice."""
-
-    class Down(httpx.AsyncBaseTransport):
-        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            raise httpx.ConnectError("refused")
-
-    async with rig(tmp_path, MAPPING, transport=Down()) as here:
+    async with rig(tmp_path, MAPPING, transport=Line()) as here:
         users = [f"u{n}" for n in range(200)]
         await here.post([identify(user, n=1) for user in users])
         await here.pass_time(5)
@@ -167,6 +177,29 @@ async def test_while_nothing_answers_the_gate_closes_and_attempts_are_not_used_u
         await here.pass_time(2 * 3600)
         counts = await here.bridge.journal.counts()
         assert (counts.pending, counts.dead) == (200, 0)
+
+
+async def test_while_nobody_can_be_reached_what_comes_is_kept_and_not_worked_on(
+    tmp_path: Path,
+) -> None:
+    """Planning it, and writing its pushes, would be at the cost of those who still bring events."""
+    clock, line = ManualClock(), Line()
+    onesignal = create_sandbox(clock=clock)
+    async with rig(tmp_path, MAPPING, clock=clock, onesignal=onesignal, transport=line) as here:
+        users = [f"u{n}" for n in range(3000)]
+        for user in users:
+            here.sandbox.add_device(user, "android", app_id=APP_ID)
+        for start in range(0, 3000, 500):
+            await here.post([track("Signed Up", user) for user in users[start : start + 500]])
+            await here.pass_time(1)
+        assert {gate.closed for gate in here.means.destination.gates} == {"connect_failed"}
+        known = here.bridge.lanes["default"].users
+        assert ENOUGH_WAIT <= known["gate"] < ENOUGH_WAIT + 1500
+        line.to = httpx.ASGITransport(onesignal)
+        await here.settle()
+        assert {gate.closed for gate in here.means.destination.gates} == {None}
+        assert {push.external_id for push in here.sandbox.pushes} == set(users)
+        assert len(here.sandbox.pushes) == 3000
 
 
 async def test_the_first_call_after_the_outage_opens_the_gate_for_everybody(
