@@ -145,6 +145,13 @@ class Groups:
         if before < most <= forming.members:
             self._alarm(0, group.id, forming.line)
 
+    def _form_all(self, group: OpenGroup) -> None:
+        """So many wait, whoever of them is known here: too many are noticed when they are sealed, too few never."""
+        forming = self._forming.get(group.id)
+        missing = group.members - (0 if forming is None else forming.members)
+        if missing > 0:
+            self._form(group._replace(members=missing), 0)
+
     def _alarm(self, at_ms: int, what: bytes | str, line: Line) -> None:
         alarms = self._alarms[line]
         is_first = not alarms or at_ms < alarms[0][0]
@@ -166,8 +173,7 @@ class Groups:
             self._look = True
             return
         for group in groups:
-            if group.id not in self._forming and group.id not in self._working:
-                self._form(group, 0)
+            self._form_all(group)
         for call in calls:
             if call.key not in self._calls and call.key not in self._working:
                 self._wait_for(call)

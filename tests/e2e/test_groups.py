@@ -445,3 +445,37 @@ async def test_a_resume_while_a_group_is_being_held_leaves_nobody_held(
         await here.settle()
         assert await journal.sends.held_counts() == []
         assert len(here.sandbox.pushes) == 300
+
+
+async def test_what_is_released_into_a_group_that_forms_is_not_forgotten(tmp_path: Path) -> None:
+    async with rig(tmp_path, MAPPING, onesignal_alias_chunk=10) as here:
+        people(here, 60)
+        brake, journal = here.bridge.brake, here.bridge.journal
+        await brake.pull(PUSHES)
+        await sale(here, 50)
+        await here.settle()
+        await brake.let_go(PUSHES)
+        await sale(here, 1, first=50)
+        await here.still()
+        await release_resumed(journal, brake, nudge=here.bridge.nudge)
+        await here.settle()
+        assert len(here.sandbox.pushes) == 51
+
+
+async def test_what_is_released_while_a_call_of_its_group_is_out_is_not_forgotten(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, MAPPING, onesignal_alias_chunk=10) as here:
+        people(here, 60)
+        brake, journal = here.bridge.brake, here.bridge.journal
+        await brake.pull(PUSHES)
+        await sale(here, 30)
+        await here.settle()
+        await brake.let_go(PUSHES)
+        fail(here, {"delay": 5.0})
+        await sale(here, 1, first=50)
+        await here.pass_time(4)
+        assert "1 at work" in repr(here.groups)
+        await release_resumed(journal, brake, nudge=here.bridge.nudge)
+        await here.settle()
+        assert len(here.sandbox.pushes) == 31
