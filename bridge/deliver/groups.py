@@ -71,6 +71,8 @@ class Groups:
         self._alarm_count = itertools.count()
         self._working: dict[bytes | str, asyncio.Task[None]] = {}
         self._at_work: Counter[Line] = Counter()
+        #: Of each group the call that is out for the first time: to the journal it is one that waits.
+        self._out: dict[bytes, str] = {}
         self._settling = Settling(means, self._sealer, self._wait_for)
         self._wake = asyncio.Event()
         self._look = True
@@ -244,9 +246,14 @@ class Groups:
             self._after(what)
 
     def _after(self, what: bytes | str) -> None:
-        if isinstance(what, bytes) and (forming := self._forming.get(what)) is not None:
-            is_closed = self._is_closed(forming, self._means.clock.now_ms())
-            self._alarm(0 if is_closed else forming.due_ms, what, forming.line)
+        if isinstance(what, str):
+            if (call := self._calls.get(what)) is not None:
+                self._wait_for(call)
+        else:
+            self._out.pop(what, None)
+            if (forming := self._forming.get(what)) is not None:
+                is_closed = self._is_closed(forming, self._means.clock.now_ms())
+                self._alarm(0 if is_closed else forming.due_ms, what, forming.line)
         if self._are_more and len(self._forming) + len(self._calls) < FORMING // 2:
             self._look = True
         self._wake.set()
@@ -266,12 +273,14 @@ class Groups:
             call = await self._seal(id_)
             if call is None:
                 return
+            self._out[id_] = call.key
             if self._is_paused(call):
                 await self._hold(call)
                 return
             means.attempted.add(call.key)
             verdict, text = await self._ask(gate, call)
         await self._settling.settle(call, verdict, text)
+        del self._out[id_]
 
     async def _seal(self, id_: bytes) -> Sealed | None:
         forming = self._forming.pop(id_)
@@ -329,7 +338,7 @@ class Groups:
         means, gate = self._means, self._gate(waiting.endpoint)
         async with turn(gate, bulk=waiting.rank == BULK, patient=True):
             call = await means.journal.groups.call(waiting.key)
-            if call is None:
+            if call is None or call.key in self._out.values():
                 return
             if call.key in means.attempted:
                 call = call._replace(uncertain=True)

@@ -479,3 +479,18 @@ async def test_what_is_released_while_a_call_of_its_group_is_out_is_not_forgotte
         await release_resumed(journal, brake, nudge=here.bridge.nudge)
         await here.settle()
         assert len(here.sandbox.pushes) == 31
+
+
+async def test_a_call_that_is_out_is_not_made_again_because_somebody_releases(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        people(here, 3)
+        fail(here, {"delay": 5.0})
+        await sale(here, 3)
+        await here.pass_time(4)
+        assert "1 at work" in repr(here.groups)
+        here.groups.look()
+        await here.settle()
+        assert len(sends(here.sandbox)) == 1
+        assert len(here.sandbox.pushes) == 3
