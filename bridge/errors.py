@@ -43,7 +43,7 @@ class Finding:
         if self.file is not None:
             place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
             lines.append(f"  --> {place}")
-        if self.hint is not None:
+        if self.hint:
             lines.append(f"  hint: {self.hint}")
         return "\n".join(lines)
 

@@ -6,11 +6,12 @@ What stops a mapping is found when it is loaded; this adds warnings alone.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any, Final, NamedTuple
 
 from bridge.errors import ConfigurationError, Finding
-from bridge.mapping.compiling import Problem
+from bridge.mapping.compiling import Path, Problem
+from bridge.mapping.document import Document
 from bridge.mapping.expression import Vars
 from bridge.mapping.lint_cases import meet, possible
 from bridge.mapping.lint_rules import (
@@ -24,10 +25,15 @@ from bridge.mapping.lint_rules import (
 from bridge.mapping.load import Reading, Ruled, Source, read_mapping, read_sources, trapped
 from bridge.mapping.traps import traps
 from bridge.mapping.tree import Tree
+from bridge.onesignal.platforms import Policy, allowed, meant
 from bridge.onesignal.tags import tag_name
 
 _NAMED: Final = 5
 """Rules that one warning names."""
+_SAY_WHAT_IS_SERVED: Final = (
+    "if the app is on it, add it to BRIDGE_ONESIGNAL_PLATFORMS (or to `platforms` of the app in "
+    "bridge.yaml); if not, take it out of the policy"
+)
 
 
 class Judged(NamedTuple):
@@ -38,7 +44,7 @@ class Judged(NamedTuple):
 
 
 def check_mapping(
-    path: Path,
+    path: FilePath,
     *,
     serves: Collection[str],
     tag_cap: int | None = None,
@@ -86,6 +92,7 @@ def check_texts(
     """As `check_mapping`, from texts."""
     reading = read_mapping(texts, serves=serves, names=names)
     around = Around(
+        serves=frozenset(serves),
         tag_cap=tag_cap,
         vars=reading.vars,
         sources=None if sources is None else frozenset(sources),
@@ -122,6 +129,7 @@ def lint(reading: Reading, around: Around) -> list[Finding]:
         found += (_placed(one, problem) for problem in problems)
     found += (_placed(one, problem) for one, problem in _between(judged, reading))
     found += _push_links(reading)
+    found += _unserved(reading, around.serves)
     found += _identities(reading, around)
     return found
 
@@ -277,3 +285,29 @@ def _push_links(reading: Reading) -> Iterator[Finding]:
                 yield _finding(
                     source, tree, warn(at, "link-insecure", message, f"https://{link[7:]}")
                 )
+
+
+def _unserved(reading: Reading, serves: frozenset[str]) -> Iterator[Finding]:
+    """Policies that mean a platform which the app is not said to be on: nobody there would hear."""
+    if not any(one.compiled is not None and one.compiled.push for one in reading.rules):
+        return
+    for source, tree, parsed in reading.documents:
+        for at, policy in _policies(parsed):
+            absent = meant(policy) - serves
+            if absent and allowed(policy, serves):
+                message = (
+                    f"this means {', '.join(sorted(absent))}, too, and the app is on "
+                    f"{', '.join(sorted(serves))}: nobody else gets it"
+                )
+                yield _finding(
+                    source, tree, warn(at, "platform-not-served", message, _SAY_WHAT_IS_SERVED)
+                )
+
+
+def _policies(parsed: Document) -> Iterator[tuple[Path, Policy]]:
+    if parsed.push is not None and parsed.push.platforms is not None:
+        yield ("push", "platforms"), parsed.push.platforms
+    for number, rule in enumerate(parsed.rules):
+        send = rule.do.send_notification
+        if send is not None and send.platforms is not None:
+            yield ("rules", number, "do", "send_notification", "platforms"), send.platforms

@@ -58,6 +58,8 @@ _KEY: Final = "an_audience_of_yours"
 class Around:
     """What is known of where a mapping runs."""
 
+    #: The platforms of the app.
+    serves: frozenset[str] = frozenset()
     #: Tags that the plan has for a user; None: not known, or as many as one likes.
     tag_cap: int | None = None
     vars: Vars = field(default_factory=dict)

@@ -154,8 +154,7 @@ def _readable(error: LiquidError) -> ExpressionError:
         return ExpressionError(error.code, str(error.message), error.hint, offset)
     said = str(error.message).replace("end of expression", "the end")
     said = said.replace("a primitive expression", "a path or a value")
-    hint = "every `{{` has its `}}`, every `{% if %}` its `{% endif %}`"
-    return ExpressionError("template-syntax", f"this template cannot be read: {said}", hint, offset)
+    return ExpressionError("template-syntax", f"this template cannot be read: {said}", "", offset)
 
 
 def _whole_path(text: str, alone: Emit | None) -> Path | None:

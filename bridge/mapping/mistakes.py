@@ -63,8 +63,6 @@ def _wrong_kind(path: Path, where: str, kind: str, error: Any) -> Problem:
     if isinstance(written, date):
         message = f"`{where}`: {written} without quotes is a date, and a text is meant"
         return Problem(path, "text-unquoted", message, f'write "{written}"')
-    if path == ("version",):
-        return Problem(path, "field-invalid", "this reads version 1 of the language", "version: 1")
     one_text = kind == "string_type" or (kind == "dict_type" and _takes_a_text(path))
     if one_text and isinstance(written, bool | int | float):
         return Problem(path, "text-unquoted", *_not_a_text(where, written))

@@ -7,9 +7,7 @@ a problem names the place by its path inside the rule.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Literal
 
 from bridge.mapping import document
@@ -38,8 +36,6 @@ __all__ = [
     "Copy", "Field", "Glob", "Link", "Mapping", "Path", "Problem", "Push", "Rule", "Surroundings", "Tree",
     "Update", "compile_rule", "leaves",
 ]  # fmt: skip
-
-_NAME_LENGTH = 200
 
 Trust = Literal["server", "client"]
 """Who can send events in a source's name: our servers, or anybody who reads its public write key."""
@@ -158,11 +154,6 @@ class Mapping:
         """The rules whose condition an event meets, in order."""
         return tuple([rule for rule in self._index.likely(fields) if rule.condition.test(fields)])
 
-    def nearest_name(self, name: str | None) -> str | None:
-        """The event name of some condition that `name` is nearly, and not; None if there is none."""
-        near = _nearest((name or "")[:_NAME_LENGTH], self.event_names)
-        return None if near == name else near
-
     def external_id(self, fields: dict[str, Any]) -> str | None:
         """Whom an event is about: the first identity path that is present."""
         for path in self.identity:
@@ -172,13 +163,6 @@ class Mapping:
             if (text := id_text(found)) is not None:
                 return text
         return id_text(fields.get("anonymousId")) if self.anonymous_counts else None
-
-
-@lru_cache(maxsize=1024)
-def _nearest(name: str, names: frozenset[str]) -> str | None:
-    # Looking takes longer than all else that is done to an event, and the same few names come.
-    found = difflib.get_close_matches(name, sorted(names), n=1)
-    return found[0] if found else None
 
 
 def compile_rule(rule: document.Rule, around: Surroundings) -> tuple[Rule | None, list[Problem]]:

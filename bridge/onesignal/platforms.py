@@ -74,6 +74,13 @@ def allowed(policy: Policy, serves: Collection[str]) -> frozenset[str]:
             return frozenset(served - out)
 
 
+def meant(policy: Policy) -> frozenset[str]:
+    """The platforms that whoever wrote `policy` surely means; of `all`, iPhones above all."""
+    if policy.kind == "only":
+        return policy.names - {"ios_web"}
+    return frozenset({"ios"}) if policy.kind == "all" else frozenset()
+
+
 def flags(platforms: Iterable[str]) -> dict[str, bool]:
     """The allow-list for `platforms`, with `isIos:false` said aloud where iOS is out.
 

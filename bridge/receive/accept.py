@@ -6,7 +6,9 @@ all is kept as dead, so that a person can see what was sent.
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 from bridge.journal.records import End, Entry
@@ -157,7 +159,14 @@ def _note(event: Event, triaged: Triage, mapping: Mapping) -> str:
         return f"rules that may act: {', '.join(rule.name for rule in triaged.rules)}"
     if triaged.skip.reason != "no_rule":
         return f"skipped: {triaged.skip.reason}"
-    near = mapping.nearest_name(event.name)
-    if near is not None:
+    near = _nearest((event.name or "")[:_NAME_LENGTH], mapping.event_names)
+    if near is not None and near != event.name:
         return f"no rule wants this event; the nearest event name in the mapping is {near}"
     return "no rule wants this event"
+
+
+@lru_cache(maxsize=1024)
+def _nearest(name: str, names: frozenset[str]) -> str | None:
+    # Looking takes longer than all else that is done to an event, and the same few names come.
+    found = difflib.get_close_matches(name, sorted(names), n=1)
+    return found[0] if found else None

@@ -56,7 +56,9 @@ def test_every_block_is_of_a_kind_that_is_tested() -> None:
 
 @every_mapping
 def test_every_mapping_in_it_is_right(block: Block) -> None:
-    found = check_texts([Source(name="a.yaml", text=a_file(block))], serves=("android", "web"))
+    found = check_texts(
+        [Source(name="a.yaml", text=a_file(block))], serves=("android", "ios", "web")
+    )
 
     assert {one.code for one in found} <= {"no-examples"}
 

@@ -29,7 +29,11 @@ def rule(when: str, do: dict[str, Any] = PUSH, name: str = "r", **more: Any) -> 
 
 def found(*rules: dict[str, Any], examples: bool = False, **how: Any) -> list[Finding]:
     """What `check` says of these rules, without what it says of missing examples."""
-    mapping = {"version": 1, "push": {"platforms": "all", "links": ["shop://"]}, "rules": rules}
+    mapping = {
+        "version": 1,
+        "push": {"platforms": {"exclude": ["ios"]}, "links": ["shop://"]},
+        "rules": rules,
+    }
     text = orjson.dumps(mapping).decode()
     said = check_texts([Source(name="a.yaml", text=text)], serves=SERVES, **how)
     return [one for one in said if examples or one.code != "no-examples"]
@@ -274,6 +278,36 @@ def test_a_template_that_reads_below_a_text(written: str, meant: str) -> None:
     assert finding.hint == meant
 
 
+# --- whom a push may reach -------------------------------------------------------------------------------
+
+
+def policies(whole: str, own: str | None = None, serves: tuple[str, ...] = SERVES) -> list[str]:
+    send = "contents: Hi" + ("" if own is None else f", platforms: {own}")
+    text = (
+        f"version: 1\npush: {{platforms: {whole}}}\nrules:\n"
+        f"  - {{name: r, when: 'type = \"track\"', do: {{send_notification: {{{send}}}}}}}\n"
+    )
+    said = check_texts([Source(name="a.yaml", text=text)], serves=serves)
+    return [f"{one.code} {one.line}" for one in said if one.code != "no-examples"]
+
+
+def test_all_platforms_of_an_app_that_is_not_said_to_be_on_iphones_is_told() -> None:
+    assert policies("all") == ["platform-not-served 2"]
+    assert policies("{exclude: [ios]}", "all") == ["platform-not-served 4"]
+    assert policies("{exclude: [ios]}", "{only: [android, huawei]}") == ["platform-not-served 4"]
+
+
+def test_a_policy_within_what_the_app_is_on_is_not_told() -> None:
+    assert policies("all", serves=("android", "ios", "web")) == []
+    assert policies("{only: [android]}") == []
+    assert policies("{exclude: [huawei]}") == []
+    assert policies("{only: [android, ios_web]}", serves=("android", "ios", "web")) == []
+
+
+def test_a_policy_that_leaves_nobody_is_one_finding() -> None:
+    assert policies("{exclude: [ios]}", "{only: [ios]}") == ["no-platform-left 4"]
+
+
 def test_a_var_is_a_value_and_no_path() -> None:
     one = rule("userId != null", tags(a="{{ vars.a }} {{ trait.b }}"))
 
@@ -394,7 +428,7 @@ def test_rules_without_an_example_are_named_in_one_warning() -> None:
 def test_an_example_shows_what_its_gives_names() -> None:
     mapping = {
         "version": 1,
-        "push": {"platforms": "all"},
+        "push": {"platforms": {"exclude": ["ios"]}},
         "rules": [rule(SHIPPED)],
         "examples": [
             {"name": "e", "event": {"type": "track"}, "gives": {"r": {"send_notification": {}}}}
@@ -433,7 +467,7 @@ def test_a_shipped_mapping_has_no_findings(path: Path) -> None:
     assert check_mapping(path, serves=("android", "web", "ios"), sources=["default"]) == []
 
 
-OUTER = 'version: 1\npush: {platforms: all, links: ["shop://"]}\nrules:\n  - name: r\n'
+OUTER = 'version: 1\npush: {platforms: {exclude: [ios]}, links: ["shop://"]}\nrules:\n  - name: r\n'
 OPERATIONS = ("update_user:", "send_notification:", "track_custom_event:")
 OF_A_PUSH = (
     "contents:",

@@ -127,6 +127,12 @@ def test_what_is_wrong_and_where(text: str, expected: str) -> None:
     assert summary(the_finding(text)) == expected
 
 
+def test_a_finding_without_a_hint_has_no_line_for_one() -> None:
+    finding = the_finding(PUSHES + indented('contents: "{{ a"'))
+
+    assert "hint" not in str(finding)
+
+
 def test_a_finding_reads_as_in_the_manual() -> None:
     finding = the_finding(UPDATES + indented("tag: {a: 1}"))
 
