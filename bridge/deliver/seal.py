@@ -80,14 +80,14 @@ class Sealer:
         return EVENTS_PER_CALL if endpoint == "event" else self.most
 
     def choose(self, group: SendGroup, waiting: Sequence[Member]) -> Sequence[Member]:
-        """Those of one age, each person once: somebody named twice would get one push for two."""
-        if group.endpoint == "event":
-            return _within_bytes(waiting)
+        """Those of one age; of a push each person once: somebody named twice would get one for two."""
         first = waiting[0].expires_ms
+        alike = [one for one in waiting if _of_an_age(first, one.expires_ms)]
+        if group.endpoint == "event":
+            return _within_bytes(alike)
         chosen: dict[str, Member] = {}
-        for one in waiting:
-            if _of_an_age(first, one.expires_ms):
-                chosen.setdefault(one.recipient, one)
+        for one in alike:
+            chosen.setdefault(one.recipient, one)
         return list(chosen.values())
 
     def make(self, group: SendGroup, members: Sequence[Member]) -> tuple[str, bytes]:

@@ -149,3 +149,26 @@ async def test_pausing_pushes_lets_custom_events_go_on_and_pausing_their_rule_do
         await here.settle()
         assert len(here.sandbox.events) == 1
         assert (await here.bridge.journal.counts()).held == 1
+
+
+async def test_an_old_event_whose_outcome_is_unknown_takes_no_younger_one_along(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        people(here.sandbox, 2)
+        here.means.destination.events.hold(60)
+        here.means.roll = lambda: 0.9
+        old = iso(here.clock.now_ms() - 4 * 3_600_000 + 61_000)
+        await here.post(track("Order Completed", "u0", properties={"total": 1}, timestamp=old))
+        await here.pass_time(1)
+        await here.post(
+            track(
+                "Order Completed",
+                "u1",
+                properties={"total": 1},
+                timestamp=iso(here.clock.now_ms() - 1_000_000),
+            )
+        )
+        fail(here, {"timeout": True}, times=2)
+        await here.settle()
+        assert await statuses(here) == {("delivered", None): 1, ("dead", "unknown_outcome"): 1}
