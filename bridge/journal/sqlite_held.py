@@ -72,7 +72,8 @@ def _discard(connection: sqlite3.Connection, one: dict[str, Any], at_ms: int) ->
 
 def _rearm(connection: sqlite3.Connection, app: str | None, left: Iterable[dict[str, Any]]) -> None:
     """A rule of whose sends its limit holds none any more begins to count anew."""
-    for rule in {one["rule"] for one in left}:
+    # Who only waited for the end of a pause says nothing of a limit.
+    for rule in {one["rule"] for one in left if one["hold"] == "limit"}:
         values = {"app": app, "rule": rule}
         if connection.execute(queries()["rule_held"], values).fetchone() is None:
             # Of any time: it has one limit at once.

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from bridge.config import DEFAULT as APP
 from bridge.deliver.brake import PUSHES, rule_target
+from bridge.deliver.held import release_resumed
 from bridge.journal.piles import Choice
 from tests.harness import APP_ID, Rig, ends, iso, rig, track
 
@@ -339,3 +340,22 @@ async def test_a_push_that_waits_because_it_was_asked_to_is_held_when_pushes_are
         await here.bridge.brake.pull(PUSHES)
         await here.settle()
         assert await here.bridge.journal.sends.held_counts() == [(APP, "rule-0", "paused", 1)]
+
+
+async def test_the_end_of_a_pause_gives_nobody_another_limit(tmp_path: Path) -> None:
+    text = mapping(rule("Flash", "limit: {max: 2, per: 10m}, "))
+    async with rig(tmp_path, text) as here:
+        phones(here)
+        for number in range(2):
+            await happen(here, "Flash", number)
+        await here.settle()
+        await here.bridge.brake.pull(PUSHES)
+        await happen(here, "Flash", 2)
+        await here.settle()
+        await here.bridge.brake.let_go(PUSHES)
+        await release_resumed(here.bridge.journal, here.bridge.brake, nudge=here.bridge.nudge)
+        await here.settle()
+        await happen(here, "Flash", 3)
+        await here.settle()
+        assert len(texts(here)) == 3
+        assert await here.bridge.journal.sends.held_counts() == [(APP, "rule-0", "limit", 1)]

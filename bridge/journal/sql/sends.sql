@@ -113,7 +113,7 @@ WHERE state = 'held' AND (:app IS NULL OR app = :app) AND (:rule IS NULL OR rule
 GROUP BY app, rule, hold ORDER BY n DESC;
 
 -- held_some --
-SELECT key, seq, user_hash, rule, operation, group_id, call_key FROM send
+SELECT key, seq, user_hash, rule, operation, hold, group_id, call_key FROM send
 WHERE state = 'held' AND app = :app AND (:rule IS NULL OR rule = :rule) AND (:reason IS NULL OR hold = :reason)
   AND (:ids IS NULL OR key IN (SELECT value FROM json_each(:ids)))
   AND (:user IS NULL OR user_hash = hash_of(app, :user))
@@ -121,7 +121,7 @@ WHERE state = 'held' AND app = :app AND (:rule IS NULL OR rule = :rule) AND (:re
 ORDER BY created_ms LIMIT :limit;
 
 -- held_of_rule --
-SELECT key, seq, user_hash, rule, operation, group_id, call_key FROM send
+SELECT key, seq, user_hash, rule, operation, hold, group_id, call_key FROM send
 WHERE state = 'held' AND app = :app AND rule = :rule AND hold = :reason
   AND created_ms >= coalesce(:since_ms, 0) AND created_ms <= coalesce(:until_ms, 9e18)
   AND (:user IS NULL OR user_hash = hash_of(app, :user))
