@@ -22,7 +22,7 @@ from bridge.mapping import document
 from bridge.mapping.examples import Example, mismatches
 from bridge.mapping.expression import ExpressionError, Vars
 from bridge.mapping.kept import around, compiled, with_what_is_known
-from bridge.mapping.mistakes import problem_of
+from bridge.mapping.mistakes import problems_of
 from bridge.mapping.rules import Mapping, Problem, Rule, Surroundings, Trust
 from bridge.mapping.traps import Trap, bangs, explain, refine, unquoted_template
 from bridge.mapping.tree import Tree, read_tree
@@ -277,8 +277,8 @@ def _report_fields(source: Source, tree: Tree, reading: Reading, error: Validati
     """Say which fields are wrong, and read on with the rules and examples that are right."""
     reading.is_partial = True
     wrong = error.errors(include_url=False)
-    for one in wrong:
-        reading.report(source, tree, (), problem_of(one))
+    for problem in problems_of(wrong):
+        reading.report(source, tree, (), problem)
     places = [_to_leave_out(one["loc"], tree.value) for one in wrong]
     known = {path for path in places if path is not None}
     if len(known) == len(set(places)):

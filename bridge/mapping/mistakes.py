@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from functools import cache
 from typing import Any, Final, get_args
@@ -12,10 +12,15 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel
 
 from bridge.mapping import document
+from bridge.mapping.flow import flow
 from bridge.mapping.rules import Path, Problem
+from bridge.mapping.written_push import SendNotification
 from bridge.mapping.written_user import why_reserved
 
 _PYTHON_KIND: Final = re.compile(r"a valid (dictionary|tuple)(?: or instance of \w+)?")
+_SIZE: Final = re.compile(r"(?:Tuple|List) should have at (least|most) (\d+) items?.*")
+_OR_OFF: Final = frozenset({"limit", "group"})
+_WAY: Final = re.compile(r"Rate$|literal\[|function-")
 _YES_NO: Final = {
     "yes": "true",
     "on": "true",
@@ -24,6 +29,8 @@ _YES_NO: Final = {
     "off": "false",
     "n": "false",
 }
+_KINDS: Final = frozenset({"dict_type", "tuple_type", "list_type", "model_type"})
+"""Errors of who wrote a value of another kind, and is helped by seeing one."""
 _OTHER_WORDS: Final = {
     "title": "headings",
     "body": "contents",
@@ -35,9 +42,30 @@ _OTHER_WORDS: Final = {
 }
 
 
+def problems_of(errors: Iterable[Any]) -> Iterator[Problem]:
+    """What pydantic's errors mean to the operator; where `off` may stand, the other way counts."""
+    for error in errors:
+        if not (_is_or_off(error["loc"]) and str(error["loc"][-1]).startswith("literal[")):
+            yield problem_of(error)
+
+
+def _is_or_off(path: Path) -> bool:
+    return len(path) > 1 and path[-2] in _OR_OFF
+
+
+def _without_ways(path: Path) -> Path:
+    """The path in the file: `limit` and `group` are told apart from `off` by a part of no file."""
+    ways = {at for at, part in enumerate(path) if at and path[at - 1] in _OR_OFF}
+    return tuple(
+        part
+        for at, part in enumerate(path)
+        if part != "[key]" and not (at in ways and _WAY.match(str(part)))
+    )
+
+
 def problem_of(error: Any) -> Problem:
     """What one of pydantic's errors means to the operator."""
-    path = tuple(part for part in error["loc"] if part != "[key]")
+    path = _without_ways(error["loc"])
     where = ".".join(str(part) for part in path) or "the file"
     match error["type"]:
         case "refused":  # by a validator that has a code and a hint of its own
@@ -52,7 +80,8 @@ def problem_of(error: Any) -> Problem:
 
 
 def _unknown(path: Path, where: str) -> Problem:
-    ours = why_reserved(str(path[-1])) if "do" in path else None
+    of_tags = "tags_from" in path
+    ours = why_reserved(str(path[-1])) if "do" in path and not of_tags else None
     if ours is not None:
         return Problem(path, *ours)
     return Problem(path, "unknown-field", f"`{where}` is not a field", _nearest(path))
@@ -69,7 +98,8 @@ def _wrong_kind(path: Path, where: str, kind: str, error: Any) -> Problem:
     if kind == "bool_type" and str(written).lower() in _YES_NO:
         message = f"`{where}`: {written} is a text in YAML 1.2, neither true nor false"
         return Problem(path, "yes-or-no", message, f"write {_YES_NO[str(written).lower()]}")
-    return Problem(path, "field-invalid", f"`{where}`: {_in_words(str(error['msg']))}")
+    message = f"`{where}`: {_in_words(str(error['msg']))}"
+    return Problem(path, "field-invalid", message, _example(path) if kind in _KINDS else None)
 
 
 def _takes_a_text(path: Path) -> bool:
@@ -84,6 +114,8 @@ def _not_a_text(where: str, written: object) -> tuple[str, str]:
 
 
 def _in_words(message: str) -> str:
+    if (size := _SIZE.fullmatch(message)) is not None:
+        return f"at {size[1]} {size[2]} are needed" if size[1] == "least" else f"at most {size[2]}"
     return _PYTHON_KIND.sub(_kind, message.removeprefix("Value error, "))
 
 
@@ -92,9 +124,27 @@ def _kind(found: re.Match[str]) -> str:
     return "a list" if found[1] == "tuple" else "a mapping"
 
 
+def _example(path: Path) -> str | None:
+    """How the field is written, by its declaration."""
+    model: type[BaseModel] | None = document.Document
+    found = None
+    for part in path:
+        if isinstance(part, str):
+            found = model.model_fields.get(part) if model is not None else None
+            model = next(_models(found.annotation), None) if found is not None else None
+    examples = found.examples if found is not None else None
+    return f"{path[-1]}: {flow(examples[0])}" if examples else None
+
+
 def _nearest(path: tuple[Any, ...]) -> str:
     names = {name for model in declared() for name in model.model_fields}
     written = str(path[-1])
+    if written in SendNotification.model_fields and "do" not in path and "rules" in path:
+        return (
+            f"`{written}` stands inside the operation: do: {{send_notification: {{{written}: …}}}}"
+        )
+    if written in document.Rule.model_fields and "do" in path:
+        return f"`{written}` stands beside `when` and `do`, not inside the operation"
     if written in names:
         return f"`{written}` is a field, and not of this place; mappings/README.md says of which"
     if written in _OTHER_WORDS:

@@ -7,18 +7,16 @@ writes it anew between the two marks of that file; a test fails while the file s
 
 from __future__ import annotations
 
-import json
-import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from bridge.mapping.flow import flow
 from bridge.mapping.schema import DURATION, json_schema
 
 BEGIN: Final = "<!-- reference: python -m bridge.mapping.reference mappings/README.md -->"
 END: Final = "<!-- end of the reference -->"
-_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _MANY: Final = 5
 """More words than this to choose from are said in the description, not in the column."""
 
@@ -79,11 +77,11 @@ def _row(name: str, one: dict[str, Any], part: dict[str, Any], known: dict[str, 
     default = one.get("default")
     notes = ["needed"] if name in part.get("required", ()) else []
     if default not in {None, "", False} and "$ref" not in one:
-        notes.append(f"`{_flow(default)}` if left out")
+        notes.append(f"`{flow(default)}` if left out")
     value = "; ".join([_value(one), *notes])
     # What a field means is left out where it is what its declaration means.
     meaning = one.get("description") or known[next(_refs(one))]["description"]
-    examples = [f"`{name}: {_flow(example)}`" for example in one.get("examples", [])]
+    examples = [f"`{name}: {flow(example)}`" for example in one.get("examples", [])]
     said = " ".join([meaning, *examples]).strip()
     return f"| `{name}` | {_cell(value)} | {_cell(said)} |"
 
@@ -103,9 +101,9 @@ def _value(one: dict[str, Any]) -> str:
     if "$ref" in one:
         return "object"
     if "const" in one:
-        return f"`{_flow(one['const'])}`"
+        return f"`{flow(one['const'])}`"
     if "enum" in one:
-        words = [f"`{_flow(word)}`" for word in one["enum"]]
+        words = [f"`{flow(word)}`" for word in one["enum"]]
         return (
             " or ".join(words) if len(words) <= _MANY else f"{', '.join(words[:-1])} or {words[-1]}"
         )
@@ -174,19 +172,6 @@ def _plural(kind: str) -> str:
         "anything": "anything",
     }
     return words.get(kind, kind)
-
-
-def _flow(value: Any) -> str:
-    """A value in YAML, on one line, without quotes where none are needed."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}: {_flow(one)}" for name, one in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_flow, value)) + "]"
-    if isinstance(value, str):
-        bare = _PLAIN.fullmatch(value) or re.fullmatch(r"[0-9]+[smhd]", value)
-        single = "'" not in value and '"' in value
-        return value if bare else f"'{value}'" if single else json.dumps(value, ensure_ascii=False)
-    return json.dumps(value)
 
 
 def main() -> None:

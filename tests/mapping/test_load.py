@@ -127,6 +127,41 @@ def test_what_is_wrong_and_where(text: str, expected: str) -> None:
     assert summary(the_finding(text)) == expected
 
 
+@pytest.mark.parametrize(
+    ("field", "message", "hint"),
+    [
+        ("limit: 100", "`rules.0.limit`: Input should be a mapping", "limit: {max: 2000, per: 10m}"),
+        ("limit: {max: 5}", "`rules.0.limit.per` is missing", None),
+        ("limit: {max: 0, per: 1m}", "`rules.0.limit.max`: Input should be greater than or equal to 1", None),
+        ("group: 3", "`rules.0.group`: a duration is a number and a unit: 30s, 10m, 6h, 2d", None),
+        ("once_per: 7d", "`rules.0.once_per`: Input should be a mapping", None),
+        ("consent: []", "`rules.0.consent.need`: at least 1 are needed", None),
+        ("contents: Hi", "`rules.0.contents` is not a field", "`contents` stands inside the operation: do: {send_notification: {contents: …}}"),
+    ],
+)  # fmt: skip
+def test_a_wrong_field_of_a_rule_is_one_finding_in_the_words_of_the_file(
+    field: str, message: str, hint: str | None
+) -> None:
+    text = PUSHES.replace("    do:", f"    {field}\n    do:") + indented("contents: Hi")
+
+    finding = the_finding(text)
+
+    assert finding.message == message
+    assert hint is None or finding.hint == hint
+
+
+def test_a_word_of_a_rule_inside_an_operation_is_told_where_it_stands() -> None:
+    finding = the_finding(PUSHES + indented("contents: Hi\nmax_age: 6h"))
+
+    assert finding.hint == "`max_age` stands beside `when` and `do`, not inside the operation"
+
+
+def test_what_tags_from_does_not_take_is_no_word_about_people() -> None:
+    finding = the_finding(UPDATES + indented("tags_from: {traits: {exclude: [a]}}"))
+
+    assert finding.code == "unknown-field"
+
+
 def test_a_finding_without_a_hint_has_no_line_for_one() -> None:
     finding = the_finding(PUSHES + indented('contents: "{{ a"'))
 
