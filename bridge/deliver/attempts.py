@@ -7,7 +7,7 @@ comes back as `Wait`, and the chain leaves memory until then.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -40,6 +40,13 @@ class Wait:
     until_ms: int
     #: None: news make no difference.
     news_ms: int | None = None
+    #: It is for a person to end, so that the user's other events do not wait for it.
+    apart: bool = False
+
+
+def first_of(waits: Iterable[Wait | None]) -> Wait | None:
+    """The first that everything of the user waits for; when there is none, the first of the others."""
+    return min(filter(None, waits), key=lambda one: (one.apart, one.until_ms), default=None)
 
 
 @asynccontextmanager

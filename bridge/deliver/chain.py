@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bridge.deliver.alone import Alone
-from bridge.deliver.attempts import Wait
+from bridge.deliver.attempts import Wait, first_of
 from bridge.deliver.erasing import Erasing
 from bridge.deliver.known import Known
 from bridge.deliver.left import heard, left_of_replay, remaining, unplanned
@@ -56,13 +56,15 @@ class Chain:
             loaded = await self._erasing.begin(loaded, loaded.erased_ms)
         self._known = Known(self.means, self._erasing.user_hash, loaded.state)
         self._together = Together(self.means, self._known, self.written)
+        apart: Wait | None = None
         for row in sorted(loaded.rows, key=lambda one: (one.event_ms, one.seq)):
             if row.not_before_ms > self.means.clock.now_ms():
                 return await self._together.flush() or Wait(until_ms=row.not_before_ms)
             wait = await self._guarded(row)
-            if wait is not None:
+            if wait is not None and not wait.apart:
                 return wait
-        return await self._together.flush(patient=whole)
+            apart = first_of((apart, wait))
+        return await self._together.flush(patient=whole) or apart
 
     async def _guarded(self, row: Waiting) -> Wait | None:
         work = Work(row, self.means.mapping(row.source), Progress(set(row.done)))
@@ -104,7 +106,7 @@ class Chain:
             if work.progress.finished:
                 finished(self.means, work)
                 return None
-        wait = min((one for one in waits if one), key=lambda one: one.until_ms, default=None)
+        wait = first_of(waits)
         if wait is not None or work.left:
             return wait
         work.left, work.more = len(deletions), False

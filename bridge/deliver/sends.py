@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from bridge import failpoints
-from bridge.deliver.attempts import Ended, Wait, ask_sealed, holds_everyone, turn
+from bridge.deliver.attempts import Ended, Wait, ask_sealed, first_of, holds_everyone, turn
 from bridge.deliver.brake import rule_target
 from bridge.deliver.keys import key_of
 from bridge.deliver.means import About, Means
@@ -84,7 +84,7 @@ async def new_sends(
             continue
         wait = await found_send(means, row, _opened(send), progress)
         waits += [wait] if wait else []
-    return min(waits, key=lambda one: one.until_ms, default=None)
+    return first_of(waits)
 
 
 @dataclass(slots=True, frozen=True)
@@ -334,7 +334,7 @@ class Sending:
     def _pause(self) -> Held | Wait:
         """What may have been sent is no person's to discard: it waits, with its key."""
         if self.uncertain:
-            return Wait(until_ms=self.means.clock.now_ms() + PAUSED_MS)
+            return Wait(until_ms=self.means.clock.now_ms() + PAUSED_MS, apart=True)
         return Held()
 
     def _expired(self) -> bool:

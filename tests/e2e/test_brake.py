@@ -257,6 +257,25 @@ async def test_what_was_held_is_released_after_a_restart_and_a_resume_that_was_c
 # What is held ----------------------------------------------------------------------------------
 
 
+async def test_tags_do_not_wait_behind_a_push_that_may_have_been_sent(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        with_phones(here)
+        here.sandbox.faults.script(
+            {"match": {"class": "send"}, "answers": [{"reset": True, "applied": True}]}
+        )
+        await here.post(shipped())
+        await here.still()
+        await api(here, "pause", ALL)
+        await here.post(identify("u1", tier="gold"))
+        await here.pass_time(60)
+        written = [one for one in here.sandbox.calls if one.endpoint_class == "write"]
+        assert len(written) == 1
+        assert (await here.bridge.journal.counts()).pending == 1
+        await api(here, "resume", ALL)
+        await here.settle()
+        assert texts(here) == ["u1-1"]
+
+
 async def test_what_is_being_written_while_somebody_resumes_is_not_left_held(
     tmp_path: Path,
 ) -> None:
