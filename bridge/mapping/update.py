@@ -12,7 +12,7 @@ from bridge.mapping.expression import Expression
 from bridge.mapping.targets import Target, compile_target
 from bridge.mapping.written_user import Contact as WrittenContact, Selection, TagsFrom, UpdateUser
 from bridge.onesignal.operations import ContactType
-from bridge.onesignal.tags import tag_name
+from bridge.onesignal.tags import NORMAL, tag_name
 
 AT: Path = ("do", "update_user")
 _OWN = frozenset(
@@ -105,7 +105,17 @@ def _properties(update: UpdateUser, compiling: Compiling) -> Iterator[tuple[str,
     ):
         compiled = compiling.optional(value, (*AT, written))
         if compiled is not None:
+            _check_property(name, compiled, (*AT, written), compiling)
             yield name, compiled
+
+
+def _check_property(name: str, value: Expression, at: Path, compiling: Compiling) -> None:
+    """What is the same for every event is known to be usable, or not, at once."""
+    found = value.resolve({}) if value.is_literal else None
+    if isinstance(found, str) and NORMAL[name](found) is None:
+        message = f"`{at[-1]}` can never be written: OneSignal does not take {found!r}"
+        hint = "language: de, country: AT, timezone: Europe/Vienna"
+        compiling.report(at, "field-unusable", message, hint)
 
 
 def _fixed_name(name: Expression) -> str | None:

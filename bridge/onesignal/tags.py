@@ -1,4 +1,4 @@
-"""What OneSignal takes as a tag, a language and a country; pure text in, text out.
+"""What OneSignal takes as a tag, a language, a time zone and a country; pure text in, text out.
 
 Sources: documentation.onesignal.com/docs/add-user-data-tags (text only, `[A-Za-z0-9_]`, restricted
 keys), /docs/multi-language-messaging (ISO 639-1, and two of Chinese).
@@ -7,6 +7,7 @@ keys), /docs/multi-language-messaging (ISO 639-1, and two of Chinese).
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
 RESERVED = frozenset(
@@ -17,6 +18,7 @@ RESERVED = frozenset(
 )  # fmt: skip
 LIST_LENGTH = 255
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_]")
+_ZONE = re.compile(r"UTC|[A-Za-z][A-Za-z_]+(?:/[A-Za-z0-9_+-]+){1,2}")
 _TRADITIONAL = {"hant", "tw", "hk", "mo"}
 
 
@@ -42,3 +44,16 @@ def country_code(text: str) -> str | None:
     """Two letters, upper case (ISO 3166-1); None for anything else."""
     code = text.strip()
     return code.upper() if re.fullmatch(r"[A-Za-z]{2}", code) else None
+
+
+def timezone_name(text: str) -> str | None:
+    """An IANA name as it is; None for what is none."""
+    return text if _ZONE.fullmatch(text) else None
+
+
+NORMAL: dict[str, Callable[[str], str | None]] = {
+    "language": language_code,
+    "timezone_id": timezone_name,
+    "country": country_code,
+}
+"""A user's properties in OneSignal's form; None is what OneSignal would not take."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from pydantic import JsonValue
 
@@ -11,11 +10,9 @@ from bridge.mapping.expression import Expression, Missing, Refused
 from bridge.mapping.filling import as_text, resolve_raw
 from bridge.mapping.update import Update
 from bridge.onesignal.operations import Recipient, UpdateUser
-from bridge.onesignal.tags import country_code, language_code, tag_name
+from bridge.onesignal.tags import NORMAL, tag_name
 from bridge.plan.copies import audience_tag, copied_tags
 from bridge.plan.values import Draft, why
-
-_ZONE = re.compile(r"UTC|[A-Za-z][A-Za-z_]+(?:/[A-Za-z0-9_+-]+){1,2}")
 
 
 def plan_update(
@@ -83,7 +80,7 @@ def _named(
 def _properties(update: Update, draft: Draft) -> Iterator[tuple[str, JsonValue]]:
     for name, value in update.properties:
         found = value.resolve(draft.fields)
-        text = _NORMAL[name](found) if isinstance(found, str) else None
+        text = NORMAL[name](found) if isinstance(found, str) else None
         if text is None:
             draft.leave_out(name, *why(found))
         else:
@@ -94,14 +91,3 @@ def _properties(update: Update, draft: Draft) -> Iterator[tuple[str, JsonValue]]
             draft.leave_out(f"raw.{name}", *why(given))
         else:
             yield name, given
-
-
-def _timezone(text: str) -> str | None:
-    return text if _ZONE.fullmatch(text) else None
-
-
-_NORMAL: dict[str, Callable[[str], str | None]] = {
-    "language": language_code,
-    "timezone_id": _timezone,
-    "country": country_code,
-}

@@ -309,3 +309,14 @@ def test_a_key_is_the_uuid5_of_what_makes_a_send_unique(rule: str, message: str,
     parts = ("a|b", rule, message, f"external_id:{id_}", "3")
     name = "|".join(part.replace("%", "%25").replace("|", "%7C") for part in parts)
     assert key == str(uuid.uuid5(NAMESPACE, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("language", "German"), ("country", "Austria"), ("timezone", "CET+1")]
+)
+def test_a_property_that_is_never_usable_is_found_when_the_mapping_is_read(
+    name: str, value: str
+) -> None:
+    (error,) = errors_of(rule(update_user={name: value}))
+
+    assert error.startswith(f"field-unusable: `{name}` can never be written")
