@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -31,7 +32,14 @@ from bridge.errors import ConfigurationError, Finding
 PREFIX = "BRIDGE_"
 SERVICE_URL = "BRIDGE_URL"
 """Where commands find the running service; not the service's own setting."""
-SECRETS = ("SEGMENT_SECRETS", "SEGMENT_TOKEN", "ONESIGNAL_API_KEY", "ADMIN_TOKEN", "METRICS_TOKEN")
+SECRETS = (
+    "SEGMENT_SECRETS",
+    "SEGMENT_TOKEN",
+    "ONESIGNAL_API_KEY",
+    "ADMIN_TOKEN",
+    "METRICS_TOKEN",
+    "ALERT_URL",
+)
 FILES = (*SECRETS, "ONLY_USERS")
 """What may also stand in a file, which `BRIDGE_…_FILE` names."""
 LISTS = ("SEGMENT_SECRETS", "ONESIGNAL_API_KEY", "ONLY_USERS")
@@ -71,6 +79,18 @@ def _duration(value: object) -> object:
     if found is None and text != "0":
         raise ValueError(f"{text!r} is not a time: write 3d, 12h, 90m or 0")
     return timedelta(seconds=int(found[1]) * _SECONDS[found[2]] if found else 0)
+
+
+def _is_private_address(url: str) -> bool:
+    """Whether nobody on the way can read what is sent there, the address included."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    loopback = parts.hostname in {"127.0.0.1", "::1", "localhost"}
+    return bool(parts.hostname) and (
+        parts.scheme == "https" or (parts.scheme == "http" and loopback)
+    )
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
@@ -153,6 +173,10 @@ class Settings(BaseModel):
     keep_calls: Duration = timedelta(days=3)
     #: Payloads of events that no rule wants; 0: they are not even written.
     keep_unmatched: Duration = timedelta(0)
+    #: Where to say what is wrong: a chat's webhook that takes {"text": …}, as Slack's does.
+    alert_url: SecretStr | None = None
+    #: How long a source that was heard today may be silent before it is said; 0: nobody asks.
+    silence: Duration = timedelta(0)
     log_format: Literal["auto", "json", "pretty"] = "auto"
     #: The image says `no`: it does not start unless the database is on a volume. `yes` lets it lose
     #: everything with the container; unset, nothing is asked.
@@ -178,7 +202,13 @@ class Settings(BaseModel):
         return value
 
     @field_validator(
-        "segment_token", "admin_token", "metrics_token", "mappings", "config", mode="before"
+        "segment_token",
+        "admin_token",
+        "metrics_token",
+        "alert_url",
+        "mappings",
+        "config",
+        mode="before",
     )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
@@ -189,6 +219,13 @@ class Settings(BaseModel):
     @classmethod
     def _platforms_exist(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         known_platforms(value)
+        return value
+
+    @field_validator("alert_url")
+    @classmethod
+    def _is_private(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _is_private_address(value.get_secret_value()):
+            raise ValueError("an https:// address, or http:// on this machine")
         return value
 
     @field_validator("drop")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from starlette.types import ASGIApp
 
+from bridge.alerts.watch import Watch
 from bridge.app.piles import Piles
 from bridge.clock import Clock
 from bridge.config import App, Config, Source
@@ -53,6 +54,8 @@ class Bridge:
     upkeep: Upkeep = field(init=False)
     #: What waits for a person.
     piles: Piles = field(init=False)
+    #: None: nobody is told of anything.
+    watch_over: Watch | None = None
     draining: bool = False
     _work: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -102,6 +105,8 @@ class Bridge:
         self._work += [loop.create_task(means.audit.run()) for means in self.means.values()]
         self._work += [loop.create_task(worker.run()) for worker in self._workers()]
         self._work.append(loop.create_task(self.upkeep.run()))
+        if self.watch_over is not None:
+            self._work.append(loop.create_task(self.watch_over.run()))
 
     async def _release_resumed(self) -> None:
         """A resume may have been interrupted, and what is held for no pause waits for nobody."""

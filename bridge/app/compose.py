@@ -10,9 +10,12 @@ from datetime import timedelta
 import httpx
 from starlette.applications import Starlette
 
+from bridge.alerts.sender import sending
+from bridge.alerts.watch import Watch
 from bridge.app.bridge import Bridge, keys_of, proof_of
 from bridge.app.doors import routes
 from bridge.app.piles import Piles
+from bridge.app.seeing import see
 from bridge.clock import Clock
 from bridge.config import App, Config, Source
 from bridge.config.mappings import Mappings
@@ -53,10 +56,12 @@ async def running(
     *,
     clock: Clock,
     transport: httpx.AsyncBaseTransport | None = None,
+    alerts: httpx.AsyncBaseTransport | None = None,
     read: Callable[[], Config] | None = None,
 ) -> AsyncIterator[Bridge]:
     """A bridge that accepts and delivers, until the end of the block; `mappings` by source.
 
+    `transport` is the way to OneSignal, `alerts` the one to the chat, when they are not the network.
     `read` says what the config is now: with it, edits come into force while the bridge runs.
 
     Raises:
@@ -76,6 +81,13 @@ async def running(
                 bridge.beware()
             for means in bridge.means.values():
                 await means.destination.gates.load()
+            if (url := config.settings.alert_url) is not None:
+                bridge.watch_over = Watch(
+                    journal=journal,
+                    clock=clock,
+                    sender=await stack.enter_async_context(sending(url, alerts)),
+                    see=lambda: see(bridge),
+                )
             bridge.start()
             if read is not None:
                 bridge.watch(read)

@@ -8,9 +8,10 @@ from typing import Any
 from starlette.routing import BaseRoute, Route
 
 from bridge.app.bridge import Bridge
+from bridge.app.seeing import see
 from bridge.console.brake import BrakeApi
 from bridge.console.explain import ExplainApi
-from bridge.console.status import GateState, SourceState, StatusApi
+from bridge.console.status import StatusApi
 from bridge.console.users import UsersApi
 from bridge.deliver.erasing import forget
 from bridge.deliver.held import release_resumed
@@ -103,34 +104,7 @@ def _token(bridge: Bridge) -> bytes | None:
 
 
 def _status_api(bridge: Bridge) -> StatusApi:
-    def gates() -> list[GateState]:
-        return [
-            GateState(app=app, name=gate.name, closed=gate.closed, held_seconds=gate.held_seconds)
-            for app, means in bridge.means.items()
-            for gate in (means.destination.writes, means.destination.sends)
-        ]
-
-    def sources() -> list[SourceState]:
-        return [
-            SourceState(
-                source=name,
-                app=intake.source.app,
-                per_minute=intake.pulse.per_minute,
-                last_ms=intake.pulse.last_ms,
-            )
-            for name, intake in bridge.intakes.items()
-        ]
-
-    return StatusApi(
-        token=_token(bridge),
-        journal=bridge.journal,
-        clock=bridge.clock,
-        reloader=bridge.reloader,
-        unready=bridge.unready,
-        gates=gates,
-        sources=sources,
-        paused=lambda: list(bridge.brake.pauses),
-    )
+    return StatusApi(token=_token(bridge), see=lambda: see(bridge), reloader=bridge.reloader)
 
 
 def _explain_api(bridge: Bridge) -> ExplainApi:

@@ -68,11 +68,11 @@ def _refuse_to_forget(settings: Settings) -> None:
 async def _serve(config: Config) -> str | None:
     """Run until a signal; why it ended, when that was not asked for."""
     from bridge.app import running
+    from bridge.app.seeing import left_behind
     from bridge.cli.server import Server, listen
     from bridge.clock import SystemClock
     from bridge.config.load import load_config, warnings
     from bridge.config.mappings import load_mappings
-    from bridge.console.status import left_behind
     from bridge.deliver.watchdog import Watchdog
     from bridge.telemetry import log
 

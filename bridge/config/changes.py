@@ -73,7 +73,7 @@ def restart_needed(old: Config, new: Config) -> tuple[str, ...]:
     ]
     found += [
         f"setting {one}"
-        for one in ("admin_token", "metrics_token")
+        for one in ("admin_token", "metrics_token", "alert_url", "silence")
         if getattr(old.settings, one) != getattr(new.settings, one)
     ]
     return tuple(found)

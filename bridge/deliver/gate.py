@@ -90,6 +90,11 @@ class Gate:
         return self._closed
 
     @property
+    def closed_seconds(self) -> float:
+        """For how long it has been closed; 0 when it is open."""
+        return 0.0 if self._closed is None else self._clock.monotonic() - self.closed_at
+
+    @property
     def state(self) -> int:
         """0 open, 1 held, 2 closed but for probes; for metrics."""
         if self._closed is not None:

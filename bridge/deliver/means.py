@@ -11,6 +11,7 @@ from bridge.deliver.brake import Brake
 from bridge.deliver.cautious import Caution
 from bridge.deliver.gate import EndpointClass, Gate
 from bridge.deliver.gates import Gates
+from bridge.deliver.reach import Reach
 from bridge.deliver.spacing import Moments, Spacing
 from bridge.deliver.watchdog import Hand
 from bridge.journal import Journal
@@ -123,6 +124,8 @@ class Means:
     handed_over: Callable[[SendGroup, int], None] = lambda *_: None
     #: Told that a user was erased.
     erased: Callable[[], None] = lambda: None
+    #: Whether its pushes reach anybody.
+    reach: Reach = field(default_factory=Reach)
     #: Keys of calls that are out, or of which the journal could not be told what became of them.
     attempted: set[str] = field(default_factory=set)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from bridge.deliver.means import Means
 from bridge.journal.records import Death, End, Status, Waiting, operation_name
+from bridge.onesignal.operations import SendNotification
 from bridge.telemetry import log
 
 _FIRST: tuple[Status, ...] = ("dead", "delivered", "no_recipients", "discarded", "skipped")
@@ -49,6 +50,8 @@ def tell(means: Means, row: Waiting, ends: Iterable[End]) -> None:
     """Count ends, and log those that a person has to look at."""
     for end in ends:
         means.metrics.operations.labels(end.rule, end.status, end.reason or "").inc()
+        if end.operation == SendNotification.name:
+            means.reach.ended(end.rule, end.status)
         if end.status == "dead":
             means.metrics.dead.labels(end.reason or "").inc()
             log().error(

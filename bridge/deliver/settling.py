@@ -126,6 +126,8 @@ class Settling:
         while ends := await journal.groups.end_some(call.key, end_of=end_of, at_ms=clock.now_ms()):
             for rule, end in ends:
                 self.count(rule, end, 1)
+                if call.endpoint == "send":
+                    self.means.reach.ended(rule, end.status)
             dead = [(rule, end) for rule, end in ends if end.status == "dead"]
             if dead:
                 log().error(

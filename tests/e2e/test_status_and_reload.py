@@ -79,8 +79,11 @@ async def test_the_rate_and_the_last_event_of_each_source_are_told(tmp_path: Pat
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        ({"status": 403, "body": {"errors": ["no"]}}, "gate default/write closed: http_403"),
-        ({"status": 400, "body": {"errors": ["no"]}}, "1 dead"),
+        (
+            {"status": 403, "body": {"errors": ["no"]}},
+            "OneSignal refuses the API key of app default (http_403)",
+        ),
+        ({"status": 400, "body": {"errors": ["no"]}}, "1 dead: http_400"),
         ({"status": 503}, "the oldest event waits for 20 minutes"),
         (
             {"status": 429, "headers": {"Retry-After": "3000"}},

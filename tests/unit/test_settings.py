@@ -85,6 +85,8 @@ def test_the_defaults_are_safe() -> None:
         "keep_calls": timedelta(days=3),
         "keep_unmatched": timedelta(0),
         "log_format": "auto",
+        "alert_url": None,
+        "silence": timedelta(0),
         "ephemeral": None,
     }
 
@@ -290,8 +292,8 @@ def test_an_unknown_setting_is_an_error_with_the_nearest_name(
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_that_is_given_twice_is_a_contradiction(tmp_path: Path, name: str) -> None:
     file = tmp_path / "secret"
-    file.write_text("one")
-    environment = ENOUGH | {f"BRIDGE_{name}": "two", f"BRIDGE_{name}_FILE": str(file)}
+    file.write_text("https://one.test")
+    environment = ENOUGH | {f"BRIDGE_{name}": "https://two.test", f"BRIDGE_{name}_FILE": str(file)}
     assert codes(environment) == [("setting-twice", f"BRIDGE_{name}")]
 
 
@@ -361,6 +363,31 @@ def test_a_token_alone_or_an_explicit_permission_is_enough() -> None:
     assert [one.code for one in wrong(without | blank)] == ["sender-unproven"]
 
 
+@pytest.mark.parametrize(
+    "url", ["https://hooks.slack.com/services/T0/B0/x", "http://127.0.0.1:9000/x", " https://a.b/ "]
+)
+def test_alerts_go_where_nobody_listens_on_the_way(url: str) -> None:
+    given_url = load_settings(ENOUGH | {"BRIDGE_ALERT_URL": url}).alert_url
+    assert given_url is not None
+    assert given_url.get_secret_value() == url.strip()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.slack.com/s3cret",
+        "ftp://a.b/s3cret",
+        "s3cret",
+        "https:///s3cret",
+        "https://[s3cret",
+    ],
+)
+def test_an_address_for_alerts_that_others_could_read_is_refused_and_not_shown(url: str) -> None:
+    (finding,) = wrong(ENOUGH | {"BRIDGE_ALERT_URL": url})
+    assert finding.code == "setting-invalid"
+    assert "s3cret" not in str(finding)
+
+
 # What must not be shown
 
 secrets = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=12, max_size=40)
@@ -370,6 +397,7 @@ secrets = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1
 def test_no_secret_is_ever_shown(secret: str, *, broken: bool) -> None:
     parts = [part for part in secret.split(",") if len(part) >= 8]
     environment = ENOUGH | {PREFIX + name: secret for name in SECRETS}
+    environment["BRIDGE_ALERT_URL"] = f"https://chat.test/{secret}"
     if broken:
         environment["BRIDGE_PORT"] = "abc"
         environment["BRIDGE_ADMIN_TOKEN_FILE"] = "/nowhere"

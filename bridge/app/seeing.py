@@ -1,0 +1,99 @@
+"""A running bridge, looked at: what `status` shows, and what alerts are about."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from bridge.alerts.causes import GateState, HeldState, PauseState, ReachState, Seen, SourceState
+from bridge.config import Config
+from bridge.config.reload import Reload, place_of
+from bridge.errors import Finding
+from bridge.journal.pressure import free_bytes
+
+if TYPE_CHECKING:
+    from bridge.app.bridge import Bridge
+
+
+async def see(bridge: Bridge) -> Seen:
+    journal, settings, now_ms = bridge.journal, bridge.settings, bridge.clock.now_ms()
+    counts = await journal.counts()
+    oldest_ms = 0 if counts.oldest_ms is None else now_ms - counts.oldest_ms
+    dead: Counter[str] = Counter()
+    for reason, _, count in await journal.dead_counts():
+        dead[reason] += count
+    return Seen(
+        now_ms=now_ms,
+        unready=bridge.unready(),
+        dry_run=bridge.config.restraint.dry_run,
+        pending=counts.pending,
+        oldest_seconds=max(0, oldest_ms) / 1000,
+        left_behind=left_behind(await journal.pending_apps(), bridge.config),
+        gates=_gates(bridge),
+        paused=tuple(PauseState(**one._asdict()) for one in bridge.brake.pauses.values()),
+        held=tuple(
+            HeldState(app=app, rule=rule, reason=hold, count=count)
+            for app, rule, hold, count in await journal.sends.held_counts()
+        ),
+        dead=dict(dead),
+        sources=_sources(bridge),
+        silence_ms=settings.silence // timedelta(milliseconds=1),
+        reach=_reach(bridge),
+        free_bytes=free_bytes(journal.path),
+        refused=_refused(bridge.reloader.record),
+        restart=bridge.reloader.record.restart,
+    )
+
+
+def left_behind(waiting: dict[str, int], config: Config) -> dict[str, int]:
+    """How many events wait for each app that is not configured any more."""
+    return {app: count for app, count in waiting.items() if app not in config.apps}
+
+
+def _gates(bridge: Bridge) -> tuple[GateState, ...]:
+    return tuple(
+        GateState(
+            app=app,
+            name=gate.name,
+            closed=gate.closed,
+            closed_seconds=gate.closed_seconds,
+            held_seconds=gate.held_seconds,
+        )
+        for app, means in bridge.means.items()
+        for gate in means.destination.gates
+        # What is only looked at is asked for once a second, and never urgent.
+        if gate.name != "view"
+    )
+
+
+def _sources(bridge: Bridge) -> tuple[SourceState, ...]:
+    return tuple(
+        SourceState(
+            source=name,
+            app=intake.source.app,
+            per_minute=intake.pulse.per_minute,
+            last_ms=intake.pulse.last_ms,
+        )
+        for name, intake in bridge.intakes.items()
+    )
+
+
+def _reach(bridge: Bridge) -> tuple[ReachState, ...]:
+    return tuple(
+        ReachState(app=app, rule=rule, pushes=pushes, unreached=unreached)
+        for app, means in bridge.means.items()
+        for rule, pushes, unreached in means.reach.figures()
+    )
+
+
+def _refused(record: Reload) -> tuple[str, ...]:
+    """The errors for which the last edit is not in force, with the places where they are to be mended."""
+    if record.last_refused is None:
+        return ()
+    return tuple(_told(one) for one in record.last_refused.findings if one.is_error)
+
+
+def _told(finding: Finding) -> str:
+    place = place_of(finding)
+    return f"{finding.code}, {finding.message}" + (f" at {place}" if place else "")
