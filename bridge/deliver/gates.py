@@ -74,6 +74,7 @@ class Gates:
     keys: dict[EndpointClass, Keys]
     #: Classes whose own calls were refused; the others closed because of them.
     _refused: set[EndpointClass] = field(default_factory=set)
+    _rekeyed_at: float = float("-inf")
 
     def __iter__(self) -> Iterator[Gate]:
         return iter(self.by_class.values())
@@ -81,6 +82,7 @@ class Gates:
     def rekey(self, count: int) -> None:
         """There are so many other keys now; what is closed asks with the first of them."""
         self.keys = {name: Keys(count) for name in self.by_class}
+        self._rekeyed_at = self.clock.monotonic()
 
     def stop(self) -> None:
         """Let nobody through any more."""
@@ -103,6 +105,8 @@ class Gates:
         match verdict:
             case Postponed(scope="class", after_seconds=seconds, capped=capped):
                 self._hold(gate, seconds, capped=capped)
+            case Closed() if asked_at < self._rekeyed_at:
+                pass  # It was about a key that nobody asks with any more.
             case Closed(status=status):
                 self._refuse(gate, f"http_{status}", key)
             case Failed(reason=reason):

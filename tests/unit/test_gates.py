@@ -100,6 +100,18 @@ async def test_an_answer_to_a_call_from_before_says_nothing_of_the_key_now(
     assert early.closed == "http_403"
 
 
+async def test_a_key_that_was_replaced_is_not_missed_when_its_last_calls_are_refused(
+    journal: SqliteJournal, clock: ManualClock
+) -> None:
+    gates = gates_of(journal, clock)
+    clock.advance(10)
+    gates.rekey(1)
+    await gates.heard(gates.by_class["send"], FORBIDDEN, key=0, asked_at=9.0)
+    assert set(states(gates).values()) == {None}
+    await gates.heard(gates.by_class["send"], FORBIDDEN, key=0, asked_at=11.0)
+    assert set(states(gates).values()) == {"http_403"}
+
+
 async def test_the_next_key_is_asked_with_before_anything_closes(
     journal: SqliteJournal, clock: ManualClock
 ) -> None:
