@@ -75,7 +75,7 @@ class HeldApi:
             return UNCLEAR
         some = await self.journal.sends.held(choice, limit=min(PAGE, limit))
         counts = [count_of(one) for one in await self.counts(choice)]
-        releases = [_release_of(one) for one in await self.journal.piles.releasings()]
+        releases = [_release_of(one) for one in await self.journal.piles.releases(counted=True)]
         return answer(
             {"counts": counts, "held": [summary(one) for one in some], "releases": releases}
         )

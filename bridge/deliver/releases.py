@@ -26,7 +26,9 @@ MINUTE_MS = 60_000
 
 def due_of(one: Releasing, now_ms: int) -> tuple[int, int]:
     """How many may go now, and the moment up to which it is paid when they have."""
-    paid_ms = max(one.paid_ms, now_ms - max(MOST_LATE_MS, MINUTE_MS // one.per_minute + 1))
+    late_ms = max(MOST_LATE_MS, MINUTE_MS // one.per_minute + 1)
+    # The clock may have been set back meanwhile.
+    paid_ms = min(now_ms, max(one.paid_ms, now_ms - late_ms))
     due = min((now_ms - paid_ms) * one.per_minute // MINUTE_MS, AT_ONCE)
     # Rounded up, so that a rate is kept and never exceeded.
     return due, paid_ms - (-due * MINUTE_MS // one.per_minute)
@@ -66,7 +68,7 @@ class Releases:
 
     async def _step(self) -> bool:
         """Let go what is due; whether anything is left to let go."""
-        ones = await self.journal.piles.releasings()
+        ones = await self.journal.piles.releases()
         for one in ones:
             # What is released while it is paused would only be held again.
             if not self.brake.paused(one.rule):
@@ -75,9 +77,9 @@ class Releases:
 
     async def _some(self, one: Releasing) -> None:
         due, paid_ms = due_of(one, self.clock.now_ms())
-        if due == 0 and one.left:
+        if due == 0 and paid_ms >= one.paid_ms:
             return
-        done = await self.journal.piles.let_go(one, due=max(due, 1), paid_ms=paid_ms)
+        done = await self.journal.piles.let_go(one, due=due, paid_ms=paid_ms)
         if done.sends:
             self.nudge(one.app, done.users)
         if done.over:

@@ -96,7 +96,7 @@ class Releasing(NamedTuple):
     until_ms: int
     #: What was due by then has left.
     paid_ms: int
-    #: How many are left; counted when it is read.
+    #: How many are left, when they were counted.
     left: int = 0
 
 
@@ -149,7 +149,8 @@ class Piles(Protocol):
     async def revive_skipped(self, choice: Choice, *, limit: int) -> list[Skipped]:
         """Put some of them back to work; these are they."""
 
-    async def releasings(self) -> list[Releasing]: ...
+    async def releases(self, *, counted: bool = False) -> list[Releasing]:
+        """What is let go little by little; `counted`: with how many are left."""
 
     async def release_slowly(self, ones: Sequence[Releasing]) -> None:
         """Keep that these are let go; what was kept of the same rule and reason is replaced."""

@@ -74,11 +74,10 @@ class SqlitePiles:
         )
         return None if row is None else HeldOne(*row)
 
-    async def releasings(self) -> list[Releasing]:
+    async def releases(self, *, counted: bool = False) -> list[Releasing]:
+        query = "releases_counted" if counted else "releases"
         return await self._read(
-            lambda connection: [
-                Releasing(*row) for row in connection.execute(queries()["releasings"])
-            ]
+            lambda connection: [Releasing(*row) for row in connection.execute(queries()[query])]
         )
 
     async def release_slowly(self, ones: Sequence[Releasing]) -> None:
@@ -97,7 +96,8 @@ class SqlitePiles:
     async def let_go(self, one: Releasing, *, due: int, paid_ms: int) -> Let:
         def write(connection: sqlite3.Connection) -> Let:
             paid = connection.execute(
-                queries()["pay_release"], one._asdict() | {"paid_ms": paid_ms}
+                queries()["pay_release"],
+                one._asdict() | {"was_ms": one.paid_ms, "paid_ms": paid_ms},
             )
             if paid.rowcount == 0:
                 return Let(0, frozenset(), over=False)

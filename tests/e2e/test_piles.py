@@ -386,6 +386,19 @@ async def test_a_release_is_stopped_and_what_comes_meanwhile_stays(tmp_path: Pat
         assert (await here.bridge.journal.counts()).held == 1
 
 
+async def test_a_release_goes_on_when_the_clock_was_set_back(tmp_path: Path) -> None:
+    clock = ManualClock()
+    onesignal = create_sandbox(clock=clock)
+    async with rig(tmp_path, SHOP, clock=clock, onesignal=onesignal, **WITH_ADMIN) as here:
+        await with_held(here, 20)
+        await ask(here, "held/release", {"rule": "welcome", "per_minute": 6})
+        await here.pass_time(MINUTE)
+        sent = len(here.sandbox.pushes)
+        clock._start_ms -= 86_400_000
+        await here.pass_time(MINUTE)
+        assert 5 <= len(here.sandbox.pushes) - sent <= 6
+
+
 async def test_a_release_waits_while_its_rule_is_paused(tmp_path: Path) -> None:
     async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
         await with_held(here, 3)

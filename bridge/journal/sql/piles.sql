@@ -72,7 +72,11 @@ UPDATE send SET state = 'replayed' WHERE seq = :seq AND rule = :rule AND operati
 SELECT rule || '/' || operation, max(generation) + 1 FROM send
 WHERE seq = :seq AND state = 'replayed' GROUP BY rule, operation;
 
--- releasings --
+-- releases --
+SELECT app, rule, hold, per_minute, since_ms, until_ms, paid_ms FROM releasing ORDER BY app, rule, hold;
+
+-- releases_counted --
+-- With how many are left to go: only for who looks, because there may be a million.
 SELECT app, rule, hold, per_minute, since_ms, until_ms, paid_ms,
        (SELECT count(*) FROM send s WHERE s.state = 'held' AND s.app = r.app AND s.rule = r.rule AND s.hold = r.hold
         AND s.created_ms >= coalesce(r.since_ms, 0) AND s.created_ms <= r.until_ms)
@@ -89,7 +93,7 @@ WHERE (:app IS NULL OR app = :app) AND (:rule IS NULL OR rule = :rule) AND (:rea
 -- pay_release --
 -- None when it was ended, or begun anew, since it was read.
 UPDATE releasing SET paid_ms = :paid_ms
-WHERE app = :app AND rule = :rule AND hold = :hold AND until_ms = :until_ms AND paid_ms <= :paid_ms;
+WHERE app = :app AND rule = :rule AND hold = :hold AND until_ms = :until_ms AND paid_ms = :was_ms;
 
 -- end_release --
 DELETE FROM releasing WHERE app = :app AND rule = :rule AND hold = :hold;
