@@ -112,7 +112,7 @@ class Rig:
         before: object = None
         while quiet < 8:
             # Each of these goes through the reader's thread and the loop, as all work does.
-            await self.bridge.journal.counts()
+            await self.bridge.journal.user_of(0)
             await self.bridge.journal.append([])
             working = f"{self.bridge.lanes} {self.bridge.groups}"
             after = (working, repr(self.clock), len(self.sandbox.calls))

@@ -54,7 +54,7 @@ class Piles:
             self.nudge(done.dead.app, frozenset({done.dead.user_hash}))
         return done.done
 
-    async def _replay_all(self, choice: Choice, replan: bool) -> Replays:  # noqa: FBT001
+    async def _replay_all(self, choice: Choice, replan: bool) -> Replays:  # noqa: FBT001 — as the callable that it stands for
         done = await replay_all(
             self.journal, choice, replan=replan, now=self.clock.now_ms, nudge=self.nudge
         )

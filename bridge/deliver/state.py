@@ -171,9 +171,9 @@ def encode(row: Row) -> bytes:
 
     What was written together shares its first half.
     """
-    kept = row.items()
+    kept = list(row.items())
     if len(row) > FACTS_PER_USER:
-        kept = sorted(kept, key=lambda item: item[1].at[:2])[-FACTS_PER_USER:]  # type: ignore[assignment]
+        kept = sorted(kept, key=lambda item: item[1].at[:2])[-FACTS_PER_USER:]
     marks: dict[tuple[Moment, int | None], int] = {}
     facts = {
         name: [fact.value, marks.setdefault((fact.at, fact.accepted_ms), len(marks))]
