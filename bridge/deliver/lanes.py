@@ -40,8 +40,9 @@ ROWS_PER_CHAIN = 50
 ENOUGH_WAIT = 1000
 """Users at shut gates, when all are shut: to look for more would be work for nothing."""
 _HEADS_PER_LANE = 40
-_EVENTS_PER_USER = 4
-"""Credit that a user is reckoned with at least: among too few events there is no order to be made."""
+_EVENTS_PER_USER = 25
+"""Credit that a user is reckoned with when chains are begun: the events that a chain has are those that
+can share a call, so that a backlog of few users is no backlog of calls."""
 _TROUBLE_SECONDS = 5.0
 
 
