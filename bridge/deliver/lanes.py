@@ -40,9 +40,11 @@ ROWS_PER_CHAIN = 50
 ENOUGH_WAIT = 1000
 """Users at shut gates, when all are shut: to look for more would be work for nothing."""
 _HEADS_PER_LANE = 40
-_EVENTS_PER_USER = 25
-"""Credit that a user is reckoned with when chains are begun: the events that a chain has are those that
-can share a call, so that a backlog of few users is no backlog of calls."""
+_EVENTS_PER_LOOK = 4
+"""Credit that a user is reckoned with when users are looked for: one look finds many."""
+_EVENTS_PER_CHAIN = 25
+"""And when chains are begun: the events that a chain has are those that can share a call, so that a
+backlog of few users is no backlog of calls."""
 _TROUBLE_SECONDS = 5.0
 
 
@@ -192,7 +194,7 @@ class Lanes:
         A look moves a cursor or cleans a lane, so it comes to an end.
         """
         dirty = self._dirty[rank]
-        room = self._room(rank) - len(self._due[rank])
+        room = self._room(rank, _EVENTS_PER_LOOK) - len(self._due[rank])
         # With users that cannot be written to there is no end of them to be had.
         if not dirty or room <= 0 or self._lots.is_full("write") or self._is_hopeless():
             return False
@@ -222,9 +224,9 @@ class Lanes:
         is_shut = not (gates["write"].is_open or gates["send"].is_open)
         return is_shut and len(self._lots) >= ENOUGH_WAIT
 
-    def _room(self, rank: int) -> int:
-        """Users that may still get a chain."""
-        return -(-self._credit.room(rank) // _EVENTS_PER_USER)
+    def _room(self, rank: int, events: int) -> int:
+        """Users that there is still credit for, with so many events each."""
+        return -(-self._credit.room(rank) // events)
 
     def _next_lanes(self, rank: int, room: int) -> list[int]:
         """Dirty lanes, not more than there is room for, each in its turn."""
@@ -272,7 +274,7 @@ class Lanes:
 
     def _take_due(self, rank: int) -> list[int]:
         due = self._due[rank]
-        users = list(islice(due, self._room(rank)))
+        users = list(islice(due, self._room(rank, _EVENTS_PER_CHAIN)))
         for user in users:
             del due[user]
         return users
