@@ -1,0 +1,42 @@
+"""Every test here has a world, and every world is checked: a test cannot forget its invariants."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.worlds import Inside, Outside, Worlds, inside as an_inside, outside as an_outside
+
+WORLDS = {"inside", "outside", "worlds"}
+
+
+@pytest.fixture(autouse=True)
+def _is_checked(request: pytest.FixtureRequest) -> None:
+    """A test without a world has to say why."""
+    if request.node.get_closest_marker("unchecked") is None:
+        asked = WORLDS & set(request.fixturenames)
+        assert asked, "ask for `inside` or `outside`, or say @pytest.mark.unchecked(why)"
+
+
+@pytest.fixture
+async def inside(tmp_path: Path) -> AsyncIterator[Inside]:
+    """A bridge in this process, with the clock in the test's hand."""
+    async with an_inside(tmp_path) as world:
+        yield world
+
+
+@pytest.fixture
+async def outside(tmp_path: Path) -> AsyncIterator[Outside]:
+    """Real processes."""
+    async with an_outside(tmp_path) as world:
+        yield world
+
+
+@pytest.fixture
+def worlds(tmp_path: Path) -> Iterator[Worlds]:
+    """For a test that needs more than one."""
+    made = Worlds(tmp_path)
+    yield made
+    assert made.opened, "no world was opened, so nothing was checked"
