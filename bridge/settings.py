@@ -37,12 +37,13 @@ SECRETS = (
     "SEGMENT_TOKEN",
     "ONESIGNAL_API_KEY",
     "ADMIN_TOKEN",
+    "ADMIN_TOKENS",
     "METRICS_TOKEN",
     "ALERT_URL",
 )
 FILES = (*SECRETS, "ONLY_USERS")
 """What may also stand in a file, which `BRIDGE_…_FILE` names."""
-LISTS = ("SEGMENT_SECRETS", "ONESIGNAL_API_KEY", "ONLY_USERS")
+LISTS = ("SEGMENT_SECRETS", "ONESIGNAL_API_KEY", "ONLY_USERS", "ADMIN_TOKENS")
 VARIABLES = "BRIDGE_VAR_"
 """What follows is a variable of the mapping, in capitals."""
 SENDS_PER_SECOND = {"free": 150, "growth": 6000, "professional": 6000, "enterprise": 6000}
@@ -66,6 +67,7 @@ def known_platforms(names: Collection[str]) -> Collection[str]:
     return names
 
 
+_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _DURATION = re.compile(r"([0-9]+)([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
@@ -157,6 +159,14 @@ class Settings(BaseModel):
     only_users: tuple[str, ...] | None = None
 
     admin_token: SecretStr | None = None
+    #: More people than one, each a line: name, role, token; see `bridge.config.access`.
+    admin_tokens: tuple[SecretStr, ...] = ()
+    #: The header in which a proxy that has asked who it is says so; unset: nobody is believed.
+    sso_header: str | None = None
+    #: The addresses that proxy asks from: whoever else sends the header is not believed.
+    sso_from: tuple[str, ...] = ("127.0.0.1", "::1")
+    #: What those may do whom `admin_tokens` does not name.
+    sso_role: Literal["view", "operate", "admin", "none"] = "view"
     metrics_token: SecretStr | None = None
     #: Bytes of a request, unpacked. Segment's batches are 4 MB at most.
     max_body: int = Field(default=8_000_000, ge=1_000)
@@ -183,12 +193,26 @@ class Settings(BaseModel):
     ephemeral: Literal["yes", "no"] | None = None
 
     @field_validator(
-        "segment_secrets", "onesignal_api_key", "onesignal_platforms", "drop", mode="before"
+        "segment_secrets",
+        "onesignal_api_key",
+        "onesignal_platforms",
+        "drop",
+        "sso_from",
+        mode="before",
     )
     @classmethod
     def _list(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part for part in re.split(r"[,\s]+", value) if part)
+        return value
+
+    @field_validator("admin_tokens", mode="before")
+    @classmethod
+    def _people(cls, value: object) -> object:
+        if isinstance(value, str):
+            value = lines(value)
+        if isinstance(value, tuple):
+            return tuple(one for one in value if not str(one).startswith("#"))
         return value
 
     @field_validator("only_users", mode="before")
@@ -206,6 +230,7 @@ class Settings(BaseModel):
         "admin_token",
         "metrics_token",
         "alert_url",
+        "sso_header",
         "mappings",
         "config",
         mode="before",
@@ -226,6 +251,13 @@ class Settings(BaseModel):
     def _is_private(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not _is_private_address(value.get_secret_value()):
             raise ValueError("an https:// address, or http:// on this machine")
+        return value
+
+    @field_validator("sso_header")
+    @classmethod
+    def _is_header(cls, value: str | None) -> str | None:
+        if value is not None and _HEADER.fullmatch(value) is None:
+            raise ValueError("the name of a header, such as X-Forwarded-User")
         return value
 
     @field_validator("drop")

@@ -9,12 +9,14 @@ from starlette.routing import BaseRoute, Route
 
 from bridge.app.bridge import Bridge
 from bridge.app.seeing import see
+from bridge.config.access import Access, access_of
 from bridge.console.brake import BrakeApi
 from bridge.console.explain import ExplainApi
 from bridge.console.status import StatusApi
 from bridge.console.users import UsersApi
 from bridge.deliver.erasing import forget
 from bridge.deliver.held import release_resumed
+from bridge.journal.erasures import noted
 from bridge.receive.health import Health
 from bridge.receive.webhook import METHODS, Webhook
 from bridge.telemetry import log
@@ -29,7 +31,7 @@ def routes(bridge: Bridge, webhook: Webhook) -> list[BaseRoute]:
         *(Route(f"/v1/segment{rest}", webhook, methods=methods) for rest in WEBHOOK_PATHS),
         *_health(bridge).routes(),
         *_brake_api(bridge).routes(),
-        *bridge.piles.routes(_token(bridge)),
+        *bridge.piles.routes(lambda: _access(bridge)),
         *_status_api(bridge).routes(),
         *_explain_api(bridge).routes(),
         *_users_api(bridge).routes(),
@@ -69,11 +71,19 @@ def _health(bridge: Bridge) -> Health:
 def _brake_api(bridge: Bridge) -> BrakeApi:
     brake = bridge.brake
 
-    async def pause(what: str) -> None:
+    async def note(who: str, what: str, target: str) -> None:
+        await bridge.journal.note(noted(bridge.clock.now_ms(), who, what, target=target))
+
+    async def pause(what: str, who: str) -> None:
+        # First of all it stops.
         pulled = await brake.pull(what)
         log().warning("brake.pulled", what=what, reason=pulled.reason)
+        await note(who, "brake.pulled", what)
 
-    async def resume(what: str) -> dict[str, Any] | None:
+    async def resume(what: str, who: str) -> dict[str, Any] | None:
+        if what not in brake.pauses:
+            return None
+        await note(who, "brake.released", what)
         if not await brake.let_go(what):
             return None
         released = await release_resumed(bridge.journal, brake, nudge=bridge.nudge)
@@ -81,7 +91,7 @@ def _brake_api(bridge: Bridge) -> BrakeApi:
         return {"released": released}
 
     return BrakeApi(
-        token=_token(bridge),
+        access=lambda: _access(bridge),
         paused=lambda: [pause._asdict() for pause in brake.pauses.values()],
         pause=pause,
         resume=resume,
@@ -90,26 +100,34 @@ def _brake_api(bridge: Bridge) -> BrakeApi:
 
 
 def _users_api(bridge: Bridge) -> UsersApi:
-    async def erase(app: str, external_id: str) -> None:
-        user_hash = await forget(bridge.journal, app, external_id, now_ms=bridge.clock.now_ms())
+    async def erase(app: str, external_id: str, who: str) -> None:
+        now_ms = bridge.clock.now_ms()
+        whose = f"{bridge.journal.user_hash(app, external_id):016x}"
+        await bridge.journal.note(
+            noted(now_ms, who, "user.erasure_asked", app=app, user_hash=whose)
+        )
+        user_hash = await forget(bridge.journal, app, external_id, now_ms=now_ms)
         bridge.nudge(app, frozenset({user_hash}))
 
-    return UsersApi(token=_token(bridge), apps=lambda: list(bridge.config.apps), erase=erase)
+    return UsersApi(
+        access=lambda: _access(bridge), apps=lambda: list(bridge.config.apps), erase=erase
+    )
 
 
-def _token(bridge: Bridge) -> bytes | None:
-    """The admin token; without one the API answers nobody."""
-    token = bridge.settings.admin_token
-    return token.get_secret_value().encode() if token else None
+def _access(bridge: Bridge) -> Access:
+    """Who may do what now; without a token the API answers nobody."""
+    return access_of(bridge.settings)
 
 
 def _status_api(bridge: Bridge) -> StatusApi:
-    return StatusApi(token=_token(bridge), see=lambda: see(bridge), reloader=bridge.reloader)
+    return StatusApi(
+        access=lambda: _access(bridge), see=lambda: see(bridge), reloader=bridge.reloader
+    )
 
 
 def _explain_api(bridge: Bridge) -> ExplainApi:
     return ExplainApi(
-        token=_token(bridge),
+        access=lambda: _access(bridge),
         journal=bridge.journal,
         clock=bridge.clock,
         config=lambda: bridge.config,

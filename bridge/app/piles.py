@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.routing import Route
 
 from bridge.clock import Clock
+from bridge.console.api import Accessible
 from bridge.console.dead import DeadApi
 from bridge.console.held import HeldApi
 from bridge.console.skipped import SkippedApi
-from bridge.deliver.held import Nudge, discard, holdings, release
+from bridge.deliver.held import Holding, Nudge, discard, holdings, release
 from bridge.deliver.releases import Releases
 from bridge.deliver.replay import Replays, discard_all, replay, replay_all, replay_skipped
 from bridge.journal import Journal
+from bridge.journal.erasures import noted
 from bridge.journal.piles import Choice
 from bridge.journal.records import Replayed
 from bridge.telemetry import log
@@ -21,7 +25,7 @@ from bridge.telemetry import log
 
 @dataclass(slots=True, kw_only=True)
 class Piles:
-    """Does what people ask for, and says so in the log, without whom it is about."""
+    """Does what people ask for, and says so in the log and the audit trail, without whom it is about."""
 
     journal: Journal
     clock: Clock
@@ -29,56 +33,92 @@ class Piles:
     nudge: Nudge
     releases: Releases
 
-    def routes(self, token: bytes | None) -> list[Route]:
+    def routes(self, access: Accessible) -> list[Route]:
         dead = DeadApi(
-            token=token,
+            access=access,
             journal=self.journal,
-            replay=self._replay,
-            replay_all=self._replay_all,
-            discard_all=self._discard_all,
+            replay=self.replay,
+            replay_all=self.replay_all,
+            discard_all=self.discard_all,
         )
         held = HeldApi(
-            token=token,
+            access=access,
             journal=self.journal,
             counts=lambda choice: holdings(self.journal, choice),
-            release=self._release,
-            release_slowly=lambda choice, rate: self.releases.begin(choice, per_minute=rate),
-            discard=self._discard_held,
+            release=self.release,
+            release_slowly=self.release_slowly,
+            hold=self.hold,
+            discard=self.discard_held,
         )
-        skipped = SkippedApi(token=token, journal=self.journal, replay=self._replay_skipped)
+        skipped = SkippedApi(access=access, journal=self.journal, replay=self.replay_skipped)
         return [*dead.routes(), *held.routes(), *skipped.routes()]
 
-    async def _replay(self, dead_id: int, replan: bool) -> Replayed:  # noqa: FBT001 — the API's two words
+    async def _note(self, who: str, what: str, **detail: Any) -> None:
+        """Before it is done: what nobody could be asked about later is not done."""
+        await self.journal.note(noted(self.clock.now_ms(), who, what, **detail))
+
+    async def replay(self, dead_id: int, replan: bool, who: str) -> Replayed:  # noqa: FBT001 — the API's two words
+        await self._note(who, "dead.replayed", id=dead_id, replan=replan, count=1)
         done = await replay(self.journal, dead_id, now_ms=self.clock.now_ms(), replan=replan)
         if done.dead is not None and done.operations:
             self.nudge(done.dead.app, frozenset({done.dead.user_hash}))
         return done.done
 
-    async def _replay_all(self, choice: Choice, replan: bool) -> Replays:  # noqa: FBT001 — as the callable that it stands for
+    async def replay_all(self, choice: Choice, replan: bool, who: str) -> Replays:  # noqa: FBT001 — as the callable that it stands for
+        count = await self._dead(choice)
+        await self._note(who, "dead.replayed", **told(choice), replan=replan, count=count)
         done = await replay_all(
             self.journal, choice, replan=replan, now=self.clock.now_ms, nudge=self.nudge
         )
         log().warning("dead.replayed", rule=choice.rule, reason=choice.reason, count=done.replayed)
         return done
 
-    async def _discard_all(self, choice: Choice) -> int:
+    async def discard_all(self, choice: Choice, who: str) -> int:
+        await self._note(who, "dead.discarded", **told(choice), count=await self._dead(choice))
         count = await discard_all(self.journal, choice, now=self.clock.now_ms)
         log().warning("dead.discarded", rule=choice.rule, reason=choice.reason, count=count)
         return count
 
-    async def _release(self, choice: Choice) -> int:
+    async def _dead(self, choice: Choice) -> int:
+        return sum(count for _, _, count in await self.journal.dead_counts(choice))
+
+    async def release(self, choice: Choice, who: str) -> int:
         chosen = await holdings(self.journal, choice)
+        await self._note(who, "held.released", **told(choice), count=_count(chosen))
         count = await release(self.journal, chosen, nudge=self.nudge)
         log().warning("held.released", rule=choice.rule, reason=choice.reason, count=count)
         return count
 
-    async def _discard_held(self, choice: Choice) -> int:
+    async def release_slowly(self, choice: Choice, rate: int, who: str) -> Sequence[Holding]:
+        count = _count(await holdings(self.journal, choice))
+        await self._note(who, "held.released", **told(choice), per_minute=rate, count=count)
+        return await self.releases.begin(choice, per_minute=rate)
+
+    async def hold(self, choice: Choice, who: str) -> int:
+        await self._note(who, "held.kept", **told(choice))
+        return await self.journal.piles.hold_on(choice)
+
+    async def discard_held(self, choice: Choice, who: str) -> int:
         chosen = await holdings(self.journal, choice)
+        await self._note(who, "held.discarded", **told(choice), count=_count(chosen))
         count = await discard(self.journal, chosen, now_ms=self.clock.now_ms())
         log().warning("held.discarded", rule=choice.rule, reason=choice.reason, count=count)
         return count
 
-    async def _replay_skipped(self, choice: Choice) -> int:
+    async def replay_skipped(self, choice: Choice, who: str) -> int:
+        counts = await self.journal.piles.skipped_counts(choice)
+        kept = sum(one.kept for one in counts)
+        await self._note(who, "skipped.replayed", **told(choice), count=kept)
         count = await replay_skipped(self.journal, choice, nudge=self.nudge)
         log().warning("skipped.replayed", rule=choice.rule, count=count)
         return count
+
+
+def _count(chosen: Iterable[Holding]) -> int:
+    return sum(one.count for one in chosen)
+
+
+def told(choice: Choice) -> dict[str, Any]:
+    """A choice as the audit trail tells it: it never says which user it was about."""
+    values = choice._asdict()
+    return values | {"user": None if choice.user is None else "one user"}

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from bridge.app.piles import Piles
 from bridge.cli.mapping import what_serves
 from bridge.clock import SystemClock
+from bridge.config.access import Access, Key, Person
 from bridge.config.load import app_names
 from bridge.deliver.brake import load_brake
 from bridge.deliver.erasing import forget, sweep
@@ -22,6 +23,7 @@ from bridge.deliver.held import release_resumed
 from bridge.deliver.releases import Releases
 from bridge.errors import BridgeError
 from bridge.explain.answer import answer_of, asked_of
+from bridge.journal.erasures import noted
 from bridge.journal.sqlite import SqliteJournal, open_sqlite, read_counts
 from bridge.journal.sqlite_file import reading
 from bridge.journal.trace import read_traces
@@ -30,8 +32,11 @@ from bridge.settings import SERVICE_URL, Settings, admin_token
 T = TypeVar("T")
 
 _TIMEOUT_SECONDS = 30.0
+HERE = "command line"
+"""Who asks, in the audit trail, when a command has opened the database itself."""
 _HERE = b"here"
 """What the API is shown by a command that has opened the database itself."""
+_ALONE = Access(keys=(Key(Person(HERE, "admin"), _HERE),))
 
 
 class ServiceError(BridgeError):
@@ -198,7 +203,7 @@ class _Stopped:
             brake = await load_brake(journal, clock)
             releases = Releases(journal=journal, clock=clock, brake=brake, nudge=_nobody)
             piles = Piles(journal=journal, clock=clock, nudge=_nobody, releases=releases)
-            app = Starlette(routes=piles.routes(_HERE))
+            app = Starlette(routes=piles.routes(lambda: _ALONE))
             async with httpx.AsyncClient(
                 transport=httpx.ASGITransport(app),
                 base_url="http://localhost",
@@ -232,7 +237,9 @@ class _Stopped:
 
     def pause(self, what: str) -> None:
         async def pause(journal: SqliteJournal) -> None:
-            await (await load_brake(journal, SystemClock())).pull(what)
+            clock = SystemClock()
+            await (await load_brake(journal, clock)).pull(what)
+            await journal.note(noted(clock.now_ms(), HERE, "brake.pulled", target=what))
 
         self._with(pause)
 
@@ -241,6 +248,8 @@ class _Stopped:
             brake = await load_brake(journal, SystemClock())
             if not await brake.let_go(what):
                 return None
+            now_ms = SystemClock().now_ms()
+            await journal.note(noted(now_ms, HERE, "brake.released", target=what))
             return await release_resumed(journal, brake, nudge=_nobody)
 
         released = self._with(resume)
@@ -258,6 +267,9 @@ class _Stopped:
 
         async def erase(journal: SqliteJournal) -> None:
             for name in apps if app is None else [app]:
+                whose = f"{journal.user_hash(name, external_id):016x}"
+                asked = noted(now_ms, HERE, "user.erasure_asked", app=name, user_hash=whose)
+                await journal.note(asked)
                 user_hash = await forget(journal, name, external_id, now_ms=now_ms)
                 await sweep(journal, user_hash, others=(), now_ms=now_ms)
 

@@ -73,7 +73,7 @@ def restart_needed(old: Config, new: Config) -> tuple[str, ...]:
     ]
     found += [
         f"setting {one}"
-        for one in ("admin_token", "metrics_token", "alert_url", "silence")
+        for one in ("metrics_token", "alert_url", "silence")
         if getattr(old.settings, one) != getattr(new.settings, one)
     ]
     return tuple(found)
@@ -94,6 +94,16 @@ def _fixed(one: App | Source) -> tuple[object, ...]:
     return one.app_id, one.url, one.plan, one.upsert, one.alias_chunk, one.event_key
 
 
+_LIVE_SETTINGS = (
+    "only_users",
+    "admin_token",
+    "admin_tokens",
+    "sso_header",
+    "sso_from",
+    "sso_role",
+)
+
+
 def live(old: Config, new: Config) -> Config:
     """The old config with what of the new one can come into force now."""
     sources = {
@@ -101,7 +111,9 @@ def live(old: Config, new: Config) -> Config:
         for name, one in old.sources.items()
     }
     apps = {name: _live(one, new.apps.get(name, one)) for name, one in old.apps.items()}
-    settings = old.settings.model_copy(update={"only_users": new.settings.only_users})
+    settings = old.settings.model_copy(
+        update={name: getattr(new.settings, name) for name in _LIVE_SETTINGS}
+    )
     return replace(
         old,
         settings=settings,

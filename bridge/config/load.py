@@ -16,6 +16,7 @@ from bridge.config import (
     environment_app,
     environment_source,
 )
+from bridge.config.access import findings_of
 from bridge.config.document import AppEntry, SourceEntry, is_app_id
 from bridge.config.file import Reading, read_file
 from bridge.errors import ConfigurationError, Finding
@@ -70,7 +71,7 @@ def app_names(environment: Mapping[str, str] | None = None) -> list[str]:
 
 def _of_settings(settings: Settings) -> list[Finding]:
     """What is wrong with settings that are no app's and no source's."""
-    findings = []
+    findings = [*findings_of(settings)]
     if not settings.database_url.startswith("sqlite:///") or settings.database_url.removeprefix(
         "sqlite:///"
     ) in {"", ":memory:"}:

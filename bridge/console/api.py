@@ -1,11 +1,10 @@
 """`/api/v1`: what all of the JSON API shares.
 
-Every request carries the admin token; every error has one shape.
+Every request carries a token, which says who asks and what they may do; every error has one shape.
 """
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,25 +12,44 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bridge.config.access import Access, Person, Role
+
 PAGE = 100
 """How many of a pile are listed at once."""
 _ID_DIGITS = 18
 """As many as any 64-bit number may have."""
 Handler = Callable[[Request], Awaitable[Response]]
+Accessible = Callable[[], Access]
+"""Who may do what, as of now."""
 
 
-def guarded(token: bytes | None, handler: Handler) -> Handler:
-    """A handler that answers only who shows the admin token."""
+def guarded(access: Accessible, role: Role, handler: Handler) -> Handler:
+    """A handler that answers only who shows the token of somebody of this role."""
 
     async def checked(request: Request) -> Response:
-        if token is None:
+        known = access()
+        if not known.has_tokens:
             return problem(403, "admin-token-unset", "Set BRIDGE_ADMIN_TOKEN to use the API.")
         offered = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
-        if not hmac.compare_digest(offered.encode("latin-1", "replace"), token):
+        key = known.shown(offered.encode("latin-1", "replace"))
+        if key is None:
             return problem(401, "token-wrong", "Send Authorization: Bearer and the admin token.")
+        if not key.person.may(role):
+            return problem(403, "role-insufficient", f"{key.person.name} may not: it takes {role}.")
+        request.state.person = key.person
         return await handler(request)
 
     return checked
+
+
+def person_of(request: Request) -> Person:
+    """Who asks; of a request that a guard has let through."""
+    person: Person = request.state.person
+    return person
+
+
+def who(request: Request) -> str:
+    return person_of(request).name
 
 
 def number(text: str) -> int | None:

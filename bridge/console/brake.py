@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.console.api import answer, guarded, problem
+from bridge.console.api import Accessible, answer, guarded, problem, who
 
 PUSHES, RULE = "pushes", "rule"
 
@@ -28,19 +28,22 @@ PUSHES, RULE = "pushes", "rule"
 class BrakeApi:
     """The brake's routes; what is paused is `pushes` or `rule/NAME`."""
 
-    token: bytes | None
+    access: Accessible
     paused: Callable[[], list[dict[str, Any]]]
-    pause: Callable[[str], Awaitable[object]]
-    #: False: it was not paused.
-    resume: Callable[[str], Awaitable[dict[str, Any] | None]]
+    #: What, and who asks.
+    pause: Callable[[str, str], Awaitable[object]]
+    #: None: it was not paused.
+    resume: Callable[[str, str], Awaitable[dict[str, Any] | None]]
     #: The rules of the mappings in force: a name that is none of them is a slip.
     rules: Callable[[], Collection[str]]
 
     def routes(self) -> list[Route]:
         return [
-            Route("/api/v1/pause", guarded(self.token, self._list), methods=["GET"]),
-            Route("/api/v1/pause", guarded(self.token, self._pause), methods=["POST"]),
-            Route("/api/v1/resume", guarded(self.token, self._resume), methods=["POST"]),
+            Route("/api/v1/pause", guarded(self.access, "view", self._list), methods=["GET"]),
+            Route("/api/v1/pause", guarded(self.access, "operate", self._pause), methods=["POST"]),
+            Route(
+                "/api/v1/resume", guarded(self.access, "operate", self._resume), methods=["POST"]
+            ),
         ]
 
     async def _list(self, _: Request) -> Response:
@@ -52,14 +55,14 @@ class BrakeApi:
             return what
         if what != PUSHES and (unknown := self._unknown(what.partition("/")[2])) is not None:
             return unknown
-        await self.pause(what)
+        await self.pause(what, who(request))
         return answer({"paused": self.paused()})
 
     async def _resume(self, request: Request) -> Response:
         what = await _target(request)
         if isinstance(what, Response):
             return what
-        resumed = await self.resume(what)
+        resumed = await self.resume(what, who(request))
         if resumed is None:
             return problem(409, "not-paused", f"{what} is not paused.")
         return answer({"paused": self.paused()} | resumed)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import orjson
@@ -23,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.console.api import PAGE, answer, guarded, number, problem
+from bridge.console.api import PAGE, Accessible, answer, guarded, number, problem, who
 from bridge.console.choosing import SAMPLE, UNCLEAR, Asked, asked, looked, of_query
 from bridge.journal import Journal
 from bridge.journal.piles import Choice
@@ -40,21 +41,23 @@ class Replays(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class DeadApi:
-    #: None: no admin token is configured, and the API answers nobody.
-    token: bytes | None
+    access: Accessible
     journal: Journal
-    #: Put one dead operation back to work; the flag: with today's mapping.
-    replay: Callable[[int, bool], Awaitable[Replayed]]
-    replay_all: Callable[[Choice, bool], Awaitable[Replays]]
-    discard_all: Callable[[Choice], Awaitable[int]]
+    #: Put one dead operation back to work; the flag: with today's mapping. Here and below: who asks.
+    replay: Callable[[int, bool, str], Awaitable[Replayed]]
+    replay_all: Callable[[Choice, bool, str], Awaitable[Replays]]
+    discard_all: Callable[[Choice, str], Awaitable[int]]
 
     def routes(self) -> list[Route]:
+        look = partial(guarded, self.access, "view")
+        act = partial(guarded, self.access, "operate")
         return [
-            Route("/api/v1/dead", guarded(self.token, self._list), methods=["GET"]),
-            Route("/api/v1/dead/replay", guarded(self.token, self._replay_all), methods=["POST"]),
-            Route("/api/v1/dead/discard", guarded(self.token, self._discard), methods=["POST"]),
-            Route("/api/v1/dead/{id}", guarded(self.token, self._show), methods=["GET"]),
-            Route("/api/v1/dead/{id}/replay", guarded(self.token, self._replay), methods=["POST"]),
+            Route("/api/v1/dead", look(self._list), methods=["GET"]),
+            Route("/api/v1/dead/replay", act(self._replay_all), methods=["POST"]),
+            Route("/api/v1/dead/discard", act(self._discard), methods=["POST"]),
+            # It shows what was sent, word for word.
+            Route("/api/v1/dead/{id}", act(self._show), methods=["GET"]),
+            Route("/api/v1/dead/{id}/replay", act(self._replay), methods=["POST"]),
         ]
 
     async def _list(self, request: Request) -> Response:
@@ -87,7 +90,7 @@ class DeadApi:
         dead_id, replan = number(request.path_params["id"]), _replan(wanted)
         if replan is None:
             return UNCLEAR
-        done = "not-dead" if dead_id is None else await self.replay(dead_id, replan)
+        done = "not-dead" if dead_id is None else await self.replay(dead_id, replan, who(request))
         match done:
             case "replayed":
                 return answer({"replayed": dead_id})
@@ -105,7 +108,7 @@ class DeadApi:
             return UNCLEAR
         if wanted.dry_run:
             return await self._look(wanted.choice)
-        done = await self.replay_all(wanted.choice, replan)
+        done = await self.replay_all(wanted.choice, replan, who(request))
         return answer({"replayed": done.replayed, "no_events": done.no_events})
 
     async def _discard(self, request: Request) -> Response:
@@ -114,7 +117,7 @@ class DeadApi:
             return UNCLEAR
         if wanted.dry_run:
             return await self._look(wanted.choice)
-        return answer({"discarded": await self.discard_all(wanted.choice)})
+        return answer({"discarded": await self.discard_all(wanted.choice, who(request))})
 
     async def _look(self, choice: Choice) -> Response:
         count = sum(n for _, _, n in await self.journal.dead_counts(choice))

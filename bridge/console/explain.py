@@ -18,21 +18,22 @@ from starlette.routing import Route
 from bridge.clock import Clock
 from bridge.config import Config
 from bridge.config.mappings import Mappings
-from bridge.console.api import answer, guarded, problem
+from bridge.console.api import Accessible, answer, guarded, person_of, problem
 from bridge.explain.answer import NEWEST, answer_of, asked_of
 from bridge.journal import Journal
 
 
 @dataclass(slots=True, kw_only=True)
 class ExplainApi:
-    token: bytes | None
+    access: Accessible
     journal: Journal
     clock: Clock
     config: Callable[[], Config]
     mappings: Callable[[], Mappings]
 
     def routes(self) -> list[Route]:
-        return [Route("/api/v1/explain", guarded(self.token, self._explain), methods=["GET"])]
+        explain = guarded(self.access, "view", self._explain)
+        return [Route("/api/v1/explain", explain, methods=["GET"])]
 
     async def _explain(self, request: Request) -> Response:
         query = request.query_params
@@ -57,6 +58,7 @@ class ExplainApi:
                 sources=config.sources,
                 mappings=self.mappings(),
                 now_ms=self.clock.now_ms(),
+                hides=not person_of(request).may("operate"),
             )
         )
 

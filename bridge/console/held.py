@@ -17,13 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.console.api import PAGE, answer, guarded, number, problem
+from bridge.console.api import PAGE, Accessible, answer, guarded, number, problem, who
 from bridge.console.choosing import SAMPLE, UNCLEAR, asked, looked, of_query
 from bridge.console.dead import text
 from bridge.journal import Journal
@@ -50,21 +51,26 @@ class Counted(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class HeldApi:
-    token: bytes | None
+    access: Accessible
     journal: Journal
     counts: Callable[[Choice], Awaitable[Sequence[Counted]]]
-    release: Callable[[Choice], Awaitable[int]]
+    #: Here and below: who asks.
+    release: Callable[[Choice, str], Awaitable[int]]
     #: So many a minute.
-    release_slowly: Callable[[Choice, int], Awaitable[Sequence[Counted]]]
-    discard: Callable[[Choice], Awaitable[int]]
+    release_slowly: Callable[[Choice, int, str], Awaitable[Sequence[Counted]]]
+    hold: Callable[[Choice, str], Awaitable[int]]
+    discard: Callable[[Choice, str], Awaitable[int]]
 
     def routes(self) -> list[Route]:
+        look = partial(guarded, self.access, "view")
+        act = partial(guarded, self.access, "operate")
         return [
-            Route("/api/v1/held", guarded(self.token, self._list), methods=["GET"]),
-            Route("/api/v1/held/{key}", guarded(self.token, self._show), methods=["GET"]),
-            Route("/api/v1/held/release", guarded(self.token, self._release), methods=["POST"]),
-            Route("/api/v1/held/hold", guarded(self.token, self._hold), methods=["POST"]),
-            Route("/api/v1/held/discard", guarded(self.token, self._discard), methods=["POST"]),
+            Route("/api/v1/held", look(self._list), methods=["GET"]),
+            # It shows what would be sent, word for word.
+            Route("/api/v1/held/{key}", act(self._show), methods=["GET"]),
+            Route("/api/v1/held/release", act(self._release), methods=["POST"]),
+            Route("/api/v1/held/hold", act(self._hold), methods=["POST"]),
+            Route("/api/v1/held/discard", act(self._discard), methods=["POST"]),
         ]
 
     async def _list(self, request: Request) -> Response:
@@ -96,15 +102,15 @@ class HeldApi:
         if wanted.dry_run:
             return await self._look(choice)
         if rate is None:
-            return answer({"released": await self.release(choice)})
-        chosen = await self.release_slowly(choice, rate)
+            return answer({"released": await self.release(choice, who(request))})
+        chosen = await self.release_slowly(choice, rate, who(request))
         return answer({"releasing": sum(one.count for one in chosen), "per_minute": rate})
 
     async def _hold(self, request: Request) -> Response:
         wanted = await asked(request)
         if wanted is None or not _is_possible(wanted.choice):
             return UNCLEAR
-        return answer({"stopped": await self.journal.piles.hold_on(wanted.choice)})
+        return answer({"stopped": await self.hold(wanted.choice, who(request))})
 
     async def _discard(self, request: Request) -> Response:
         wanted = await asked(request)
@@ -112,7 +118,7 @@ class HeldApi:
             return UNCLEAR
         if wanted.dry_run:
             return await self._look(wanted.choice)
-        return answer({"discarded": await self.discard(wanted.choice)})
+        return answer({"discarded": await self.discard(wanted.choice, who(request))})
 
     async def _look(self, choice: Choice) -> Response:
         count = sum(one.count for one in await self.counts(choice))

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.console.api import answer, guarded, problem
+from bridge.console.api import Accessible, answer, guarded, problem, who
 from bridge.console.choosing import SAMPLE, UNCLEAR, asked, looked, of_query
 from bridge.journal import Journal
 from bridge.journal.piles import TOO_OLD, Choice, Skipped
@@ -27,14 +27,19 @@ from bridge.journal.piles import TOO_OLD, Choice, Skipped
 
 @dataclass(slots=True, kw_only=True)
 class SkippedApi:
-    token: bytes | None
+    access: Accessible
     journal: Journal
-    replay: Callable[[Choice], Awaitable[int]]
+    #: Of a choice; and who asks.
+    replay: Callable[[Choice, str], Awaitable[int]]
 
     def routes(self) -> list[Route]:
         return [
-            Route("/api/v1/skipped", guarded(self.token, self._list), methods=["GET"]),
-            Route("/api/v1/skipped/replay", guarded(self.token, self._replay), methods=["POST"]),
+            Route("/api/v1/skipped", guarded(self.access, "view", self._list), methods=["GET"]),
+            Route(
+                "/api/v1/skipped/replay",
+                guarded(self.access, "operate", self._replay),
+                methods=["POST"],
+            ),
         ]
 
     async def _list(self, request: Request) -> Response:
@@ -65,7 +70,7 @@ class SkippedApi:
         if choice.rule is None:
             return problem(400, "rule-missing", "Name the rule whose events are to be tried again.")
         if not wanted.dry_run:
-            return answer({"replayed": await self.replay(choice)})
+            return answer({"replayed": await self.replay(choice, who(request))})
         counts = await self.journal.piles.skipped_counts(choice)
         some = await self.journal.piles.skipped(choice, limit=SAMPLE)
         newest_ms = max((one.newest_ms for one in counts), default=None)

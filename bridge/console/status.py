@@ -16,21 +16,23 @@ from starlette.routing import Route
 
 from bridge.alerts.causes import Seen, causes
 from bridge.config.reload import Reloader
-from bridge.console.api import answer, guarded
+from bridge.console.api import Accessible, answer, guarded
 from bridge.errors import Finding
 
 
 @dataclass(slots=True, kw_only=True)
 class StatusApi:
-    token: bytes | None
+    access: Accessible
     #: Looks at the bridge.
     see: Callable[[], Awaitable[Seen]]
     reloader: Reloader
 
     def routes(self) -> list[Route]:
         return [
-            Route("/api/v1/status", guarded(self.token, self._status), methods=["GET"]),
-            Route("/api/v1/mappings", guarded(self.token, self._mappings), methods=["GET"]),
+            Route("/api/v1/status", guarded(self.access, "view", self._status), methods=["GET"]),
+            Route(
+                "/api/v1/mappings", guarded(self.access, "view", self._mappings), methods=["GET"]
+            ),
         ]
 
     async def _mappings(self, _: Request) -> Response:

@@ -19,21 +19,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.console.api import guarded, problem
+from bridge.console.api import Accessible, guarded, problem, who
 from bridge.errors import JournalUnavailableError
 from bridge.onesignal.operations import EXTERNAL_ID_LENGTH, is_blocked_external_id
 
 
 @dataclass(slots=True, kw_only=True)
 class UsersApi:
-    token: bytes | None
+    access: Accessible
     apps: Callable[[], list[str]]
-    #: Of an app, by external id.
-    erase: Callable[[str, str], Awaitable[None]]
+    #: Of an app, by external id; and who asks.
+    erase: Callable[[str, str, str], Awaitable[None]]
 
     def routes(self) -> list[Route]:
         path = "/api/v1/users/{external_id:path}"
-        return [Route(path, guarded(self.token, self._erase), methods=["DELETE"])]
+        return [Route(path, guarded(self.access, "admin", self._erase), methods=["DELETE"])]
 
     async def _erase(self, request: Request) -> Response:
         external_id, apps = request.path_params["external_id"], self.apps()
@@ -45,7 +45,7 @@ class UsersApi:
             return problem(400, "id-invalid", "OneSignal has no user of this id.")
         try:
             for app in apps:
-                await self.erase(app, external_id)
+                await self.erase(app, external_id, who(request))
         except JournalUnavailableError as error:
             return problem(503, "not-durable", f"Nothing was kept; ask again: {error.message}.")
         body = orjson.dumps({"erasing": apps})

@@ -68,12 +68,12 @@ class Again:
             return None
         return one.to.id if one.to.label == "external_id" else str(one.to)
 
-    def not_met(self) -> list[NotMet]:
+    def not_met(self, *, hides: bool = False) -> list[NotMet]:
         """The rules whose condition the event does not meet, in the mapping's order."""
         fields = self.event.fields
         met = {rule.name for rule in self.mapping.met_by(fields)}
         return [
-            NotMet(rule.name, _parts(rule, self.event))
+            NotMet(rule.name, _parts(rule, self.event, hides=hides))
             for rule in self.mapping.rules
             if rule.name not in met
         ]
@@ -120,12 +120,12 @@ def _is_of_others(rule: Rule, fields: dict[str, Any]) -> bool:
     return any(fields.get(name) not in texts for (name,), texts in pins.items())
 
 
-def _parts(rule: Rule, event: Event) -> list[str]:
+def _parts(rule: Rule, event: Event, *, hides: bool) -> list[str]:
     """What the event does not meet; nothing, when the rule is about other events."""
     wrong = [] if _is_of_others(rule, event.fields) else unmet(rule.condition, event.fields)
     if event.audience.class_ is None and any(_asks_of_audience(part) for part in wrong):
         return []
-    return [_words(part) for part in wrong]
+    return [part.text if hides else _words(part) for part in wrong]
 
 
 def _asks_of_audience(part: Unmet) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bridge.config import App, Source
+from bridge.explain.hiding import hidden_story
 from bridge.explain.story import Around, stories
 from bridge.journal.trace import Asked, Traces
 from bridge.mapping.rules import Mapping
@@ -35,18 +36,24 @@ def answer_of(
     sources: Named[str, Source],
     mappings: Named[str, Mapping],
     now_ms: int,
+    hides: bool = False,
 ) -> dict[str, Any]:
-    """`events`, newest first, each with what became of it; `more`: there are older ones."""
+    """`events`, newest first, each with what became of it; `more`: there are older ones.
+
+    `hides`: who asks may not see what customers are called or say.
+    """
     around = Around(
         now_ms=now_ms,
         mapping=mappings.get,
         app_id=lambda app: apps[app].app_id if app in apps else "",
         is_bulk=lambda source: source in sources and sources[source].bulk,
+        hides=hides,
     )
+    told = [asdict(story) for story in stories(traces, around)]
     return {
         "user": asked.user,
         "message_id": asked.message_id,
         "now_ms": now_ms,
-        "events": [asdict(story) for story in stories(traces, around)],
+        "events": [hidden_story(one) for one in told] if hides else told,
         "more": traces.more,
     }

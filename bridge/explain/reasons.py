@@ -19,6 +19,8 @@ class Reasons:
     again: Again | None
     salt: bytes
     now_ms: int
+    #: No value of the event's is told.
+    hides: bool = False
 
     def skip(self, ended: Ended) -> str:
         """Why it was not done, as exactly as the record and today's mapping allow."""
@@ -56,7 +58,7 @@ class Reasons:
         if terms.once is None:
             return None
         every = f"(once_per {duration(terms.once.time_ms)})"
-        of = f" for {terms.once.key!r}" if terms.once.key else ""
+        of = f" for {terms.once.key!r}" if terms.once.key and not self.hides else ""
         place = self._place(end.rule, end.operation, terms.once)
         if place is None or place.taken_ms > ended.at_ms:
             return f"had got {end.rule}{of} already {every}"

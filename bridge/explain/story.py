@@ -29,6 +29,8 @@ class Around:
     mapping: Callable[[str], Mapping | None]
     app_id: Callable[[str], str]
     is_bulk: Callable[[str], bool]
+    #: Who asks may not see values: the words hold none.
+    hides: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,7 @@ def stories(traces: Traces, around: Around) -> list[Story]:
 def story(trace: Trace, traces: Traces, around: Around) -> Story:
     mapping, heard = around.mapping(trace.event.source), trace.event
     planned = again(trace, mapping)
-    reasons = Reasons(trace, planned, traces.salt, around.now_ms)
+    reasons = Reasons(trace, planned, traces.salt, around.now_ms, hides=around.hides)
     teller = _Teller(trace, planned, reasons, traces.gates, around)
     operations = list(teller.operations())
     return Story(
@@ -115,7 +117,9 @@ def story(trace: Trace, traces: Traces, around: Around) -> Story:
         mapping_today=None if mapping is None else mapping.revision,
         operations=operations,
         left_out=[] if planned is None else [str(note) for note in planned.plan.notes],
-        rules_not_met=[_unwanted(one) for one in _not_met(trace, planned, mapping)],
+        rules_not_met=[
+            _unwanted(one) for one in _not_met(trace, planned, mapping, hides=around.hides)
+        ],
         calls=calls_told(trace),
         remarks=list(_remarks(trace, planned, mapping, teller.planned_with)),
     )
@@ -222,11 +226,12 @@ class _Teller:
     def _death(self, ended: Ended) -> str:
         end = ended.end
         letter = self._letter(end.rule, end.operation)
-        said = words.death(end.reason or "", end.detail)
+        said = words.death(end.reason or "", None if self.around.hides else end.detail)
         if letter is None:
             return said
         tries = f", after {letter.attempt} attempts" if letter.attempt > 1 else ""
-        answer = f": {letter.answer}" if letter.answer and letter.http else ""
+        shown = letter.answer and letter.http and not self.around.hides
+        answer = f": {letter.answer}" if shown else ""
         return f"{said}{answer}{tries}"
 
     def _letter(self, rule: str, operation: str) -> Any:
@@ -334,9 +339,11 @@ def _payload(payload: bytes | None) -> Any:
         return payload.decode("utf-8", "replace") if payload else None
 
 
-def _not_met(trace: Trace, planned: Again | None, mapping: Mapping | None) -> list[NotMet]:
+def _not_met(
+    trace: Trace, planned: Again | None, mapping: Mapping | None, *, hides: bool
+) -> list[NotMet]:
     if planned is not None:
-        return planned.not_met()
+        return planned.not_met(hides=hides)
     by_whole = [one.end.reason for one in trace.ends if not one.end.rule]
     return not_met_by_name(trace, mapping) if mapping and by_whole == ["no_rule"] else []
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from bridge.journal.erasures import Erasures
+from bridge.journal.erasures import Erasures, Noted
 from bridge.journal.groups import Groups
 from bridge.journal.piles import EVERYTHING, Choice, Piles
 from bridge.journal.records import (
@@ -64,6 +64,9 @@ class Journal(Protocol):
 
     def user_hash(self, app: str, external_id: str) -> int:
         """A keyed hash of a user of an app: 63 bits, never 0; tells nothing about the id."""
+
+    def derive(self, purpose: str) -> bytes:
+        """32 bytes that only who has this journal can know, and others for each purpose."""
 
     def dedupe_key(self, source: str, message_id: str) -> bytes:
         """16 bytes by which a repeated messageId of a source is known."""
@@ -184,6 +187,9 @@ class Journal(Protocol):
 
     async def survived(self, seq: int) -> None:
         """It did not end us."""
+
+    async def note(self, noted: Noted) -> None:
+        """Add a line to the audit trail: returns when it is on disk."""
 
     async def gates(self) -> list[GateRow]:
         """Everything that holds calls back."""

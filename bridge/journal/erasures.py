@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+import orjson
+
 from bridge.journal.records import End, Entry
 
 ERASED = End("", "", "skipped", "erased")
@@ -62,6 +64,12 @@ class Noted(NamedTuple):
     who: str
     what: str
     detail: str
+
+
+def noted(at_ms: int, who: str, what: str, **detail: object) -> Noted:
+    """A line; of the detail what there is. Nothing of it says whom it was about."""
+    said = {name: one for name, one in detail.items() if one is not None}
+    return Noted(at_ms, who, what, orjson.dumps(said).decode())
 
 
 class Erasures(Protocol):

@@ -16,3 +16,8 @@ def dedupe_key(source: str, message_id: str) -> bytes:
     """16 bytes by which a repeated messageId of a source is known."""
     name = f"{source}|{message_id}".encode("utf-8", "surrogatepass")
     return hashlib.blake2b(name, digest_size=16).digest()
+
+
+def derive(salt: bytes, purpose: str) -> bytes:
+    """32 bytes for a purpose; from one nothing can be told about another."""
+    return hashlib.blake2b(purpose.encode(), digest_size=32, key=salt).digest()

@@ -27,6 +27,7 @@ from bridge.journal import (
     sqlite_rows as rows,
     sqlite_sends as sends,
 )
+from bridge.journal.erasures import Noted
 from bridge.journal.piles import EVERYTHING, Choice
 from bridge.journal.pressure import Pressure, free_bytes
 from bridge.journal.queries import queries
@@ -117,6 +118,9 @@ class SqliteJournal:
 
     def user_hash(self, app: str, external_id: str) -> int:
         return hashing.user_hash(self._salt, app, external_id)
+
+    def derive(self, purpose: str) -> bytes:
+        return hashing.derive(self._salt, purpose)
 
     def dedupe_key(self, source: str, message_id: str) -> bytes:
         return hashing.dedupe_key(source, message_id)
@@ -354,6 +358,9 @@ class SqliteJournal:
 
     async def survived(self, seq: int) -> None:
         await self._execute("survived", {"seq": seq})
+
+    async def note(self, noted: Noted) -> None:
+        await self._execute("append_audit_trail", noted._asdict())
 
     # Gates ----------------------------------------------------------------------------------------
 

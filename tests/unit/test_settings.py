@@ -75,6 +75,10 @@ def test_the_defaults_are_safe() -> None:
         "dry_run": "no",
         "only_users": None,
         "admin_token": None,
+        "admin_tokens": (),
+        "sso_header": None,
+        "sso_from": ("127.0.0.1", "::1"),
+        "sso_role": "view",
         "metrics_token": None,
         "max_body": 8_000_000,
         "drain": 8.0,
@@ -293,7 +297,8 @@ def test_an_unknown_setting_is_an_error_with_the_nearest_name(
 def test_a_secret_that_is_given_twice_is_a_contradiction(tmp_path: Path, name: str) -> None:
     file = tmp_path / "secret"
     file.write_text("https://one.test")
-    environment = ENOUGH | {f"BRIDGE_{name}": "https://two.test", f"BRIDGE_{name}_FILE": str(file)}
+    value = "ada view a-token-of-her-own" if name == "ADMIN_TOKENS" else "https://two.test"
+    environment = ENOUGH | {f"BRIDGE_{name}": value, f"BRIDGE_{name}_FILE": str(file)}
     assert codes(environment) == [("setting-twice", f"BRIDGE_{name}")]
 
 
@@ -398,6 +403,7 @@ def test_no_secret_is_ever_shown(secret: str, *, broken: bool) -> None:
     parts = [part for part in secret.split(",") if len(part) >= 8]
     environment = ENOUGH | {PREFIX + name: secret for name in SECRETS}
     environment["BRIDGE_ALERT_URL"] = f"https://chat.test/{secret}"
+    environment["BRIDGE_ADMIN_TOKENS"] = f"ada view token-of-ada-{secret}"
     if broken:
         environment["BRIDGE_PORT"] = "abc"
         environment["BRIDGE_ADMIN_TOKEN_FILE"] = "/nowhere"
