@@ -12,12 +12,16 @@ from bridge.settings import Settings
 ADA, BO = "ada-has-this-long-token", "bo-has-another-long-one"
 
 
+def settings(lines: tuple[str, ...], more: dict[str, Any]) -> Settings:
+    return Settings(**{"admin_tokens": "\n".join(lines)} | more)
+
+
 def access(*lines: str, **more: Any) -> Access:
-    return access_of(Settings(admin_tokens="\n".join(lines), **more))
+    return access_of(settings(lines, more))
 
 
 def wrong(*lines: str, **more: Any) -> list[tuple[str, str]]:
-    found = findings_of(Settings(admin_tokens="\n".join(lines), **more))
+    found = findings_of(settings(lines, more))
     return [(one.code, one.message) for one in found]
 
 
@@ -31,12 +35,9 @@ def test_the_one_admin_token_is_of_somebody_who_may_do_everything() -> None:
 def test_a_token_is_of_the_person_on_its_line() -> None:
     known = access("# who looks after it", f"ada operate {ADA}", "", f"bo  view\t{BO}")
 
-    assert [
-        known.shown(one.encode()) and known.shown(one.encode()).person for one in (ADA, BO)
-    ] == [  # type: ignore[union-attr]
-        Person("ada", "operate"),
-        Person("bo", "view"),
-    ]
+    found = [known.shown(one.encode()) for one in (ADA, BO)]
+
+    assert [key and key.person for key in found] == [Person("ada", "operate"), Person("bo", "view")]
 
 
 @pytest.mark.parametrize("token", ["", "-", ADA[:-1], ADA + "x", "ada", "\xff"])
@@ -78,12 +79,10 @@ def test_a_proxy_is_believed_from_its_own_address_alone() -> None:
 
 
 def test_who_is_on_no_line_has_the_role_of_the_setting() -> None:
-    settings: dict[str, Any] = {"sso_header": "X-Forwarded-User"}
+    name = "dee@shop.example"
 
-    assert access(**settings).introduced("dee@shop.example", "::1") == Person(
-        "dee@shop.example", "view"
-    )
-    assert access(**settings, sso_role="none").introduced("dee", "::1") is None
+    assert access(sso_header="X-User").introduced(name, "::1") == Person(name, "view")
+    assert access(sso_header="X-User", sso_role="none").introduced(name, "::1") is None
 
 
 @pytest.mark.parametrize("name", ["", " ", "ada\r\nx: y", "<script>", "a" * 101, "-", "ä"])
