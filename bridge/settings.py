@@ -140,7 +140,11 @@ class Settings(BaseModel):
     #: The app API key, or several during a rotation, the newest first.
     onesignal_api_key: tuple[SecretStr, ...] = ()
     onesignal_url: str = "https://api.onesignal.com"
-    onesignal_api: Literal["user-model"] = "user-model"
+    #: `legacy`: the legacy API, for apps from before the user model.
+    onesignal_api: Literal["user-model", "legacy"] = "user-model"
+    #: `trust`: the legacy API obeys platform flags beside external ids, which its pages denied; only
+    #: then may a push leave iPhones out by flags there.
+    onesignal_legacy_flags: Literal["refuse", "trust"] = "refuse"
     #: Unset: the free plan's 150 sends a second, which no plan refuses.
     onesignal_plan: Plan | None = None
     #: The platforms that your app is on; iPhones only when you say so.

@@ -33,6 +33,7 @@ from bridge.deliver.upkeep import Keep, Upkeep
 from bridge.deliver.watchdog import Hand
 from bridge.errors import BridgeError
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
+from bridge.onesignal.api import api_named
 from bridge.onesignal.client import OneSignal
 from bridge.receive.accept import SourceRoute
 from bridge.receive.body import Budget
@@ -176,6 +177,7 @@ def _means(bridge: Bridge, app: App, client: OneSignal) -> Means:
         name=app.name,
         app_id=app.app_id,
         client=client,
+        api=api_named(app.spoken.api),
         gates=make_gates(
             app=app.name,
             journal=bridge.journal,

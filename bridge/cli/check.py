@@ -87,18 +87,19 @@ def _mappings(config: Config) -> list[Finding]:
             sources=names,
             clients=[name for name in names if not config.sources[name].trusted],
             dropped={path for name in names for path in config.sources[name].drop},
+            spoken=config.apps[app].spoken,
         )
     ]
 
 
 def _mapping(path: Path) -> list[Finding]:
-    from bridge.cli.mapping import named, served_platforms
+    from bridge.cli.mapping import named, served_platforms, spoken
     from bridge.mapping.lint import check_mapping
     from bridge.settings import TAG_CAP
 
     caps: dict[str, int | None] = dict(TAG_CAP)
     cap = caps.get(os.environ.get("BRIDGE_ONESIGNAL_PLAN", ""))
-    return check_mapping(named(path), serves=served_platforms(), tag_cap=cap)
+    return check_mapping(named(path), serves=served_platforms(), tag_cap=cap, spoken=spoken())
 
 
 class _Lines:

@@ -18,6 +18,7 @@ import typer
 if TYPE_CHECKING:
     from bridge.config import App, Source
     from bridge.mapping.rules import Mapping
+    from bridge.onesignal.api import Spoken
 
 DEFAULT_PLATFORMS = ("android", "web")
 
@@ -26,6 +27,16 @@ def served_platforms() -> tuple[str, ...]:
     """The platforms of BRIDGE_ONESIGNAL_PLATFORMS, or its default."""
     text = os.environ.get("BRIDGE_ONESIGNAL_PLATFORMS", "")
     return tuple(part for part in re.split(r"[,\s]+", text) if part) or DEFAULT_PLATFORMS
+
+
+def spoken() -> Spoken:
+    """What BRIDGE_ONESIGNAL_API and BRIDGE_ONESIGNAL_LEGACY_FLAGS say, or their defaults."""
+    from bridge.onesignal.api import Spoken
+
+    return Spoken(
+        api="legacy" if os.environ.get("BRIDGE_ONESIGNAL_API") == "legacy" else "user-model",
+        trusts_flags=os.environ.get("BRIDGE_ONESIGNAL_LEGACY_FLAGS") == "trust",
+    )
 
 
 def chosen_source(name: str | None) -> tuple[Source, App]:

@@ -19,6 +19,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
+from bridge.onesignal.api import Spoken
 from bridge.plan.restraint import Restraint
 from bridge.segment.audience import ReverseEtl
 from bridge.settings import SENDS_PER_SECOND, TAG_CAP, Plan, Settings
@@ -35,6 +36,7 @@ class App:
     #: The newest first.
     api_keys: tuple[SecretStr, ...]
     url: str
+    spoken: Spoken
     plan: Plan | None
     platforms: tuple[str, ...]
     upsert: Literal["patch-first", "post-first"]
@@ -107,6 +109,9 @@ def environment_app(settings: Settings, shared: dict[str, str] | None = None) ->
         app_id=settings.onesignal_app_id,
         api_keys=settings.onesignal_api_key,
         url=settings.onesignal_url,
+        spoken=Spoken(
+            api=settings.onesignal_api, trusts_flags=settings.onesignal_legacy_flags == "trust"
+        ),
         plan=settings.onesignal_plan,
         platforms=settings.onesignal_platforms,
         upsert=settings.onesignal_upsert,

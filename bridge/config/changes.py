@@ -91,7 +91,7 @@ def _fixed(one: App | Source) -> tuple[object, ...]:
     """What cannot change while the service runs."""
     if isinstance(one, Source):
         return one.app, one.bulk
-    return one.app_id, one.url, one.plan, one.upsert, one.alias_chunk, one.event_key
+    return one.app_id, one.url, one.spoken.api, one.plan, one.upsert, one.alias_chunk, one.event_key
 
 
 _LIVE_SETTINGS = (
@@ -124,4 +124,10 @@ def live(old: Config, new: Config) -> Config:
 
 
 def _live(old: App, new: App) -> App:
-    return replace(old, vars=new.vars, platforms=new.platforms, api_keys=new.api_keys)
+    return replace(
+        old,
+        vars=new.vars,
+        platforms=new.platforms,
+        api_keys=new.api_keys,
+        spoken=replace(old.spoken, trusts_flags=new.spoken.trusts_flags),
+    )

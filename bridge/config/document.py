@@ -71,7 +71,8 @@ class AppEntry(_Declared):
     app_id: Annotated[str, AfterValidator(_app_id)]
     api_key: Texts | None = None
     api_key_file: Text | None = None
-    api: Literal["user-model"] | None = None
+    api: Literal["user-model", "legacy"] | None = None
+    legacy_flags: Literal["refuse", "trust"] | None = None
     url: Annotated[str, AfterValidator(_web)] | None = None
     plan: Plan | None = None
     platforms: Annotated[list[str], AfterValidator(known_platforms)] | None = None

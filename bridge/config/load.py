@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from pydantic import SecretStr
 
@@ -20,6 +20,7 @@ from bridge.config.access import findings_of
 from bridge.config.document import AppEntry, SourceEntry, is_app_id
 from bridge.config.file import Reading, read_file
 from bridge.errors import ConfigurationError, Finding
+from bridge.onesignal.api import Spoken, api_named
 from bridge.segment.audience import ReverseEtl
 from bridge.settings import PREFIX, Environment, Settings, read_environment
 
@@ -101,9 +102,15 @@ def _apps(said: Environment, reading: Reading) -> dict[str, App]:
     if not entries:
         reading.findings += _environment_app_findings(said.settings)
         vars_ = reading.entries.vars | said.variables
-        return {DEFAULT: environment_app(said.settings, vars_)}
+        app = environment_app(said.settings, vars_)
+        found = _chunk_finding(app)
+        reading.findings += [found] if found else []
+        return {DEFAULT: app}
     _contradict(said, reading, "apps", _OF_APPS)
     apps = {name: _app(name, entry, said, reading) for name, entry in entries.items()}
+    for app in apps.values():
+        if (found := _chunk_finding(app)) is not None:
+            reading.report(found.code, found.message, ("apps", app.name), found.hint)
     often = Counter(app.app_id.lower() for app in apps.values())
     for app in apps.values():
         if often[app.app_id.lower()] > 1:
@@ -124,12 +131,27 @@ def _app(name: str, entry: AppEntry, said: Environment, reading: Reading) -> App
         app_id=entry.app_id,
         api_keys=keys,
         url=entry.url or settings.onesignal_url,
+        spoken=Spoken(
+            api=entry.api or settings.onesignal_api,
+            trusts_flags=(entry.legacy_flags or settings.onesignal_legacy_flags) == "trust",
+        ),
         plan=entry.plan or settings.onesignal_plan,
         platforms=tuple(entry.platforms or settings.onesignal_platforms),
         upsert=entry.upsert or settings.onesignal_upsert,
         alias_chunk=entry.alias_chunk or settings.onesignal_alias_chunk,
         event_key=entry.event_key or settings.onesignal_event_key,
         vars=reading.entries.vars | entry.vars | said.variables,
+    )
+
+
+def _chunk_finding(app: App) -> Finding | None:
+    most = api_named(app.spoken.api).RECIPIENTS
+    if app.alias_chunk <= most:
+        return None
+    return Finding(
+        code="setting-invalid",
+        message=f"app {app.name}: {app.alias_chunk} people in one call, and its API takes {most}",
+        hint=f"BRIDGE_ONESIGNAL_ALIAS_CHUNK={most}, or `alias_chunk: {most}` of the app",
     )
 
 
@@ -257,12 +279,31 @@ def warnings(config: Config) -> list[Finding]:
             found.append(_unsigned(source))
     idle = config.apps.keys() - {source.app for source in config.sources.values()}
     found += [_warning("app-unused", f"no source goes to app {app}") for app in sorted(idle)]
+    for app in config.apps.values():
+        found += _of_legacy_api(app)
     if config.restraint.dry_run:
         found.append(_warning("dry-run", "BRIDGE_DRY_RUN=yes: nothing is sent to OneSignal"))
     if config.settings.only_users is not None:
         count = len(config.settings.only_users)
         found.append(_warning("only-users", f"BRIDGE_ONLY_USERS: {count} people, and nobody else"))
     return found
+
+
+def _of_legacy_api(app: App) -> Iterator[Finding]:
+    if app.spoken.api == "user-model":
+        return
+    of = "" if app.name == DEFAULT else f" (app {app.name})"
+    yield _warning(
+        "legacy-api",
+        f"OneSignal's legacy API knows tags and pushes alone, and creates and erases nobody{of}",
+        "see docs/user-model.md for what to do first",
+    )
+    if app.spoken.trusts_flags:
+        yield _warning(
+            "legacy-flags-trusted",
+            f"iPhones are left out by flags that OneSignal's legacy API was said to ignore{of}",
+            "unset BRIDGE_ONESIGNAL_LEGACY_FLAGS (`legacy_flags`) unless you have seen that they work",
+        )
 
 
 def _half_signed(source: Source) -> Finding:

@@ -45,6 +45,7 @@ def load_of(source: Source, app: App) -> tuple[Mapping, list[Finding]]:
         serves=app.platforms,
         tag_cap=app.tag_cap,
         names=app.vars,
+        spoken=app.spoken,
         trust="server" if source.trusted else "client",
     )
     return replace(mapping, reverse_etl=source.reverse_etl), findings

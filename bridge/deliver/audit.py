@@ -20,7 +20,6 @@ from bridge.deliver.gate import StoppingError
 from bridge.deliver.means import Means
 from bridge.errors import BridgeError
 from bridge.journal.records import Audited
-from bridge.onesignal.user_model import notification_path
 from bridge.onesignal.verdict import Accepted, Answer, Closed, Failed, Postponed, Verdict
 from bridge.telemetry import log
 
@@ -113,7 +112,7 @@ class Audit:
 
     async def _look_at(self, audited: Audited) -> None:
         destination = self.means.destination
-        path = notification_path(audited.id, app_id=destination.app_id)
+        path = destination.api.notification_path(audited.id, app_id=destination.app_id)
         verdict, answer = await look(self.means, path)
         shown = _shown(answer)
         if isinstance(verdict, Accepted) and (count := ios_deliveries(shown)) > 0:

@@ -105,12 +105,15 @@ class Erasing:
 
     async def run(self, work: Work, known: Known, together: Together) -> Wait | None:
         """Carry out the event that asks for it; None when nothing is left to do of it."""
-        planned = restrain(plan_erasure(deleted_id(work.row.payload)), self.means.restraint)
+        planned = plan_erasure(deleted_id(work.row.payload), self.means.destination.api)
+        planned = restrain(planned, self.means.restraint)
         # Nothing ends the event but its last step.
         work.more = True
         if planned.skips and not work.progress.done:
             for skip in planned.skips:
-                work.progress.add(End(skip.rule, skip.operation, "skipped", skip.reason))
+                work.progress.add(
+                    End(skip.rule, skip.operation, "skipped", skip.reason, skip.detail)
+                )
             await ack(self.means, [work])
         for one in planned.operations:
             if isinstance(one, DeleteUser) and operation_name("", one.name) not in work.row.done:

@@ -63,7 +63,8 @@ class Groups:
 
     def __init__(self, means: Means) -> None:
         self._means = means
-        self._sealer = Sealer(most=means.destination.alias_chunk)
+        destination = means.destination
+        self._sealer = Sealer(most=min(destination.alias_chunk, destination.api.RECIPIENTS))
         self._forming: dict[bytes, _Forming] = {}
         #: Calls that wait for a time of their own.
         self._calls: dict[str, OpenCall] = {}

@@ -17,6 +17,7 @@ from bridge.deliver.watchdog import Hand
 from bridge.journal import Journal
 from bridge.journal.records import Called, SendGroup
 from bridge.mapping.rules import Mapping
+from bridge.onesignal.api import Api, api_named
 from bridge.onesignal.client import OneSignal
 from bridge.onesignal.user_model import EventKey
 from bridge.onesignal.verdict import Answer, NoAnswer
@@ -55,6 +56,7 @@ class Destination:
     app_id: str
     client: OneSignal
     gates: Gates
+    api: Api = field(default_factory=lambda: api_named("user-model"))
     post_first: bool = False
     #: Recipients of one push call.
     alias_chunk: int = 2000

@@ -22,8 +22,8 @@ from bridge.deliver.keys import key_of
 from bridge.journal import Journal
 from bridge.journal.piles import Choice
 from bridge.journal.records import Dead, NewSend, Replayed, Send
+from bridge.onesignal.api import path_of
 from bridge.onesignal.operations import Recipient, SendNotification
-from bridge.onesignal.user_model import NOTIFICATIONS_PATH
 
 OURS = frozenset({"plan_failed", "internal_error", "poison", "source_gone"})
 """Deaths of a whole event by a fault on this side; other whole events that are dead never were events."""
@@ -145,7 +145,7 @@ def send_again(dead: Dead, send: Send, *, now_ms: int) -> NewSend:
         # What a person replays is not too old.
         expires_ms=None,
         method="POST",
-        path=NOTIFICATIONS_PATH,
+        path=path_of(body),
         body=body,
         created_ms=now_ms,
         person_hash=send.person_hash,

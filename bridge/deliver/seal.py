@@ -15,16 +15,9 @@ from dataclasses import dataclass
 
 from bridge.journal.groups import Member, MemberEnd, Sealed
 from bridge.journal.records import GROUP_LANES, Death, SendGroup
+from bridge.onesignal.api import Api, api_of
 from bridge.onesignal.operations import NAMESPACE, Send, SendNotification, TrackCustomEvent
-from bridge.onesignal.user_model import (
-    NOTIFICATIONS_PATH,
-    EventKey,
-    custom_event,
-    custom_events_body,
-    custom_events_path,
-    notification_content,
-    notification_for,
-)
+from bridge.onesignal.user_model import EventKey, custom_event, custom_events_body
 from bridge.onesignal.verdict import Accepted
 
 EVENTS_BYTES = 1_000_000
@@ -38,14 +31,14 @@ SAME_AGE_MS = 15 * 60_000
 """A call of unknown outcome is not repeated once its first member is too old, so members are of an age."""
 
 
-def group_of(send: Send, *, app: str, app_id: str, rank: int) -> SendGroup:
+def group_of(send: Send, *, app: str, api: Api, app_id: str, rank: int) -> SendGroup:
     """What a send may share a call with."""
+    path = api.send_path(send, app_id=app_id)
     if isinstance(send, TrackCustomEvent):
         endpoint, rule, label, body = "event", "", "", b""
-        path = custom_events_path(app_id)
     else:
         endpoint, rule, label = "send", send.rule, send.to.label
-        body, path = notification_content(send, app_id=app_id), NOTIFICATIONS_PATH
+        body = api.notification_content(send, app_id=app_id)
     named = "\0".join((endpoint, app, rule, label, path, str(rank))).encode()
     id_ = hashlib.blake2b(named + b"\0" + body, digest_size=16).digest()
     return SendGroup(
@@ -97,7 +90,9 @@ class Sealer:
         if group.endpoint == "event":
             return key, custom_events_body([one.part or b"{}" for one in by_key])
         ids = [one.recipient for one in by_key]
-        return key, notification_for(group.body, label=group.label, ids=ids, key=key)
+        # As it was written, whichever API the app speaks by now.
+        api = api_of(group.path)
+        return key, api.notification_for(group.body, label=group.label, ids=ids, key=key)
 
 
 def call_key(keys: Sequence[str]) -> str:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import orjson
-
 from bridge import failpoints
 from bridge.deliver.attempts import Ended, Wait, ask_sealed, first_of, holds_everyone, turn
 from bridge.deliver.brake import rule_target
@@ -34,8 +32,8 @@ from bridge.journal.records import (
 from bridge.journal.sends import Bid, Known, Reached, Ruling
 from bridge.mapping.rules import Mapping
 from bridge.mapping.terms import Stay, Terms
+from bridge.onesignal.api import recipients_of
 from bridge.onesignal.operations import Recipient, Send, SendNotification
-from bridge.onesignal.user_model import send_body, send_path
 from bridge.onesignal.verdict import Accepted, Closed, Failed, NoRecipients, Refused, Verdict
 from bridge.plan import Plan
 from bridge.telemetry import log
@@ -190,7 +188,7 @@ def _bid(means: Means, row: Waiting, mapping: Mapping, planned: Plan, send: Send
     is_push = isinstance(send, SendNotification)
     group = None
     if not is_push or terms.group_ms is not None:
-        group = group_of(send, app=app.name, app_id=app.app_id, rank=row.rank)
+        group = group_of(send, app=app.name, api=app.api, app_id=app.app_id, rank=row.rank)
     asked = _terms(row, planned, send)
     # What a person has asked for takes its places, though none is asked for.
     guard = guard_of(asked._replace(once=terms.once, stay=terms.stay), once=once, is_push=is_push)
@@ -219,8 +217,8 @@ def _bid(means: Means, row: Waiting, mapping: Mapping, planned: Plan, send: Send
         revision=mapping.revision,
         expires_ms=None if asked.max_age_ms is None else row.event_ms + asked.max_age_ms,
         method="POST",
-        path=send_path(send, app_id=app.app_id),
-        body=b"" if group else send_body(send, app_id=app.app_id, key=key),
+        path=app.api.send_path(send, app_id=app.app_id),
+        body=b"" if group else app.api.send_body(send, app_id=app.app_id, key=key),
         created_ms=means.clock.now_ms(),
         person_hash=person_hash(journal, app.name, send.to),
         counted=is_push and terms.cap is not None,
@@ -352,7 +350,7 @@ class Sending:
             case Accepted(status=status, unreached=unreached, id=notification):
                 revision = self.means.mapping(self.row.source).revision
                 await self.means.audit.sent(self.send.rule, revision, notification, self.send.body)
-                if self._recipient() in unreached:
+                if unreached and unreached.issuperset(recipients_of(self.send.body)):
                     return Ended(status="no_recipients", reason="not_subscribed", http=status)
                 return Ended(status="delivered", http=status)
             case NoRecipients():
@@ -363,14 +361,6 @@ class Sending:
                 return self._dead(reason, status, text)
             case _:
                 return self._dead("http_404", 404, text)
-
-    def _recipient(self) -> str:
-        body = orjson.loads(self.send.body)
-        lists = [
-            *body.get("include_aliases", {}).values(),
-            body.get("include_subscription_ids", []),
-        ]
-        return next((ids[0] for ids in lists if len(ids) == 1), "")
 
     async def _failed(self, failed: Failed, text: str) -> Ended | Wait:
         self.uncertain = self.uncertain or not failed.certain

@@ -6,14 +6,13 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import orjson
-
 from bridge.deliver.attempts import holds_everyone
 from bridge.deliver.means import Means
 from bridge.deliver.retry import GiveUp, after_failure
 from bridge.deliver.seal import Sealer, accepted, died
 from bridge.journal.groups import EndOf, Member, MemberEnd, OpenCall, Sealed
-from bridge.onesignal.user_model import custom_events_body, notification_for
+from bridge.onesignal.api import alone
+from bridge.onesignal.user_model import custom_events_body
 from bridge.onesignal.verdict import (
     Accepted,
     Closed,
@@ -146,11 +145,5 @@ def _alone(call: Sealed, member: Member) -> bytes:
     with contextlib.suppress(ValueError):
         if call.endpoint == "event":
             return custom_events_body([member.part or b"{}"])
-        body = orjson.loads(call.body)
-        aliases = body.pop("include_aliases", None)
-        label = next(iter(aliases)) if aliases else "subscription_id"
-        body.pop("include_subscription_ids", None)
-        return notification_for(
-            orjson.dumps(body), label=label, ids=[member.recipient], key=member.key
-        )
+        return alone(call.body, member.recipient, key=member.key)
     return call.body

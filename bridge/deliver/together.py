@@ -22,7 +22,6 @@ from bridge.deliver.user_call import UserCall
 from bridge.deliver.work import Work, ack
 from bridge.journal.records import Learnt
 from bridge.onesignal.operations import UpdateUser
-from bridge.onesignal.user_model import patch_user
 
 _UNKNOWN_USER = Ended(status="skipped", reason="unknown_user", http=404)
 
@@ -140,9 +139,9 @@ class SharedCall:
             operation=UpdateUser.name,
             doubt=self.doubt,
         )
-        patch = partial(
-            patch_user, update_of(folded.write, to=call.to), app_id=self.means.destination.app_id
-        )
+        destination = self.means.destination
+        update = update_of(folded.write, to=call.to)
+        patch = partial(destination.api.patch_user, update, app_id=destination.app_id)
         ended = await call.run(patch, row, folded.write)
         if isinstance(ended, Wait):
             return ended

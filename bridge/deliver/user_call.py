@@ -15,7 +15,7 @@ from bridge.deliver.updates import Write
 from bridge.deliver.work import Work
 from bridge.journal.records import Learnt
 from bridge.onesignal.operations import Recipient, Request
-from bridge.onesignal.user_model import SUBSCRIPTION_ID, patch_user
+from bridge.onesignal.user_model import SUBSCRIPTION_ID
 
 UNKNOWN_USER = Ended(status="skipped", reason="unknown_user", http=404)
 _CONFLICT = 409
@@ -84,7 +84,8 @@ class UserCall:
 
     async def _restore(self, row: Row, created: Whole, *, is_new: bool) -> None:
         """Write what did not fit; what is not at OneSignal again is not taken for granted."""
-        post_first = self.means.destination.post_first
+        destination = self.means.destination
+        post_first = destination.post_first
         if post_first and not is_new:
             return
         lost = [name for name, fact in row.items() if fact.value is not None]
@@ -92,9 +93,8 @@ class UserCall:
         self._again(row, created.carried)
         later = whole(row, {}, identities=False) if post_first else created
         for values in chunks({**later.properties, **later.later} if post_first else later.later):
-            request = patch_user(
-                update_of(values, to=self.to), app_id=self.means.destination.app_id
-            )
+            update = update_of(values, to=self.to)
+            request = destination.api.patch_user(update, app_id=destination.app_id)
             ended = await self.plain(request, UNKNOWN_USER)
             if isinstance(ended, Wait) or ended.status != "delivered":
                 return

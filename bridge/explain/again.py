@@ -47,7 +47,9 @@ class Again:
         if one is None:
             return None
         message_id = self.event.message_id
-        requests = requests_of(one, message_id=message_id, app_id=app_id, app=app)
+        requests = requests_of(
+            one, message_id=message_id, app_id=app_id, app=app, api=self.mapping.api
+        )
         first = next(iter(requests), None)
         if first is None:
             return None

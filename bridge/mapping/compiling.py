@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from bridge.mapping import document
 from bridge.mapping.expression import Expression, ExpressionError, Vars, compile_expression
+from bridge.onesignal.api import USER_MODEL, Spoken
 
 Path = tuple[str | int, ...]
 
@@ -43,6 +44,7 @@ class Surroundings:
     defaults: document.PushDefaults
     serves: Collection[str]
     vars: Vars = field(default_factory=dict)
+    spoken: Spoken = USER_MODEL
 
 
 @dataclass(slots=True)

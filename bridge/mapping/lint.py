@@ -25,6 +25,7 @@ from bridge.mapping.lint_rules import (
 from bridge.mapping.load import Reading, Ruled, Source, read_mapping, read_sources, trapped
 from bridge.mapping.traps import traps
 from bridge.mapping.tree import Tree
+from bridge.onesignal.api import USER_MODEL, Spoken
 from bridge.onesignal.platforms import Policy, allowed, meant
 from bridge.onesignal.tags import tag_name
 
@@ -52,6 +53,7 @@ def check_mapping(
     sources: Collection[str] | None = None,
     clients: Collection[str] = (),
     dropped: Collection[str] = (),
+    spoken: Spoken = USER_MODEL,
 ) -> list[Finding]:
     """Everything wrong with the mapping at `path`, and every warning about it, in the file's order.
 
@@ -63,6 +65,7 @@ def check_mapping(
         sources: The names of the sources, if they are known.
         clients: Those of them whose events anybody can send.
         dropped: Paths that one of them removes from an event before anything reads it.
+        spoken: Which of OneSignal's APIs the app speaks.
     """
     try:
         texts = read_sources(path)
@@ -76,6 +79,7 @@ def check_mapping(
         sources=sources,
         clients=clients,
         dropped=dropped,
+        spoken=spoken,
     )
 
 
@@ -88,9 +92,10 @@ def check_texts(
     sources: Collection[str] | None = None,
     clients: Collection[str] = (),
     dropped: Collection[str] = (),
+    spoken: Spoken = USER_MODEL,
 ) -> list[Finding]:
     """As `check_mapping`, from texts."""
-    reading = read_mapping(texts, serves=serves, names=names)
+    reading = read_mapping(texts, serves=serves, names=names, spoken=spoken)
     around = Around(
         serves=frozenset(serves),
         tag_cap=tag_cap,

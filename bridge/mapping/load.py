@@ -22,11 +22,13 @@ from bridge.mapping import document
 from bridge.mapping.examples import Example, mismatches
 from bridge.mapping.expression import ExpressionError, Vars
 from bridge.mapping.kept import around, compiled, with_what_is_known
+from bridge.mapping.legacy import check_unknown
 from bridge.mapping.mistakes import problems_of
 from bridge.mapping.rules import Mapping, Problem, Rule, Surroundings, Trust
 from bridge.mapping.traps import Trap, bangs, explain, refine, unquoted_template
 from bridge.mapping.tree import Tree, read_tree
 from bridge.mapping.vars import link_of, overridden
+from bridge.onesignal.api import USER_MODEL, Spoken
 
 _IDENTITY = re.compile(r"\{\{\s*([A-Za-z_][\w-]*(?:\.[\w-]+)*)\s*\}\}")
 _OPEN_HOST = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
@@ -116,6 +118,7 @@ def load_mapping(
     tag_cap: int | None = None,
     names: Vars | None = None,
     trust: Trust = "server",
+    spoken: Spoken = USER_MODEL,
 ) -> tuple[Mapping, list[Finding]]:
     """The mapping at `path`, and warnings about it.
 
@@ -125,12 +128,18 @@ def load_mapping(
         tag_cap: How many tags the app's plan gives a user; None for as many as one likes.
         names: Values that an app or the environment gives `vars`, over those of the files.
         trust: Of the source whose events the mapping is for.
+        spoken: Which of OneSignal's APIs the app speaks.
 
     Raises:
         ConfigurationError: with every finding, warnings too.
     """
     return compile_mapping(
-        read_sources(path), serves=serves, tag_cap=tag_cap, names=names, trust=trust
+        read_sources(path),
+        serves=serves,
+        tag_cap=tag_cap,
+        names=names,
+        trust=trust,
+        spoken=spoken,
     )
 
 
@@ -141,25 +150,34 @@ def compile_mapping(
     tag_cap: int | None = None,
     names: Vars | None = None,
     trust: Trust = "server",
+    spoken: Spoken = USER_MODEL,
 ) -> tuple[Mapping, list[Finding]]:
     """As `load_mapping`, from texts."""
-    reading = read_mapping(sources, serves=serves, names=names)
+    reading = read_mapping(sources, serves=serves, names=names, spoken=spoken)
     if any(finding.is_error for finding in reading.findings):
         raise ConfigurationError(reading.findings)
-    mapping = _mapping(sources, reading, tag_cap)
-    return replace(mapping, trust=trust), reading.findings
+    mapping = replace(_mapping(sources, reading, tag_cap), trust=trust, api=spoken.api)
+    if spoken.api == "legacy":
+        mapping = replace(mapping, unknown_user="skip")
+    return mapping, reading.findings
 
 
 def read_mapping(
-    sources: list[Source], *, serves: Collection[str], names: Vars | None = None
+    sources: list[Source],
+    *,
+    serves: Collection[str],
+    names: Vars | None = None,
+    spoken: Spoken = USER_MODEL,
 ) -> Reading:
     """All that texts say, and all that is wrong with it."""
     reading = Reading(names=names or {})
     for source in sources:
         _read(source, reading)
-    _compile(reading, serves)
+    _compile(reading, serves, spoken)
     reading.examples += _examples(reading)
     reading.identity = _identity(reading)
+    if spoken.api == "legacy":
+        _legacy_identity(reading)
     return reading
 
 
@@ -294,12 +312,13 @@ def _to_leave_out(path: tuple[int | str, ...], value: Any) -> tuple[str | int, .
     return None
 
 
-def _compile(reading: Reading, serves: Collection[str]) -> None:
+def _compile(reading: Reading, serves: Collection[str], spoken: Spoken) -> None:
     defaults = _only(reading, "push") or document.PushDefaults()
     declared: Vars = _only(reading, "vars") or {}
     reading.vars = overridden(declared, reading.names)
     defaults = defaults.model_copy(update={"links": tuple(_links(reading))})
-    known = around(Surroundings(defaults=defaults, serves=serves, vars=reading.vars))
+    surroundings = Surroundings(defaults=defaults, serves=serves, vars=reading.vars, spoken=spoken)
+    known = around(surroundings)
     named: dict[str, str] = {}
     for source, tree, parsed in reading.documents:
         for number, rule in enumerate(parsed.rules):
@@ -380,6 +399,13 @@ def _identity(reading: Reading) -> document.Identity:
             )
             reading.report(source, tree, ("identity", "external_id"), problem)
     return identity
+
+
+def _legacy_identity(reading: Reading) -> None:
+    for source, tree, parsed in reading.documents:
+        problem = check_unknown(parsed.identity)
+        if problem is not None:
+            reading.report(source, tree, (), problem)
 
 
 def _identity_paths(identity: document.Identity) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from bridge.mapping.compiling import Compiling, Path, Tree, leaves
 from bridge.mapping.expression import Missing, Refused
 from bridge.mapping.filling import Fill, fill_of, raw_fill
+from bridge.mapping.legacy import check_flags
 from bridge.mapping.targets import Target, compile_target
 from bridge.mapping.written import Sent
 from bridge.mapping.written_push import SendNotification
@@ -88,6 +89,8 @@ def compile_push(send: SendNotification, compiling: Compiling) -> Push | None:
     except ValueError:
         _report_nobody(policy, compiling)
         return None
+    if to is None or to.label != SUBSCRIPTION_ID:
+        check_flags(reach, AT, compiling)
     return Push(
         fields=tuple(fields),
         constant=constant,

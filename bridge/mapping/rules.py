@@ -15,6 +15,7 @@ from bridge.mapping.compiling import Compiling, Link, Path, Problem, Surrounding
 from bridge.mapping.examples import Example
 from bridge.mapping.expression import Expression
 from bridge.mapping.fql import Condition, ConditionError, compile_condition
+from bridge.mapping.legacy import check_legacy
 from bridge.mapping.operations import (
     Alias,
     Deletion,
@@ -29,6 +30,7 @@ from bridge.mapping.operations import (
 from bridge.mapping.push import Field, Push, compile_push
 from bridge.mapping.terms import LIMIT_MAX, LIMIT_PER_MS, Rate, Terms, Unchanged
 from bridge.mapping.update import Copy, Glob, Update, compile_update
+from bridge.onesignal.api import ApiName
 from bridge.segment.audience import ReverseEtl
 from bridge.segment.ids import id_text
 
@@ -136,6 +138,8 @@ class Mapping:
     anonymous_counts: bool = False
     #: Of the source that the mapping is for: what anybody can send must not push by accident.
     trust: Trust = "server"
+    #: Which of OneSignal's APIs the app speaks: what it cannot do is left out of every plan.
+    api: ApiName = "user-model"
     unknown_user: Literal["create", "skip"] = "create"
     tag_cap: int | None = None
     #: How the rows of the source are read, when it is a reverse ETL one.
@@ -174,6 +178,7 @@ def compile_rule(rule: document.Rule, around: Surroundings) -> tuple[Rule | None
     if rule.once_per is not None and rule.once_per.key is not None:
         once_key = compiling.value(rule.once_per.key, ("once_per", "key"))
     _check(rule, compiling)
+    check_legacy(rule.do, compiling)
     if condition is None or any(problem.level == "error" for problem in compiling.problems):
         return None, compiling.problems
     consent = rule.consent

@@ -7,7 +7,6 @@ aiohttp the pool below it (httpx's own reaches 600 requests a second here, aioht
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -16,6 +15,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from bridge.onesignal.legacy import PREFIX
 from bridge.onesignal.verdict import Answer, NoAnswer
 
 DEADLINE_SECONDS = 100.0
@@ -32,13 +32,20 @@ _HEADERS = {
     "accept-encoding": "identity",
     "user-agent": "segment-onesignal-bridge",
 }
-_LEGACY_KEY = re.compile(r"[A-Za-z0-9+/=]{48}")
+ONESIGNAL = "https://api.onesignal.com"
+_OF_LEGACY_API = "https://onesignal.com"
+"""Where OneSignal itself answers `/api/v1/…`; whoever stands in for it has one address for all."""
 
 
 def authorization(api_key: str) -> str:
-    """The header's value: `Key` for the user model's keys, `Basic` for the 48 characters of old ones."""
-    scheme = "Basic" if _LEGACY_KEY.fullmatch(api_key) else "Key"
-    return f"{scheme} {api_key}"
+    """The header's value: `Key` for today's keys, which begin `os_v2_`, `Basic` for older ones."""
+    return f"{'Key' if api_key.startswith('os_v2_') else 'Basic'} {api_key}"
+
+
+def address(url: str, path: str) -> str:
+    """Where a path is asked for."""
+    is_legacy = url == ONESIGNAL and path.startswith(f"{PREFIX}/")
+    return (_OF_LEGACY_API if is_legacy else url) + path
 
 
 class OneSignal:
@@ -86,7 +93,11 @@ class OneSignal:
             # Who counted the keys before they were changed may name one too many.
             headers = self._headers[key % len(self._headers)]
             request = httpx.Request(
-                method, self._url + path, headers=headers, content=body, extensions=self._options
+                method,
+                address(self._url, path),
+                headers=headers,
+                content=body,
+                extensions=self._options,
             )
             async with asyncio.timeout(self._deadline):
                 return await self._exchange(request)

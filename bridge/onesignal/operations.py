@@ -173,6 +173,14 @@ Send = SendNotification | TrackCustomEvent
 """May not: written before the first attempt, with a key."""
 Operation = Update | Send
 
+
+class Able(NamedTuple):
+    """What of an operation an API can do; None: nothing. `cannot` names the rest."""
+
+    operation: Operation | None
+    cannot: tuple[str, ...] = ()
+
+
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 EndpointClass = Literal["write", "send", "view", "event"]
 

@@ -10,17 +10,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, assert_never
+from typing import Any, Final, Literal, assert_never
 from urllib.parse import quote
 
 import orjson
 from pydantic import JsonValue
 
 from bridge.onesignal.operations import (
+    Able,
     AddSubscription,
     CreateAlias,
     DeleteUser,
     Method,
+    Operation,
     Recipient,
     RemoveSubscription,
     Request,
@@ -32,7 +34,10 @@ from bridge.onesignal.operations import (
     UpdateUser,
 )
 
+NAME: Final = "user-model"
 NOTIFICATIONS_PATH = "/notifications"
+RECIPIENTS = 20_000
+"""Of one call, by its newest description; the older ones say 2,000 (reference/create-message)."""
 PROPERTIES_PER_REQUEST = 100
 """Property updates in one request (documentation.onesignal.com/reference/rate-limits)."""
 EVENT_BYTES = 2_024
@@ -46,6 +51,11 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*")
 
 EventKey = Literal["properties", "payload"]
 """What OneSignal calls the properties of a custom event: its documentation and its SDKs differ."""
+
+
+def able(operation: Operation) -> Able:
+    """All of it."""
+    return Able(operation)
 
 
 # Updates

@@ -7,7 +7,9 @@
     2xx, errors.invalid_aliases           Accepted      in part; the named members reached nobody
     200, id "", errors                    NoRecipients  not one subscribed device: not a failure
     202, errors [{event_id, ...}]         Accepted      custom events: only the named ones failed
+    2xx, success false, not of a send     Refused       the legacy API: not done
     401, 403                              Closed        the key or the app: everything waits
+    400, "… a valid REST API key"         Closed        the legacy API's way to say 401
     404 on a user                         Unknown       no such user: create it, or (after a create) wait
     429, naming one user                  Postponed     that user waits; costs no attempt
     429                                   Postponed     the whole endpoint class waits; costs no attempt
@@ -17,6 +19,9 @@
     without any id                                  no: try again with the same bytes
     any other 4xx                         Refused       certainly not done, and never will be
     no answer                             Failed        it may or may not have been done
+
+The legacy API (`legacy`) names who was not reached in errors.invalid_external_user_ids and
+errors.invalid_player_ids, and answers an edit of tags with `{"success": true}`; all else is the same.
 
 Error bodies come in four shapes, and all are read: `{"errors": ["…"]}`, `{"errors": [{"code",
 "title"}]}`, `{"errors": "…"}`, `{"success": false}` (onesignal-node-api, "error shapes").
@@ -34,6 +39,9 @@ import orjson
 
 RETRY_AFTER_CAP_SECONDS = 3600.0
 _DETAIL_LENGTH = 300
+_REFUSED_KEY = re.compile(r"header of Authorization\b|valid REST API key", re.IGNORECASE)
+"""`Please include a case-sensitive header of Authorization: Basic <YOUR-REST-API-KEY-HERE> … with a valid
+REST API key.` (OneSignal-Flutter-SDK issue 498, onesignal-python-api issue 26)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +137,8 @@ def _judge_success(answer: Answer, body: Any, *, is_send: bool) -> Verdict:
         if (answer.body.strip() and body is None) or is_send:
             return Failed(reason="not_json", status=answer.status, detail="not JSON", certain=False)
         body = {}
+    if body.get("success") is False and not is_send:
+        return Refused(reason="not_done", status=answer.status, detail=error_text(body))
     id_ = body.get("id")
     if is_send and not id_:
         if "id" in body:
@@ -152,6 +162,8 @@ def _judge_error(answer: Answer, body: Any, *, now_ms: int, is_send: bool) -> Ve
         asked = _asked(answer.headers, now_ms=now_ms)
         capped = asked is not None and asked > RETRY_AFTER_CAP_SECONDS
         return Postponed(scope=scope, after_seconds=wait, capped=capped)
+    if status == 400 and _REFUSED_KEY.search(detail):
+        return Closed(status=401, detail=detail)
     if status in {401, 403}:
         return Closed(status=status, detail=detail)
     if status in {404, 410} and not is_send:

@@ -15,6 +15,7 @@ from bridge.mapping.filling import as_text
 from bridge.mapping.rules import Mapping, Rule
 from bridge.mapping.terms import Once, Stay, Terms
 from bridge.mapping.update import Update
+from bridge.onesignal.api import USER_MODEL, Api, api_named
 from bridge.onesignal.operations import (
     AddSubscription,
     CreateAlias,
@@ -29,6 +30,7 @@ from bridge.onesignal.operations import (
 from bridge.onesignal.user_model import PROPERTIES_PER_REQUEST
 from bridge.plan.contacts import plan_contacts
 from bridge.plan.identities import plan_addition, plan_alias, plan_deletion, plan_removal
+from bridge.plan.legacy import feasible
 from bridge.plan.permission import barred, may_not_send
 from bridge.plan.sends import plan_push, plan_track
 from bridge.plan.targets import recipient, unaddressable
@@ -68,10 +70,11 @@ def _erasure(external_id: str | None) -> Triage:
     return Triage(external_id=external_id, erases=True)
 
 
-def plan_erasure(external_id: str) -> Plan:
+def plan_erasure(external_id: str, api: Api) -> Plan:
     """What it takes at OneSignal to erase a user; a step of the bridge's own, so of no rule."""
     to = Recipient(label="external_id", id=external_id)
-    return Plan(operations=(DeleteUser(rule="", to=to),))
+    left = feasible([DeleteUser(rule="", to=to)], api)
+    return Plan(operations=left.operations, skips=left.skips)
 
 
 def plan(event: Event, mapping: Mapping, *, apart: bool = False) -> Plan:
@@ -83,10 +86,12 @@ def plan(event: Event, mapping: Mapping, *, apart: bool = False) -> Plan:
     if triaged.skip is not None or triaged.external_id is None:
         return Plan(skips=(triaged.skip,) if triaged.skip else ())
     if triaged.erases:
-        return plan_erasure(triaged.external_id)
+        return plan_erasure(triaged.external_id, api_named(mapping.api))
     drawing = _Drawing(event, mapping, Recipient(label="external_id", id=triaged.external_id))
     for rule in triaged.rules:
         drawing.add(rule)
+    if mapping.api != USER_MODEL.api:
+        drawing.leave_out(api_named(mapping.api))
     return drawing.plan(apart=apart)
 
 
@@ -119,6 +124,17 @@ class _Drawing:
             self._identities(rule)
         if rule.sends:
             self._send(rule)
+
+    def leave_out(self, api: Api) -> None:
+        """What the API cannot do, of everything so far."""
+        updates = feasible([*self.writes, *self.others], api)
+        self.writes = [one for one in updates.operations if isinstance(one, UpdateUser)]
+        self.others = [one for one in updates.operations if not isinstance(one, UpdateUser)]
+        sends, deletions = feasible(self.sends, api), feasible(self.deletions, api)
+        self.sends, self.deletions = list(sends.operations), list(deletions.operations)
+        for left in (updates, sends, deletions):
+            self.skips += left.skips
+            self.notes += left.notes
 
     def plan(self, *, apart: bool) -> Plan:
         writes = self.writes if apart or len(self.writes) < 2 else list(_folded(self.writes))

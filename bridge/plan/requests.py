@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import orjson
 
+from bridge.onesignal.api import ApiName, api_named
 from bridge.onesignal.operations import Operation, Request, Send, UpdateUser, send_key
-from bridge.onesignal.user_model import send_body, send_path, update_requests
 
 
 def requests_of(
-    operation: Operation, *, message_id: str, app_id: str, app: str = "default", key: str = ""
+    operation: Operation,
+    *,
+    message_id: str,
+    app_id: str,
+    app: str = "default",
+    key: str = "",
+    api: ApiName = "user-model",
 ) -> tuple[Request, ...]:
     """The requests of one operation when nothing is known of what was written before.
 
     A send has the key that delivery would give it, unless `key` is another. None, when only our
     record of earlier writes says what there is to ask for.
     """
+    spoken = api_named(api)
     if not isinstance(operation, Send):
-        return update_requests(operation, app_id=app_id)
+        return spoken.update_requests(operation, app_id=app_id)
     key = key or _key(operation, message_id, app)
     return (
         Request(
             method="POST",
-            path=send_path(operation, app_id=app_id),
-            body=orjson.loads(send_body(operation, app_id=app_id, key=key)),
+            path=spoken.send_path(operation, app_id=app_id),
+            body=orjson.loads(spoken.send_body(operation, app_id=app_id, key=key)),
             endpoint_class="send",
         ),
     )

@@ -13,6 +13,7 @@ import orjson
 
 from bridge.mapping import document
 from bridge.mapping.rules import Mapping
+from bridge.onesignal.api import ApiName
 from bridge.onesignal.operations import Request
 from bridge.plan.requests import requests_of
 from bridge.plan.values import Skip
@@ -32,11 +33,11 @@ class Played:
     skips: list[Skip] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
 
-    def add(self, act: Act, message_id: str) -> None:
+    def add(self, act: Act, message_id: str, api: ApiName) -> None:
         self.happenings += act.happenings
         self.skips += act.skips
         for operation in act.operations:
-            self.requests += requests_of(operation, message_id=message_id, app_id=APP_ID)
+            self.requests += requests_of(operation, message_id=message_id, app_id=APP_ID, api=api)
 
 
 def play(example: document.Example, mapping: Mapping) -> Played:
@@ -49,7 +50,7 @@ def play(example: document.Example, mapping: Mapping) -> Played:
         elif _is_duplicate(event, heard):
             played.skips += stage.for_every_rule(event, Skip(reason="duplicate"))
         else:
-            played.add(stage.hear(event, now_ms=now_ms), event.message_id)
+            played.add(stage.hear(event, now_ms=now_ms), event.message_id, mapping.api)
     return played
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bridge.onesignal.client import ANSWER_LIMIT, OneSignal, authorization
+from bridge.onesignal.client import ANSWER_LIMIT, ONESIGNAL, OneSignal, address, authorization
 from bridge.onesignal.verdict import Answer, NoAnswer
 
 PATH = "/apps/a/users/by/external_id/u1"
@@ -296,3 +296,18 @@ async def test_a_connection_is_used_again() -> None:
 )
 def test_old_keys_are_sent_the_old_way(api_key: str, value: str) -> None:
     assert authorization(api_key) == value
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "asked_at"),
+    [
+        (ONESIGNAL, "/notifications", "https://api.onesignal.com/notifications"),
+        (ONESIGNAL, "/api/v1/notifications", "https://onesignal.com/api/v1/notifications"),
+        (ONESIGNAL, "/api/v10", "https://api.onesignal.com/api/v10"),
+        ("http://127.0.0.1:9", "/api/v1/notifications", "http://127.0.0.1:9/api/v1/notifications"),
+    ],
+)
+def test_onesignal_answers_its_legacy_api_at_another_address(
+    url: str, path: str, asked_at: str
+) -> None:
+    assert address(url, path) == asked_at

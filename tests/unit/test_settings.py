@@ -67,6 +67,7 @@ def test_the_defaults_are_safe() -> None:
         "onesignal_app_id": "8a1b3c4d-0000-4000-8000-000000000001",
         "onesignal_url": "https://api.onesignal.com",
         "onesignal_api": "user-model",
+        "onesignal_legacy_flags": "refuse",
         "onesignal_plan": None,
         "onesignal_platforms": ("android", "web"),
         "onesignal_upsert": "patch-first",

@@ -58,6 +58,45 @@ def test_a_success_of_an_update_is_accepted(status: int) -> None:
     assert judged(status, {"properties": {}}) == Accepted(status=status)
 
 
+def test_an_edit_of_tags_that_says_no_with_a_yes_is_refused() -> None:
+    assert judged(200, {"success": True}) == Accepted(status=200)
+    assert judged(200, {"success": False}) == Refused(
+        reason="not_done", status=200, detail="success"
+    )
+
+
+def test_a_push_that_says_no_with_a_yes_may_have_been_sent() -> None:
+    said = judged(200, {"success": False}, is_send=True)
+
+    assert isinstance(said, Failed)
+    assert not said.certain
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Please include a case-sensitive header of Authorization: Basic <KEY> or Bearer with a valid REST API key.",
+        "Please include a case-sensitive header of Authorization: Basic with a valid REST API key.",
+        "Please include a case-sensitive header of Authorization",
+    ],
+)
+def test_a_key_that_the_player_api_refuses_closes_and_kills_nothing(
+    text: str,
+) -> None:
+    body = {"errors": [text], "reference": ["https://example"]}
+
+    assert judged(400, body) == judged(400, body, is_send=True) == Closed(status=401, detail=text)
+
+
+@pytest.mark.parametrize("name", ["invalid_player_ids", "invalid_external_user_ids"])
+def test_the_player_api_names_who_was_not_reached(name: str) -> None:
+    said = judged(200, {"id": "n", "errors": {name: ["b", "a", "a"]}}, is_send=True)
+
+    assert said == Accepted(status=200, id="n", unreached=frozenset({"a", "b"}))
+    nobody = judged(200, {"id": "", "recipients": 0, "errors": {name: ["a"]}}, is_send=True)
+    assert isinstance(nobody, NoRecipients)
+
+
 def test_an_empty_success_of_an_update_is_accepted() -> None:
     assert judged(202) == Accepted(status=202)
 

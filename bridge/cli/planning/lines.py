@@ -55,7 +55,7 @@ def planned(event: Event | Unusable, mapping: Mapping, *, app: str = "default") 
         line = Line(message_id="", rule="", operation="", skip=skip)
         return Planned(title="not an event", lines=(line,))
     found = plan(event, mapping)
-    lines = [_line(event, operation, found, app) for operation in found.operations]
+    lines = [_line(event, operation, found, mapping, app) for operation in found.operations]
     lines += [
         Line(message_id=event.message_id, rule=skip.rule, operation=skip.operation, skip=skip)
         for skip in (_explained(skip, event, mapping) for skip in found.skips)
@@ -70,9 +70,11 @@ def _explained(skip: Skip, event: Event, mapping: Mapping) -> Skip:
     return skip if near is None else skip._replace(detail=str(near))
 
 
-def _line(event: Event, operation: Operation, found: Plan, app: str) -> Line:
+def _line(event: Event, operation: Operation, found: Plan, mapping: Mapping, app: str) -> Line:
     rules = rules_of(operation)
-    requests = requests_of(operation, message_id=event.message_id, app_id=APP_ID, app=app)
+    requests = requests_of(
+        operation, message_id=event.message_id, app_id=APP_ID, app=app, api=mapping.api
+    )
     terms = found.terms.get(operation.rule) if isinstance(operation, Send) else None
     return Line(
         message_id=event.message_id,

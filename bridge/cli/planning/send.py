@@ -19,7 +19,7 @@ from bridge.clock import SystemClock
 from bridge.config import App
 from bridge.errors import BridgeError
 from bridge.mapping.rules import Mapping
-from bridge.onesignal.client import OneSignal
+from bridge.onesignal.client import OneSignal, address
 from bridge.onesignal.operations import Recipient, Request, SendNotification
 from bridge.onesignal.verdict import (
     Accepted,
@@ -78,7 +78,7 @@ def the_push(
     push = replace(found[0], to=Recipient(label="external_id", id=user))
     # A key of its own: OneSignal would otherwise take it for a push that it has sent already.
     key = str(uuid.uuid4())
-    (request,) = requests_of(push, message_id="", app_id=app.app_id, key=key)
+    (request,) = requests_of(push, message_id="", app_id=app.app_id, key=key, api=app.spoken.api)
     return Trial(push=push, request=request)
 
 
@@ -113,7 +113,7 @@ def send(
         raise RestrainedError(f"nothing is sent: {reason}", hint=_RESTRAINTS[reason])
     user = trial.push.to.id
     body = orjson.dumps(trial.request.body, option=orjson.OPT_INDENT_2).decode()
-    typer.echo(f"POST {app.url}{trial.request.path}\n{body}\n")
+    typer.echo(f"POST {address(app.url, trial.request.path)}\n{body}\n")
     typer.echo(f"One push, by rule {trial.push.rule}, to the user {user} of app {app.app_id}.")
     if not confirm("Send it?"):
         typer.echo("Nothing was sent.")

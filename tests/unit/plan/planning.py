@@ -15,6 +15,7 @@ from bridge.mapping.document import Do
 from bridge.mapping.expression import Vars
 from bridge.mapping.load import Source, compile_mapping
 from bridge.mapping.rules import Mapping, Trust
+from bridge.onesignal.api import USER_MODEL, Spoken
 from bridge.onesignal.operations import SendNotification, UpdateUser
 from bridge.plan import Plan, Skip, plan
 from bridge.segment.body import NotJson, read_body
@@ -36,6 +37,7 @@ def mapping_of(
     tag_cap: int | None = None,
     names: Vars | None = None,
     trust: Trust = "server",
+    spoken: Spoken = USER_MODEL,
     **more: Any,
 ) -> Mapping:
     text = orjson.dumps({"version": 1, "rules": rules, **more}).decode()
@@ -45,6 +47,7 @@ def mapping_of(
         tag_cap=tag_cap,
         names=names,
         trust=trust,
+        spoken=spoken,
     )
     return mapping
 
