@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from bridge.journal.devices import Device, Devices
 from bridge.journal.erasures import Erasures, Noted
 from bridge.journal.groups import Groups
 from bridge.journal.piles import EVERYTHING, Choice, Piles
@@ -51,6 +52,10 @@ class Journal(Protocol):
         """Sends that share a call."""
 
     @property
+    def devices(self) -> Devices:
+        """Whose devices are whose."""
+
+    @property
     def erasures(self) -> Erasures:
         """Leaving nothing of a user."""
 
@@ -90,9 +95,17 @@ class Journal(Protocol):
         """What was written for a user, as it was last learnt."""
 
     async def ack(
-        self, acked: Sequence[Acked], *, learnt: Sequence[Learnt] = (), at_ms: int
+        self,
+        acked: Sequence[Acked],
+        *,
+        learnt: Sequence[Learnt] = (),
+        device: Device | None = None,
+        at_ms: int,
     ) -> None:
-        """What one call did, or that none was needed: every end of it and what it taught, at once."""
+        """What one call did, or that none was needed: every end of it and what it taught, at once.
+
+        `device` is this user's from now on, and nobody else's.
+        """
 
     async def postpone(
         self,

@@ -13,6 +13,7 @@ _FILES = (
     "piles.sql",
     "calls.sql",
     "trace.sql",
+    "devices.sql",
     "erasures.sql",
     "retention.sql",
 )

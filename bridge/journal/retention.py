@@ -52,6 +52,9 @@ class Retention(Protocol):
     async def reached(self, *, after: int, day: int, limit: int) -> int | None:
         """Remove people who were last reached before a day, by hash; after which to go on."""
 
+    async def devices(self, *, before_ms: int, limit: int) -> bool:
+        """Forget devices that were last seen before; whether there may be more."""
+
     async def erased(self, *, before_ms: int, limit: int) -> bool:
         """Forget who was erased before."""
 

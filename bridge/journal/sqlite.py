@@ -20,6 +20,7 @@ from bridge.errors import JournalUnavailableError
 from bridge.journal import (
     hashing,
     sqlite_calls as calls,
+    sqlite_devices as devices,
     sqlite_erasures as erasures,
     sqlite_groups as groups,
     sqlite_piles as piles,
@@ -27,6 +28,7 @@ from bridge.journal import (
     sqlite_rows as rows,
     sqlite_sends as sends,
 )
+from bridge.journal.devices import Device
 from bridge.journal.erasures import Noted
 from bridge.journal.piles import EVERYTHING, Choice
 from bridge.journal.pressure import Pressure, free_bytes
@@ -101,6 +103,9 @@ class SqliteJournal:
             one.create_function("hash_of", 2, self.user_hash, deterministic=True)
         self.piles = piles.SqlitePiles(write=self._write, read=self._read)
         self.groups = groups.SqliteGroups(write=self._write, read=self._read)
+        self.devices = devices.SqliteDevices(
+            write=self._write, read=self._read, hashed=self.user_hash
+        )
         self.erasures = erasures.SqliteErasures(write=self._write, read=self._read, tail=tail.of)
         self.retention = retention.SqliteRetention(
             aside=self._writer.aside,
@@ -186,11 +191,18 @@ class SqliteJournal:
         return await self._read(lambda connection: rows.state(connection, user_hash))
 
     async def ack(
-        self, acked: Sequence[Acked], *, learnt: Sequence[Learnt] = (), at_ms: int
+        self,
+        acked: Sequence[Acked],
+        *,
+        learnt: Sequence[Learnt] = (),
+        device: Device | None = None,
+        at_ms: int,
     ) -> None:
         def write(connection: sqlite3.Connection) -> None:
             rows.ack(connection, acked, at_ms)
             rows.learn(connection, learnt, at_ms)
+            if device is not None:
+                devices.keep(connection, device, of_another="move", now_ms=at_ms)
 
         await self._write(write)
 

@@ -29,6 +29,7 @@ _OF_A_PERSON = (
     "forget_person_places",
     "forget_reached",
     "forget_identity",
+    "forget_devices",
 )
 
 

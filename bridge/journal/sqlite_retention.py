@@ -112,6 +112,9 @@ class SqliteRetention:
             await self._some("drop_reached_days", {"day": day}, limit)
         return found
 
+    async def devices(self, *, before_ms: int, limit: int) -> bool:
+        return await self._some("drop_unseen_devices", {"before_ms": before_ms}, limit)
+
     async def erased(self, *, before_ms: int, limit: int) -> bool:
         return await self._some("drop_erased", {"before_ms": before_ms}, limit)
 

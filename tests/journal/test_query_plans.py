@@ -200,6 +200,26 @@ PLANS = {
     "survived": ["suspect USING INTEGER PRIMARY KEY (rowid=?)"],
     "drop_gate": ["gate USING PRIMARY KEY (key=?)"],
     "meta_get": ["meta USING PRIMARY KEY (key=?)"],
+    "devices_of": ["device USING INDEX device_user (user_hash=? AND app=?)"],
+    "device_holder": ["device USING INDEX device_token (app=? AND token=?)"],
+    "device_erased": ["erased USING INTEGER PRIMARY KEY (rowid=?)"],
+    "same_devices": [
+        "device USING INTEGER PRIMARY KEY (rowid=?)",
+        "device USING COVERING INDEX device_subscription (app=? AND subscription_id=?)",
+        "device USING COVERING INDEX device_installation (app=? AND installation=?)",
+        "device USING COVERING INDEX device_token (app=? AND token=?)",
+    ],
+    "drop_devices": ["device USING INTEGER PRIMARY KEY (rowid=?)"],
+    "drop_most_devices": [
+        "device USING INTEGER PRIMARY KEY (rowid=?)",
+        "device USING INDEX device_user (user_hash=? AND app=?)",
+    ],
+    "forget_device": [
+        "device USING INTEGER PRIMARY KEY (rowid=?)",
+        "device USING COVERING INDEX device_subscription (app=? AND subscription_id=?)",
+        "device USING COVERING INDEX device_installation (app=? AND installation=?)",
+    ],
+    "device_platforms": ["device USING INDEX device_subscription (app=? AND subscription_id=?)"],
 }
 
 #: These are about all of the tail, which is never long.
@@ -252,6 +272,7 @@ COUNTS = {
     "last_call": ["call_log"],
     "pending_apps": ["pending USING COVERING INDEX pending_lane"],
     "last_seq": ["sqlite_sequence"],
+    "devices_counted": ["device USING COVERING INDEX"],
 }
 
 #: What a JSON list becomes inside a statement may be scanned, and what was found for one event or user.

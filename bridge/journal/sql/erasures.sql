@@ -127,6 +127,9 @@ DELETE FROM reached WHERE person_hash = :person_hash;
 -- forget_identity --
 DELETE FROM identity WHERE id_hash = :person_hash;
 
+-- forget_devices --
+DELETE FROM device WHERE user_hash = :person_hash;
+
 -- how_erased --
 -- What became of the user at OneSignal.
 SELECT status, reason, http FROM outcome WHERE seq = :seq AND rule = '' AND operation = 'delete_user';

@@ -78,3 +78,6 @@ DELETE FROM reached_day WHERE people = 0 AND day < :day;
 DELETE FROM erased WHERE user_hash IN
   (SELECT user_hash FROM erased WHERE at_ms < :before_ms
    AND NOT EXISTS (SELECT 1 FROM pending WHERE seq = erased.seq) LIMIT :limit);
+
+-- drop_unseen_devices --
+DELETE FROM device WHERE id IN (SELECT id FROM device WHERE seen_ms < :before_ms LIMIT :limit);

@@ -331,6 +331,31 @@ CREATE TABLE identity (
   person_hash INTEGER NOT NULL
 );
 
+-- Devices, and whose they are: posted by a page or an app, or read off an event. Whoever has several of
+-- its names has the same device.
+CREATE TABLE device (
+  id              INTEGER PRIMARY KEY,
+  app             TEXT    NOT NULL,
+  user_hash       INTEGER NOT NULL CHECK (user_hash > 0),
+  platform        TEXT    NOT NULL CHECK (platform <> ''),
+  subscription_id TEXT    CHECK (subscription_id <> ''), -- at OneSignal; NULL: it is not known
+  installation    INTEGER,                               -- a keyed hash
+  token           INTEGER,                               -- of its push token
+  subscribed      INTEGER NOT NULL CHECK (subscribed IN (0, 1)),
+  details         TEXT    NOT NULL CHECK (details LIKE '{%}'), -- a JSON object
+  at_ms           INTEGER NOT NULL,                      -- when it was said, and by which event; 0: by none
+  seq             INTEGER NOT NULL,
+  first_ms        INTEGER NOT NULL,
+  seen_ms         INTEGER NOT NULL CHECK (seen_ms >= first_ms),
+  CHECK (coalesce(subscription_id, installation, token) IS NOT NULL)
+);
+-- A user has a device once, by each of its names.
+CREATE UNIQUE INDEX device_user ON device (user_hash, app, subscription_id);
+CREATE UNIQUE INDEX device_installation ON device (app, installation, user_hash) WHERE installation IS NOT NULL;
+CREATE UNIQUE INDEX device_token ON device (app, token, user_hash) WHERE token IS NOT NULL;
+CREATE INDEX device_subscription ON device (app, subscription_id) WHERE subscription_id IS NOT NULL;
+CREATE INDEX device_seen ON device (seen_ms);
+
 -- Who was erased. It stays for a while, so that events which come late do not bring anybody back.
 CREATE TABLE erased (
   user_hash INTEGER PRIMARY KEY,
