@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -40,10 +41,19 @@ SECRETS = (
     "ADMIN_TOKENS",
     "METRICS_TOKEN",
     "ALERT_URL",
+    "DEVICES_SECRET",
+    "DEVICES_JWT_KEYS",
+    "DEVICES_SERVER_KEYS",
 )
 FILES = (*SECRETS, "ONLY_USERS")
 """What may also stand in a file, which `BRIDGE_…_FILE` names."""
-LISTS = ("SEGMENT_SECRETS", "ONESIGNAL_API_KEY", "ONLY_USERS", "ADMIN_TOKENS")
+LISTS = (
+    "SEGMENT_SECRETS",
+    "ONESIGNAL_API_KEY",
+    "ONLY_USERS",
+    "ADMIN_TOKENS",
+    "DEVICES_SERVER_KEYS",
+)
 VARIABLES = "BRIDGE_VAR_"
 """What follows is a variable of the mapping, in capitals."""
 SENDS_PER_SECOND = {"free": 150, "growth": 6000, "professional": 6000, "enterprise": 6000}
@@ -93,6 +103,24 @@ def _is_private_address(url: str) -> bool:
     return bool(parts.hostname) and (
         parts.scheme == "https" or (parts.scheme == "http" and loopback)
     )
+
+
+_PEM = re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL)
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+
+
+def _keys(value: object) -> object:
+    """Public keys in PEM, one after another; or shared secrets, divided like other lists."""
+    if not isinstance(value, str):
+        return value
+    return tuple(_PEM.findall(value)) or tuple(re.split(r"[,\s]+", value.strip()))
+
+
+def _origins(origins: Collection[str]) -> Collection[str]:
+    for one in origins:
+        if _ORIGIN.fullmatch(one) is None:
+            raise ValueError(f"{one!r} is not an origin: write https://www.shop.example, no path")
+    return origins
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
@@ -162,6 +190,28 @@ class Settings(BaseModel):
     #: Only these external ids are written to and pushed; None: everybody.
     only_users: tuple[str, ...] | None = None
 
+    #: The app whose devices the registry keeps; unset: the only one there is.
+    devices_app: str | None = None
+    #: Whoever shows hex HMAC-SHA256 of a user id by this secret (`userHash`) is that user.
+    devices_secret: SecretStr | None = None
+    #: What signed tokens are checked with: public keys in PEM, or shared secrets; several during a rotation.
+    devices_jwt_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(_keys)] = ()
+    #: Where a token says who its user is, and for whom it must be meant.
+    devices_jwt_claim: str = Field(default="sub", min_length=1)
+    devices_jwt_audience: str | None = None
+    #: The cookie that carries a token, for pages that send no header.
+    devices_cookie: str | None = None
+    #: Asked who a session's cookies belong to: 200 {"userId": …}.
+    devices_session_url: str | None = None
+    #: Servers of yours, which say whose a device is.
+    devices_server_keys: tuple[SecretStr, ...] = ()
+    #: Pages that may post from a browser; no other may, whatever it shows.
+    devices_origins: Annotated[tuple[str, ...], AfterValidator(_origins)] = ()
+    #: A device that is another user's: it moves, is refused, or is both users'.
+    devices_of_another: Literal["move", "refuse", "share"] = "move"
+    #: Devices that were not seen for so long are no target, and forgotten.
+    devices_expire: Annotated[Duration, Field(ge=timedelta(days=1))] = timedelta(days=180)
+
     admin_token: SecretStr | None = None
     #: More people than one, each a line: name, role, token; see `bridge.config.access`.
     admin_tokens: tuple[SecretStr, ...] = ()
@@ -202,6 +252,8 @@ class Settings(BaseModel):
         "onesignal_platforms",
         "drop",
         "sso_from",
+        "devices_server_keys",
+        "devices_origins",
         mode="before",
     )
     @classmethod
@@ -237,6 +289,11 @@ class Settings(BaseModel):
         "sso_header",
         "mappings",
         "config",
+        "devices_app",
+        "devices_secret",
+        "devices_jwt_audience",
+        "devices_cookie",
+        "devices_session_url",
         mode="before",
     )
     @classmethod

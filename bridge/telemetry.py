@@ -57,6 +57,7 @@ class Metrics:
         self.events = counter("events", "Events accepted, by source and rank", "source", "rank")
         self.dedupe_hits = counter("dedupe_hits", "Events that were heard before")
         self.refused = counter("refused", "Requests and elements refused", "source", "reason")
+        self.devices = counter("devices", "Requests to the device registry, by answer", "result")
         self.calls = counter("calls", "Calls to OneSignal", "class", "http")
         self.call_seconds = histogram("call_seconds", "A call to OneSignal", _SLOW, "class")
         self.operations = counter(

@@ -171,13 +171,14 @@ async def rig(
     limits: Limits | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
     alerts: httpx.AsyncBaseTransport | None = None,
+    website: httpx.AsyncBaseTransport | None = None,
     sources: Iterable[str] = (APP,),
     **settings: Any,
 ) -> AsyncIterator[Rig]:
     """A bridge on `folder`/bridge.db with this mapping, before an app of `create_sandbox`'s (a new one, or yours).
 
     The mapping is a text, or a file or folder. `transport` stands between the two instead of a plain one,
-    `alerts` leads to the chat of `alert_url`; all `sources` share the mapping and the app.
+    `alerts` leads to the chat of `alert_url`, `website` to the session endpoint; all `sources` share the mapping and the app.
     """
     clock = clock or ManualClock()
     app = onesignal or create_sandbox(clock=clock, limits=limits or Limits())
@@ -186,7 +187,9 @@ async def rig(
     config = with_sources(of_settings(configured), sources)
     compiled = _compiled(mapping, config.apps[APP])
     mappings = dict.fromkeys(config.sources, compiled)
-    async with running(config, mappings, clock=clock, transport=way, alerts=alerts) as bridge:
+    async with running(
+        config, mappings, clock=clock, transport=way, alerts=alerts, website=website
+    ) as bridge:
         made = Rig(bridge, app.state.sandbox, clock)
         yield made
         await made.http.aclose()

@@ -37,8 +37,10 @@ from bridge.onesignal.api import api_named
 from bridge.onesignal.client import OneSignal
 from bridge.receive.accept import SourceRoute
 from bridge.receive.body import Budget
+from bridge.receive.devices import DeviceDoor
 from bridge.receive.front import Front
 from bridge.receive.pulse import Pulse
+from bridge.receive.session import Sessions, sessions
 from bridge.receive.webhook import Intake, Webhook
 from bridge.segment.dropping import paths_of
 from bridge.settings import Settings
@@ -58,11 +60,13 @@ async def running(
     clock: Clock,
     transport: httpx.AsyncBaseTransport | None = None,
     alerts: httpx.AsyncBaseTransport | None = None,
+    website: httpx.AsyncBaseTransport | None = None,
     read: Callable[[], Config] | None = None,
 ) -> AsyncIterator[Bridge]:
     """A bridge that accepts and delivers, until the end of the block; `mappings` by source.
 
-    `transport` is the way to OneSignal, `alerts` the one to the chat, when they are not the network.
+    `transport` is the way to OneSignal, `alerts` the one to the chat, `website` the one to the session
+    endpoint, when they are not the network.
     `read` says what the config is now: with it, edits come into force while the bridge runs.
 
     Raises:
@@ -76,7 +80,8 @@ async def running(
                 for app in config.apps.values()
             }
             brake = await load_brake(journal, clock)
-            bridge = _compose(config, mappings, journal, clients, clock, brake)
+            asking = await stack.enter_async_context(sessions(clock, website))
+            bridge = _compose(config, mappings, journal, clients, clock, brake, asking)
             if not await journal.begin_work():
                 log().warning("bridge.cautious", rows=CAUTIOUS_ROWS)
                 bridge.beware()
@@ -115,6 +120,7 @@ def _compose(
     clients: dict[str, OneSignal],
     clock: Clock,
     brake: Brake,
+    asking: Sessions,
 ) -> Bridge:
     bridge = Bridge(
         config=config,
@@ -154,7 +160,15 @@ def _compose(
         )
     bridge.intakes = _intakes(bridge)
     webhook = Webhook(bridge.intakes)
-    bridge.app = Front(webhook, Starlette(routes=routes(bridge, webhook)), list(config.sources))
+    devices = DeviceDoor(
+        registry=lambda: bridge.config.registry,
+        journal=journal,
+        clock=clock,
+        metrics=bridge.metrics,
+        sessions=asking,
+    )
+    rest = Starlette(routes=routes(bridge, webhook, devices))
+    bridge.app = Front(webhook, rest, list(config.sources))
     return bridge
 
 
@@ -165,6 +179,7 @@ def _keep(settings: Settings) -> Keep:
         settings.keep_dead,
         settings.keep_calls,
         settings.keep_unmatched,
+        settings.devices_expire,
     )
     return Keep(*(time // timedelta(milliseconds=1) for time in times))
 

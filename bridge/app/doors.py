@@ -17,6 +17,7 @@ from bridge.console.users import UsersApi
 from bridge.deliver.erasing import forget
 from bridge.deliver.held import release_resumed
 from bridge.journal.erasures import noted
+from bridge.receive.devices import PATHS as DEVICE_PATHS, DeviceDoor
 from bridge.receive.health import Health
 from bridge.receive.webhook import METHODS, Webhook
 from bridge.telemetry import log
@@ -24,11 +25,12 @@ from bridge.telemetry import log
 WEBHOOK_PATHS = ("", "/", "/{source}", "/{source}/", "/{source}/{token}", "/{source}/{token}/")
 
 
-def routes(bridge: Bridge, webhook: Webhook) -> list[BaseRoute]:
+def routes(bridge: Bridge, webhook: Webhook, devices: DeviceDoor) -> list[BaseRoute]:
     methods = list(METHODS)
     return [
         # A slash at the end is forgiven, not redirected: classic webhooks follow no redirect.
         *(Route(f"/v1/segment{rest}", webhook, methods=methods) for rest in WEBHOOK_PATHS),
+        *(Route(f"/v1/devices{rest}", devices) for rest in DEVICE_PATHS),
         *_health(bridge).routes(),
         *_brake_api(bridge).routes(),
         *bridge.piles.routes(lambda: _access(bridge)),

@@ -19,6 +19,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
+from bridge.config.registry import Registry, registry_of
 from bridge.onesignal.api import Spoken
 from bridge.plan.restraint import Restraint
 from bridge.segment.audience import ReverseEtl
@@ -84,6 +85,8 @@ class Config:
     settings: Settings
     apps: dict[str, App]
     sources: dict[str, Source]
+    #: None: there is no device registry.
+    registry: Registry | None = None
     #: Files beside the mappings that decided something of it.
     files: tuple[Path, ...] = ()
 
@@ -100,7 +103,12 @@ class Config:
 def of_settings(settings: Settings) -> Config:
     """One source and one app, of settings that are taken to be right."""
     app, source = environment_app(settings), environment_source(settings, DEFAULT)
-    return Config(settings=settings, apps={app.name: app}, sources={source.name: source})
+    return Config(
+        settings=settings,
+        apps={app.name: app},
+        sources={source.name: source},
+        registry=registry_of(settings, [app.name]),
+    )
 
 
 def environment_app(settings: Settings, shared: dict[str, str] | None = None) -> App:

@@ -114,11 +114,14 @@ def live(old: Config, new: Config) -> Config:
     settings = old.settings.model_copy(
         update={name: getattr(new.settings, name) for name in _LIVE_SETTINGS}
     )
+    # An app that takes a restart to be there has no registry before.
+    registry = new.registry if new.registry is None or new.registry.app in apps else old.registry
     return replace(
         old,
         settings=settings,
         sources=sources,
         apps=apps,
+        registry=registry,
         files=new.files,
     )
 

@@ -19,6 +19,7 @@ from bridge.config import (
 from bridge.config.access import findings_of
 from bridge.config.document import AppEntry, SourceEntry, is_app_id
 from bridge.config.file import Reading, read_file
+from bridge.config.registry import doubtful, registry_of, wrong_with
 from bridge.errors import ConfigurationError, Finding
 from bridge.onesignal.api import Spoken, api_named
 from bridge.segment.audience import ReverseEtl
@@ -45,7 +46,7 @@ def load_config(environment: Mapping[str, str] | None = None) -> Config:
         sources = _sources(said, reading, apps)
     else:
         apps, sources = {}, {}
-    findings += reading.findings
+    findings += [*reading.findings, *wrong_with(said.settings, apps)]
     if any(finding.is_error for finding in findings):
         raise ConfigurationError(findings)
     files = (*((path,) if path else ()), *reading.files, *said.files)
@@ -53,6 +54,7 @@ def load_config(environment: Mapping[str, str] | None = None) -> Config:
         settings=said.settings,
         apps=apps,
         sources=sources,
+        registry=registry_of(said.settings, apps),
         files=files,
     )
 
@@ -286,7 +288,7 @@ def warnings(config: Config) -> list[Finding]:
     if config.settings.only_users is not None:
         count = len(config.settings.only_users)
         found.append(_warning("only-users", f"BRIDGE_ONLY_USERS: {count} people, and nobody else"))
-    return found
+    return [*found, *doubtful(config.settings)]
 
 
 def _of_legacy_api(app: App) -> Iterator[Finding]:

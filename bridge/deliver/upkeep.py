@@ -36,7 +36,7 @@ SCRUB_SECONDS = 10.0
 """After an erasure, for others to share it."""
 
 What = Literal[
-    "unmatched", "payloads", "events", "overdue", "dead", "calls", "places", "state", "dedupe", "reached", "erased"
+    "unmatched", "payloads", "events", "overdue", "dead", "calls", "places", "state", "devices", "dedupe", "reached", "erased"
 ]  # fmt: skip
 
 
@@ -49,6 +49,8 @@ class Keep(NamedTuple):
     calls: int
     #: Payloads of events that nothing could use; 0: they were never written.
     unmatched: int
+    #: Since a device was last seen.
+    devices: int
 
 
 class Due(NamedTuple):
@@ -68,6 +70,7 @@ def due(keep: Keep, now_ms: int, *, daily: bool) -> list[Due]:
         Due("overdue", now_ms - keep.payloads),
         Due("places", now_ms),
         Due("state", now_ms - STATE_MS),
+        Due("devices", now_ms - keep.devices),
     ]
     if keep.unmatched:
         hourly.insert(0, Due("unmatched", now_ms - keep.unmatched))
@@ -165,6 +168,8 @@ class Upkeep:
                 return lambda after: retention.dead(
                     after=after, dead_ms=before_ms, left_ms=left_ms, limit=STEP_EVENTS
                 )
+            case "devices":
+                return lambda _: retention.devices(before_ms=before_ms, limit=STEP_ROWS)
             case _:
                 return await self._slow_step(one)
 

@@ -48,9 +48,13 @@ class Device(NamedTuple):
         return self.subscribed and self.subscription_id is not None
 
     def says(self, other: Device) -> bool:
-        """Whether the other says nothing that this does not."""
-        when = {"at_ms": 0, "seq": 0, "seen_ms": 0}
-        return self._replace(**when) == other._replace(**when)
+        """Whether the other, of the same user, says nothing that this does not."""
+        same = (self.platform, self.subscription_id, self.subscribed, self.details)
+        return (
+            same == (other.platform, other.subscription_id, other.subscribed, other.details)
+            and other.installation in {None, self.installation}
+            and other.token in {None, self.token}
+        )
 
 
 Kept = Literal["written", "of-another", "erased"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_KNOWN = {
+KNOWN_PLATFORMS = {
     "ios": "ios",
     "ipados": "ios",
     "iphone os": "ios",
@@ -31,6 +31,7 @@ _KNOWN = {
     "watchos": "watchos",
     "visionos": "visionos",
 }
+"""What senders call a platform, in small letters, and what it is called here."""
 
 #: Libraries that run on one platform only. analytics-swift runs on all of Apple's.
 _LIBRARIES = {
@@ -46,9 +47,9 @@ _LIBRARIES = {
 def platform_of(context: Mapping[str, Any]) -> str | None:
     """`ios`, `android`, `web`, `huawei`, `amazon`, `windows`, ...; None when nothing says."""
     return (
-        _KNOWN.get(_lower(context.get("device"), "type"))
+        KNOWN_PLATFORMS.get(_lower(context.get("device"), "type"))
         or _LIBRARIES.get(_lower(context.get("library"), "name"))
-        or _KNOWN.get(_lower(context.get("os"), "name"))
+        or KNOWN_PLATFORMS.get(_lower(context.get("os"), "name"))
         or ("web" if _lower(context.get("page"), "url") else None)
     )
 

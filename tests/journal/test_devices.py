@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from bridge.errors import JournalError
-from bridge.journal.devices import MOST, Device
+from bridge.journal.devices import MOST, Device, OfAnother
 from bridge.journal.records import Acked
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from tests.journal.making import NOW, change, entry, select
@@ -22,8 +22,10 @@ def device(user: int = 7, subscription_id: str | None = S1, **more: Any) -> Devi
     return Device(APP, user, **values)
 
 
-async def keep(journal: SqliteJournal, one: Device, **more: Any) -> str:
-    return await journal.devices.keep(one, **({"of_another": "move", "now_ms": NOW} | more))
+async def keep(
+    journal: SqliteJournal, one: Device, *, of_another: OfAnother = "move", now_ms: int = NOW
+) -> str:
+    return await journal.devices.keep(one, of_another=of_another, now_ms=now_ms)
 
 
 async def of(journal: SqliteJournal, user: int = 7, since_ms: int = 0) -> list[Device]:
@@ -173,9 +175,8 @@ async def test_an_ack_may_say_whose_a_device_is(journal: SqliteJournal) -> None:
 
 async def test_names_are_hashes_that_differ_by_app_and_kind(journal: SqliteJournal) -> None:
     devices = journal.devices
-    names = {
-        devices.name(app, kind, "x") for app in ("a", "b") for kind in ("installation", "token")
-    }  # type: ignore[arg-type]  # a list of literals
+    names = {devices.name(app, "installation", "x") for app in ("a", "b")}
+    names |= {devices.name(app, "token", "x") for app in ("a", "b")}
     assert len(names) == 4
     assert all(0 < name < 2**63 for name in names)
 

@@ -73,6 +73,17 @@ def test_the_defaults_are_safe() -> None:
         "onesignal_upsert": "patch-first",
         "onesignal_alias_chunk": 2000,
         "onesignal_event_key": "properties",
+        "devices_app": None,
+        "devices_secret": None,
+        "devices_jwt_keys": (),
+        "devices_jwt_claim": "sub",
+        "devices_jwt_audience": None,
+        "devices_cookie": None,
+        "devices_session_url": None,
+        "devices_server_keys": (),
+        "devices_origins": (),
+        "devices_of_another": "move",
+        "devices_expire": timedelta(days=180),
         "dry_run": "no",
         "only_users": None,
         "admin_token": None,
@@ -297,8 +308,9 @@ def test_an_unknown_setting_is_an_error_with_the_nearest_name(
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_that_is_given_twice_is_a_contradiction(tmp_path: Path, name: str) -> None:
     file = tmp_path / "secret"
-    file.write_text("https://one.test")
-    value = "ada view a-token-of-her-own" if name == "ADMIN_TOKENS" else "https://two.test"
+    file.write_text("https://one.test/long-enough-for-any-secret")
+    value = "https://two.test/long-enough-for-any-secret"
+    value = "ada view a-token-of-her-own" if name == "ADMIN_TOKENS" else value
     environment = ENOUGH | {f"BRIDGE_{name}": value, f"BRIDGE_{name}_FILE": str(file)}
     assert codes(environment) == [("setting-twice", f"BRIDGE_{name}")]
 
@@ -405,6 +417,8 @@ def test_no_secret_is_ever_shown(secret: str, *, broken: bool) -> None:
     environment = ENOUGH | {PREFIX + name: secret for name in SECRETS}
     environment["BRIDGE_ALERT_URL"] = f"https://chat.test/{secret}"
     environment["BRIDGE_ADMIN_TOKENS"] = f"ada view token-of-ada-{secret}"
+    for name in ("SECRET", "JWT_KEYS", "SERVER_KEYS"):
+        environment[f"BRIDGE_DEVICES_{name}"] = f"{secret.replace(',', '-')}-and-{'long' * 5}"
     if broken:
         environment["BRIDGE_PORT"] = "abc"
         environment["BRIDGE_ADMIN_TOKEN_FILE"] = "/nowhere"

@@ -10,7 +10,12 @@ from bridge.journal.sqlite import SqliteJournal
 from tests.journal.making import NOW, entry, select
 
 KEEP = Keep(
-    payloads=3 * DAY_MS, outcomes=30 * DAY_MS, dead=30 * DAY_MS, calls=3 * DAY_MS, unmatched=0
+    payloads=3 * DAY_MS,
+    outcomes=30 * DAY_MS,
+    dead=30 * DAY_MS,
+    calls=3 * DAY_MS,
+    unmatched=0,
+    devices=180 * DAY_MS,
 )
 
 
@@ -24,6 +29,7 @@ def test_each_kind_goes_after_its_own_time() -> None:
     assert found["events"] == found["dead"] == 30 * DAY_MS
     assert found["calls"] == 3 * DAY_MS
     assert found["places"] == 0
+    assert found["devices"] == 180 * DAY_MS
 
 
 def test_what_changes_slowly_is_looked_at_once_a_day() -> None:
