@@ -392,7 +392,7 @@ async def test_an_event_that_breaks_us_again_and_again_is_dead_and_its_user_goes
     async with rig(tmp_path, SHOP) as here:
         journal = here.bridge.journal
         with monkeypatch.context() as patch:
-            patch.setattr("bridge.deliver.together.patch_user", explode)
+            patch.setattr("bridge.deliver.together.update_of", explode)
             await here.post(identify("u1", "m1", tier="gold"))
             await here.settle()
         await here.post(identify("u1", "m2", tier="silver"))

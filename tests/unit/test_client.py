@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bridge.onesignal.client import ANSWER_LIMIT, ONESIGNAL, OneSignal, address, authorization
+from bridge.onesignal.client import ONESIGNAL, OneSignal, address, authorization
+from bridge.onesignal.pool import ANSWER_LIMIT
 from bridge.onesignal.verdict import Answer, NoAnswer
 
 PATH = "/apps/a/users/by/external_id/u1"
@@ -123,6 +124,22 @@ async def test_an_id_reaches_the_server_as_it_was_quoted(id_: str) -> None:
     async with asked(answering(http("200 OK", b"{}"))) as (client, server):
         await client.perform("PATCH", path, b"{}")
     assert server.requests[0][0] == f"PATCH {path} HTTP/1.1"
+
+
+@pytest.mark.parametrize("path", ["/a b", "/a\r\nx-more: 1", "/\u20ac", "a", ""])
+async def test_what_is_no_path_is_never_sent(path: str) -> None:
+    async with asked(answering(http("200 OK", b"{}"))) as (client, server):
+        answer = await client.perform("PATCH", path, b"{}")
+    assert answer == NoAnswer(reason="address_invalid", sent=False)
+    assert server.requests == []
+
+
+async def test_a_cookie_is_not_kept() -> None:
+    raw = http("200 OK", b"{}", "Set-Cookie: seen=1; Path=/")
+    async with asked(answering(raw)) as (client, server):
+        for _ in range(2):
+            await client.perform("PATCH", PATH, b"{}")
+    assert ["cookie" in headers for _, headers, _ in server.requests] == [False, False]
 
 
 async def test_a_redirect_is_not_followed() -> None:
