@@ -5,6 +5,17 @@ third time. Without the variable the places cost nothing but a call that does no
 
 ::
 
+    accept.writing    events are written, and not committed
+    accept.written    they are committed, and nobody knows
+    accept.answering  their user is told to be looked at, and the 200 is about to leave
+    tail.indexing     a tail is in the indexes, and that is not committed
+    user.claimed      the events of some users are loaded, and nothing of them is begun
+    update.leaving    an update is about to leave
+    update.answered   its answer has come, and is not written
+    event.acking      the ends of its updates are written, and not committed
+    operation.dying   a dead letter is written, and not committed
+    dead.replaying    it has left the dead, and has not been put back to work; not committed
+    dead.replayed     it has, and that is committed
     send.reached      a chain has come to the sends of an event
     send.writing      they are written, and not committed
     send.written      they are committed
@@ -17,6 +28,8 @@ third time. Without the variable the places cost nothing but a call that does no
     user.swept        some of what is known of a user is removed, and that is committed
     user.erasing      the last of it is, and that is not committed
     event.finishing   nothing is left of an event, and that is not committed
+    log.emptying      the write-ahead log is about to be copied into the database
+    log.emptied       it has been
 """
 
 from __future__ import annotations

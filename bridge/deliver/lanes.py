@@ -23,6 +23,7 @@ import asyncio
 import heapq
 from itertools import islice
 
+from bridge import failpoints
 from bridge.deliver.attempts import Wait
 from bridge.deliver.chain import Chain
 from bridge.deliver.credit import Credit
@@ -267,6 +268,7 @@ class Lanes:
         except BaseException:
             self._due[rank] |= dict.fromkeys(users)
             raise
+        failpoints.reached("user.claimed")
         for user, loaded in chains.items():
             if loaded.rows:
                 self._begin(user, rank, loaded, limit)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import orjson
 
+from bridge import failpoints
 from bridge.deliver.held import Nudge, Told
 from bridge.deliver.keys import key_of
 from bridge.journal import Journal
@@ -64,6 +65,7 @@ async def replay(journal: Journal, dead_id: int, *, now_ms: int, replan: bool = 
     send = await journal.send(dead.send_key) if dead.send_key and not replan else None
     again = None if send is None else send_again(dead, send, now_ms=now_ms)
     revived = await journal.revive(dead_id, send=again, at_ms=now_ms, replan=replan)
+    failpoints.reached("dead.replayed")
     return Replay("replayed" if revived else "not-dead", dead, revived)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from bridge import failpoints
 from bridge.deliver.attempts import Ended, Wait, ask, holds_everyone, turn
 from bridge.deliver.cautious import out_of_hand
 from bridge.deliver.means import CREATED_LATELY_SECONDS, About, Means
@@ -74,8 +75,11 @@ class Write:
             out_of_hand()
             await means.clock.sleep(wait)
         async with turn(gate, bulk=self.row.rank == BULK):
+            failpoints.reached("update.leaving")
             try:
-                return await ask(means, gate, "write", written, self._about())
+                heard = await ask(means, gate, "write", written, self._about())
+                failpoints.reached("update.answered")
+                return heard
             finally:
                 means.spacing.mark(self.user_hash)
 

@@ -107,6 +107,7 @@ def insert_events(connection: sqlite3.Connection, fresh: list[tuple[int, Entry]]
         ),
     )
     _insert_ended(connection, [(seq, e, e.ended) for seq, e in fresh if e.ended is not None])
+    failpoints.reached("accept.writing")
 
 
 def _insert_ended(connection: sqlite3.Connection, ended: list[tuple[int, Entry, End]]) -> None:
@@ -153,6 +154,7 @@ def _insert_dead(connection: sqlite3.Connection, seq: int, death: Death, at_ms: 
         death.send_key, at_ms,
     )  # fmt: skip
     insert(connection, "append_dead", [row])
+    failpoints.reached("operation.dying")
 
 
 def insert_send(connection: sqlite3.Connection, send: NewSend, *, hold: str | None = None) -> None:
@@ -189,6 +191,7 @@ def ack(connection: sqlite3.Connection, acked: Sequence[Acked], at_ms: int) -> N
             finish(connection, one.seq)
         else:
             mark_done(connection, one.seq, one.done)
+    failpoints.reached("event.acking")
 
 
 def mark_done(connection: sqlite3.Connection, seq: int, done: Sequence[str]) -> None:
@@ -283,6 +286,7 @@ def revive(
     left = {"id": dead_id, "state": "replayed", "at_ms": at_ms}
     if dead is None or connection.execute(queries()["leave_dead"], left).rowcount == 0:
         return 0
+    failpoints.reached("dead.replaying")
     if dead.send_key is not None and replan:
         _give_up(connection, dead.send_key, at_ms)
     elif dead.send_key is not None and (count := _revive_shared(connection, dead, at_ms)):

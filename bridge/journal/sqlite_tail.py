@@ -18,6 +18,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from bridge import failpoints
 from bridge.journal import sqlite_rows as rows
 from bridge.journal.erasures import ERASED, late
 from bridge.journal.queries import queries
@@ -103,6 +104,7 @@ class Tail:
         connection.execute("BEGIN IMMEDIATE")
         for name in ("index_dedupe", "index_pending", "index_done"):
             connection.execute(queries()[name])
+        failpoints.reached("tail.indexing")
         connection.execute("COMMIT")
 
     def forget(self) -> None:

@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, NamedTuple
 
+from bridge import failpoints
 from bridge.errors import JournalError, JournalUnavailableError
 from bridge.journal.records import Called, Entry
 from bridge.journal.sqlite_calls import Calls
@@ -316,8 +317,10 @@ class Writer:
     def _checkpoint(self) -> None:
         """On the disk's thread."""
         self._rows_since_checkpoint = 0
+        failpoints.reached("log.emptying")
         try:
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            failpoints.reached("log.emptied")
         except sqlite3.Error as error:
             self._loop.call_soon_threadsafe(self._is_fatal, error)
 

@@ -15,6 +15,7 @@ import orjson
 from prometheus_client import Counter
 from starlette.types import Receive, Scope, Send
 
+from bridge import failpoints
 from bridge.clock import Clock
 from bridge.errors import JournalUnavailableError
 from bridge.journal import Journal
@@ -106,6 +107,7 @@ class Webhook:
             await _refuse(intake, send, result)
         else:
             intake.metrics.accept_200.inc()
+            failpoints.reached("accept.answering")
             await _answer(send, 200, orjson.dumps(result))
         intake.metrics.accept_seconds.observe(intake.clock.monotonic() - started)
 
@@ -203,6 +205,7 @@ async def _append(intake: Intake, elements: list[Element]) -> dict[str, Any] | R
     except JournalUnavailableError as error:
         log().error("accept.unavailable", reason=error.code, source=intake.source.name)
         return _unavailable(error.message)
+    failpoints.reached("accept.written")
     _tell(intake, accepted, appended)
     return _result(accepted, appended)
 

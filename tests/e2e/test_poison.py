@@ -5,20 +5,12 @@ from __future__ import annotations
 import itertools
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-
-import httpx
-import pytest
 
 from bridge.clock import ManualClock
 from bridge.deliver.cautious import BEGUN_BEFORE, CAUTIOUS_ROWS
 from bridge.deliver.watchdog import EXIT_CODE, Hand, Watchdog
-from tests.e2e.poisoned import POISON
-from tests.e2e.test_process import _SERVING, rows, sandbox, settings
-from tests.harness import APP_ID, Rig, eventually, identify, rig, signed, track
-from tests.processes import Command, script
+from tests.harness import APP_ID, Rig, eventually, identify, rig, track
 
 MAPPING = """
 version: 1
@@ -32,70 +24,6 @@ rules:
     max_age: 30d
     do: {send_notification: {contents: "{{ messageId }}"}}
 """
-
-
-# Real processes --------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def poisoned(folder: Path, way: str, onesignal: str) -> AsyncIterator[tuple[Command, str]]:
-    """A bridge that a poisonous event ends in this way, and its address."""
-    environment = settings(folder, onesignal)
-    (folder / "mapping.yaml").write_text(MAPPING)
-    poison = str(Path(__file__).with_name("poisoned.py"))
-    async with script(folder, [poison, way, "serve", "--port", "0"], environment) as running:
-        yield running, f"http://{await running.says(_SERVING)}"
-
-
-async def post(http: httpx.AsyncClient, *events: object) -> None:
-    for event in events:
-        raw, headers = signed(event)
-        assert (await http.post("/v1/segment", content=raw, headers=headers)).status_code == 200
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("way", "code"), [("leave", 9), ("hang", EXIT_CODE), ("hang-in-c", 1)], ids=str
-)
-async def test_an_event_that_ends_the_process_is_dead_after_three_restarts_and_nobody_waits_for_it(
-    tmp_path: Path, way: str, code: int
-) -> None:
-    async with sandbox(tmp_path) as phones:
-        # All of it is accepted before the first call is made.
-        held = {"match": {}, "answers": [{"delay": 0.5}], "times": 4}
-        await phones.post("/sandbox/faults", json=held)
-        async with poisoned(tmp_path, way, str(phones.base_url)) as (running, url):
-            async with httpx.AsyncClient(base_url=url) as http:
-                batch = [track(POISON, "u1", "poison"), track("Ping", "u1", "later")]
-                batch += [track("Ping", f"u{n}", f"m{n}") for n in range(2, 30)]
-                await post(http, batch)
-            assert await running.ends(within=20) == code
-        ends = 1
-        while ends < 4:
-            async with poisoned(tmp_path, way, str(phones.base_url)) as (running, _):
-                assert '"event": "bridge.cautious"' in running.text
-
-                async def over(running: Command = running) -> bool | None:
-                    done = rows(tmp_path, "SELECT count(*) FROM pending") == [(0,)]
-                    return True if done or running.process.returncode is not None else None
-
-                await eventually(over, within=40)
-                if running.process.returncode is None:
-                    break
-                if way == "hang":
-                    assert '"message_id": "poison"' in running.text
-                    assert "poisoned.py" in running.text
-                ends += 1
-        assert ends <= 3
-        outcomes = dict(
-            rows(tmp_path, "SELECT message_id, status FROM event JOIN outcome USING (seq)")
-        )
-        assert outcomes.pop("poison") == "dead"
-        assert len(outcomes) == 29
-        assert set(outcomes.values()) == {"delivered"}
-        assert rows(tmp_path, "SELECT reason, state FROM dead") == [("poison", "dead")]
-        pushes = (await phones.get("/sandbox/pushes")).json()["pushes"]
-        assert sorted(push["text"] for push in pushes) == sorted(outcomes)
 
 
 # Caution ---------------------------------------------------------------------------------------

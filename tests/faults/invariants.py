@@ -99,6 +99,8 @@ def _by_seq(outcomes: Iterable[OutcomeRow]) -> dict[int, list[OutcomeRow]]:
 
 def _not_kept(sent: Sent, kept: Counter[Key]) -> Iterator[str]:
     for key, times in sent.acknowledged.items():
+        if not kept[key] and sent.posted[key].get("userId") in sent.erased:
+            continue
         if not kept[key]:
             yield f"{key} was answered 200 and is not there"
         elif kept[key] > 1 and not key[1].startswith(_TEST_MESSAGE):
@@ -127,15 +129,16 @@ def _bad_ends(scene: Scene, key: Key, ends: list[OutcomeRow]) -> Iterator[str]:
 
 
 def _untrue(scene: Scene, outcomes: dict[int, list[OutcomeRow]]) -> Iterator[str]:
-    """A push that is called delivered, and that OneSignal never got."""
-    got = {
+    """What is called delivered, and OneSignal never got."""
+    got = {event["idempotency_key"] for event in scene.sight.custom_events}
+    got |= {
         call["idempotency_key"]
         for call in scene.sight.calls
         if call["endpoint_class"] == "send" and was_done(call)
     }
     for send in scene.sight.sends:
         said = [end for end in outcomes.get(send.seq, []) if end.rule == send.rule]
-        if send.state == "delivered" and send.call_key not in got:
+        if send.state == "delivered" and not {send.key, send.call_key} & got:
             yield f"the send {send.key} is called delivered, and OneSignal never got it"
         if send.state in TERMINAL and not said:
             yield f"the send {send.key} ended, and its event does not say so"

@@ -29,6 +29,8 @@ class Sent:
     rejected: int = 0
     #: Elements without a messageId that a 200 counted.
     unnamed: int = 0
+    #: Users who were erased since: nothing of theirs need be there.
+    erased: set[str] = field(default_factory=set)
     #: Every body that we were answered.
     answers: list[str] = field(default_factory=list)
 

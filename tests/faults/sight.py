@@ -68,6 +68,7 @@ class Sight:
     #: As the sandbox lists them, in their order.
     calls: list[dict[str, Any]]
     pushes: list[dict[str, Any]]
+    custom_events: list[dict[str, Any]]
     users: list[dict[str, Any]]
     complaints: list[dict[str, Any]]
     resources: list[Resources] = field(default_factory=list)
@@ -107,6 +108,7 @@ async def look(database: Path, onesignal: httpx.AsyncClient) -> Sight:
         dead=table(DeadRow, "dead"),
         calls=await listed("calls"),
         pushes=await listed("pushes"),
+        custom_events=await listed("events"),
         users=await listed("users"),
         complaints=await listed("complaints"),
     )

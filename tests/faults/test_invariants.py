@@ -105,6 +105,7 @@ def scene() -> Scene:
         dead=[],
         calls=[write(AT, "a"), send, write(AT + 2000, "c")],
         pushes=[push("k", "b")],
+        custom_events=[],
         users=[
             {
                 "identity": {"external_id": USER},

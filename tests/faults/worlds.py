@@ -18,7 +18,9 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from bridge.app import running
 from bridge.clock import ManualClock, SystemClock
+from bridge.config import DEFAULT, of_settings
 from bridge.sandbox import Limits as SandboxLimits, Sandbox, create_sandbox
 from tests.faults.canary import ADMIN_TOKEN, API_KEY, SECRET, person
 from tests.faults.invariants import Limits, Scene, violations
@@ -26,8 +28,9 @@ from tests.faults.sender import Sender, Sent
 from tests.faults.sight import Resources, look, waiting
 from tests.faults.story import SHOP, Event, Story
 from tests.faults.told import Told, written_down
-from tests.harness import APP_ID, Rig, eventually, rig
+from tests.harness import APP_ID, Rig, eventually, mapping_of, rig, settings_of
 from tests.processes import Command, command, script
+from tests.serving import served
 
 PHONES = ("android", "ios")
 """What everybody has: one that may be reached, and one that may not."""
@@ -247,15 +250,16 @@ class Outside(World):
         given = self.settings(**environment)
         first = list(arguments) or ["-m", "bridge"]
         async with AsyncExitStack() as stack:
-            running = await stack.enter_async_context(
+            process = await stack.enter_async_context(
                 script(self.folder, [*first, "serve", "--port", "0"], given)
             )
-            self.told.pages[f"the log of process {running.process.pid}"] = lambda: running.text
-            url = f"http://{await running.says(_SERVING)}"
+            pid = process.process.pid
+            self.told.pages[f"the log of process {pid}"] = lambda: process.text
+            url = f"http://{await process.says(_SERVING)}"
             http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30))
-            sampling = asyncio.ensure_future(self._sample(running.process.pid))
+            sampling = asyncio.ensure_future(self._sample(pid))
             try:
-                yield Serving(command=running, url=url, http=http, sender=Sender(self.sent, http))
+                yield Serving(command=process, url=url, http=http, sender=Sender(self.sent, http))
                 await self.scrape(http)
             finally:
                 sampling.cancel()
@@ -276,6 +280,23 @@ class Outside(World):
             used.descriptors.append(now[1])
             await clock.sleep(0.25)
 
+    @asynccontextmanager
+    async def resumed(self, story: Story | None = None) -> AsyncIterator[Sender]:
+        """A bridge in this process goes on with what a process left: the same, and sooner there."""
+        self.story = story or self.story
+        settings = settings_of(
+            self.database,
+            segment_secrets=(SecretStr(SECRET),),
+            onesignal_api_key=(SecretStr(API_KEY),),
+            onesignal_url=str(self.onesignal.base_url).rstrip("/"),
+        )
+        mappings = {DEFAULT: mapping_of(self.story.mapping)}
+        async with running(of_settings(settings), mappings, clock=SystemClock()) as bridge:
+            transport = httpx.ASGITransport(bridge.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as http:
+                yield Sender(self.sent, http)
+                await self.scrape(http)
+
     async def settled(self, *, within: float = 60) -> None:
         """Wait until nothing is pending."""
 
@@ -287,7 +308,7 @@ class Outside(World):
     async def check(self) -> None:
         await self.onesignal.delete("/sandbox/faults")
         if self.database.exists() and waiting(self.database):
-            async with self.serving():
+            async with self.resumed():
                 await self.settled()
         await self.hold_against(self.onesignal, self.used)
 
@@ -304,16 +325,29 @@ def _used(pid: int) -> tuple[int, int] | None:
 
 
 @asynccontextmanager
-async def outside(folder: Path, **more: Any) -> AsyncIterator[Outside]:
-    """A world of processes, checked at the end of the block."""
-    async with command(folder, "sandbox", "--port", "0") as running:
-        url = await running.says(_SANDBOX)
-        async with httpx.AsyncClient(base_url=url, timeout=60) as onesignal:
-            # Two clocks' worth of a journey lies between a call and its arrival.
-            given: dict[str, Any] = {"limits": Limits(tolerance=0.05)} | more
-            world = Outside(folder=folder, onesignal=onesignal, **given)
+async def outside(folder: Path, *, apart: bool = False, **more: Any) -> AsyncIterator[Outside]:
+    """A world of processes, checked at the end of the block; `apart`: the sandbox is one, too."""
+    sandbox = _sandbox_process(folder) if apart else _sandbox_thread()
+    async with sandbox as url, httpx.AsyncClient(base_url=url, timeout=60) as onesignal:
+        # Two clocks' worth of a journey lies between a call and its arrival.
+        given: dict[str, Any] = {"limits": Limits(tolerance=0.05)} | more
+        world = Outside(folder=folder, onesignal=onesignal, **given)
+        with written_down() as page:
+            world.told.pages["the log"] = page.getvalue
             yield world
             await world.check()
+
+
+@asynccontextmanager
+async def _sandbox_process(folder: Path) -> AsyncIterator[str]:
+    async with command(folder, "sandbox", "--port", "0") as running:
+        yield await running.says(_SANDBOX)
+
+
+@asynccontextmanager
+async def _sandbox_thread() -> AsyncIterator[str]:
+    with served(create_sandbox(clock=SystemClock())) as url:
+        yield url
 
 
 class Worlds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import sys
 from functools import partial
 from typing import Any
@@ -27,7 +28,13 @@ def hang_in_c() -> None:
     re.match(r"(a+)+$", "a" * 60 + "b")
 
 
-WAYS = {"leave": leave, "hang": hang, "hang-in-c": hang_in_c}
+def eat() -> None:
+    """Two gigabytes, of which this process may not have so many."""
+    resource.setrlimit(resource.RLIMIT_AS, (2_000_000_000, resource.RLIM_INFINITY))
+    bytearray(2_000_000_000)
+
+
+WAYS = {"leave": leave, "hang": hang, "hang-in-c": hang_in_c, "eat": eat}
 
 
 def break_planner(way: str) -> None:
@@ -45,6 +52,6 @@ if __name__ == "__main__":
     break_planner(sys.argv.pop(1))
     # A test does not wait half a minute for each end.
     watchdog.Watchdog = partial(  # type: ignore[assignment, misc]
-        watchdog.Watchdog, standing=2.0, cautious=1.0, look=0.25, last_resort=4.0
+        watchdog.Watchdog, standing=2.0, cautious=1.0, look=0.25, last_resort=3.0
     )
     main()

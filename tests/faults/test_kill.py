@@ -1,0 +1,123 @@
+"""`kill -9` at random while events keep coming, and SIGTERM; nothing is lost and nothing is sent twice.
+
+The long one, 200 rounds, writes its figures to standard output::
+
+    .venv/bin/python -m pytest tests/faults/test_kill.py -m long -s
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from bridge.clock import SystemClock
+from tests.faults.sender import Sender
+from tests.faults.story import Event, ping, profile
+from tests.faults.worlds import Outside, Worlds
+
+pytestmark = pytest.mark.slow
+
+EVERY_SECONDS = 0.02
+AT_ONCE = 10
+"""500 events a second, as single events and as batches."""
+READY_SECONDS = 5.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Traffic:
+    """Events of many people: nine profiles to one push, so that nobody gets more than one may."""
+
+    people: int
+    numbers: itertools.count[int] = field(default_factory=itertools.count)
+    accepted: int = 0
+
+    def event(self) -> Event:
+        number = next(self.numbers)
+        if number % 10:
+            return profile(number % self.people, f"p{number}")
+        # A person in turn, who has had the last push long ago.
+        return ping(number // 10 % self.people, f"m{number}")
+
+    async def post(self, sender: Sender, count: int) -> bool:
+        events = [self.event() for _ in range(count)]
+        answer = await sender.post(events if count > 1 else events[0])
+        if answer is None or answer.status_code != 200:
+            return False
+        self.accepted += count
+        return True
+
+    async def flow(self, sender: Sender) -> None:
+        """Until nobody answers any more: half of it one by one, half in batches."""
+        clock = SystemClock()
+        half = AT_ONCE // 2
+        while True:
+            started = clock.monotonic()
+            done = await asyncio.gather(
+                *(self.post(sender, count) for count in [1] * half + [half])
+            )
+            if not all(done):
+                return
+            await clock.sleep(EVERY_SECONDS - (clock.monotonic() - started))
+
+
+async def rounds(
+    world: Outside, traffic: Traffic, count: int, *, dice: random.Random, longest: float
+) -> list[float]:
+    """So many lives under load, each ended by `kill -9`; seconds from each start to ready."""
+    clock, starts = SystemClock(), []
+    for _ in range(count):
+        began = clock.monotonic()
+        async with world.serving() as serving:
+            assert (await serving.http.get("/readyz")).status_code == 200
+            starts.append(clock.monotonic() - began)
+            flowing = asyncio.create_task(traffic.flow(serving.sender))
+            await clock.sleep(dice.uniform(0.05, longest))
+            await world.scrape(serving.http)
+            serving.kill()
+            await flowing
+    return starts
+
+
+def faults() -> list[dict[str, Any]]:
+    """Most calls go well; some are slow, and of some the answer is lost."""
+    return [{"ordinary": True}] * 18 + [{"reset": True, "applied": True}, {"delay": 0.5}]
+
+
+async def test_killed_at_random_under_load_nothing_is_lost_and_nothing_is_sent_twice(
+    worlds: Worlds,
+) -> None:
+    async with worlds.outside("killed", apart=True) as world:
+        world.told.expect_line("bridge.cautious")
+        world.told.expect_metric("bridge_calls_total", http="202")
+        await world.people(500)
+        await world.fails(*faults(), times="until_cleared")
+        traffic = Traffic(people=500)
+        starts = await rounds(world, traffic, 6, dice=random.Random(11), longest=1.2)
+        assert max(starts) < READY_SECONDS
+        assert traffic.accepted > 500
+
+
+@pytest.mark.long
+async def test_killed_two_hundred_times(worlds: Worlds) -> None:
+    dice, ready, accepted = random.Random(2026), list[float](), 0
+    for number in range(10):
+        async with worlds.outside(f"killed-{number}", apart=True) as world:
+            world.told.expect_line("bridge.cautious")
+            world.told.expect_metric("bridge_calls_total", http="202")
+            await world.people(2000)
+            await world.fails(*faults(), times="until_cleared")
+            traffic = Traffic(people=2000)
+            ready += await rounds(world, traffic, 20, dice=dice, longest=3.0)
+            accepted += traffic.accepted
+    ready.sort()
+    print(  # noqa: T201 — its figures are what it is run for
+        f"\n{len(ready)} kills, {accepted} events accepted, "
+        f"ready after {ready[len(ready) // 2]:.2f} s (median), {ready[-1]:.2f} s (longest)"
+    )
+    assert len(ready) == 200
+    assert ready[-1] < READY_SECONDS
