@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
 from collections.abc import Callable
+from inspect import Parameter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,6 +26,8 @@ Since = Annotated[
 ]
 Until = Annotated[str | None, typer.Option(help="Only until then, written like --since.")]
 Everything = Annotated[bool, typer.Option("--all", help="All there are.")]
+Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...")]
+Keys = Annotated[list[str] | None, typer.Argument(metavar="[KEY]...")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Json = Annotated[bool, typer.Option("--json", help="One object for each.")]
 
@@ -31,25 +36,64 @@ Choice = dict[str, Any]
 
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(\d{1,6})\s*(s|m|min|h|d|w)")
+_FILTERS: dict[str, Any] = {
+    "reason": Reason,
+    "rule": Rule,
+    "user": User,
+    "since": Since,
+    "until": Until,
+    "app": App,
+}
 
 
-def chosen(
-    *,
-    app: str | None,
-    rule: str | None,
-    reason: str | None,
-    user: str | None,
-    since: str | None,
-    until: str | None,
-) -> Choice:
+def options(
+    *names: str, ids: Any = None, acts: bool = False, **other: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command the filters by which some of a pile are chosen; it is called with their `choice`.
+
+    Args:
+        names: those of the filters that it has; none named: all of them.
+        ids: what names single ones, when they can be named.
+        acts: whoever names nothing has to say --all.
+        other: filters whose help is the command's own.
+    """
+    filters: dict[str, Any] = {name: _FILTERS[name] for name in names or _FILTERS} | other
+    named = ({"ids": ids} if ids is not None else {}) | filters
+
+    def give(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command, eval_str=True).parameters.values()
+
+        @functools.wraps(command)
+        def choosing(**given: Any) -> None:
+            choice = chosen(**{name: given.pop(name) for name in named})
+            if acts:
+                need_a_choice(choice, everything=given.pop("everything"))
+            command(choice=choice, **given)
+
+        parameters = [
+            *(_option(name, one, default=None) for name, one in named.items()),
+            *([_option("everything", Everything, default=False)] if acts else []),
+            *(one.replace(kind=Parameter.KEYWORD_ONLY) for one in own if one.name != "choice"),
+        ]
+        choosing.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        choosing.__annotations__ = {one.name: one.annotation for one in parameters}
+        return choosing
+
+    return give
+
+
+def _option(name: str, annotation: Any, *, default: Any) -> Parameter:
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def chosen(*, since: str | None = None, until: str | None = None, **named: Any) -> Choice:
     """The choice that the options make.
 
     Raises:
         typer.BadParameter: a time is none.
     """
-    named = {"app": app, "rule": rule, "reason": reason, "user": user}
     times = {"since_ms": moment(since, "--since"), "until_ms": moment(until, "--until")}
-    return {name: value for name, value in (named | times).items() if value is not None}
+    return {name: value for name, value in (named | times).items() if value not in (None, [])}
 
 
 def need_a_choice(choice: Choice, *, everything: bool) -> None:
@@ -78,16 +122,23 @@ def moment(text: str | None, option: str) -> int | None:
     return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def agreed(
-    bridge: Service,
-    path: str,
-    body: dict[str, Any],
-    *,
-    row: Callable[[dict[str, Any]], str],
-    question: str,
-    yes: bool,
+Row = Callable[[dict[str, Any]], str]
+"""How one of a pile is shown in a line."""
+
+
+def act(path: str, body: dict[str, Any], *, row: Row, question: str, yes: bool) -> dict[str, Any]:
+    """Show how many it is about and three of them, ask, and do it; what came of it, nothing when it was not done."""
+    from bridge.cli.service import service
+
+    with service() as bridge:
+        agreed = _agreed(bridge, path, body, row=row, question=question, yes=yes)
+        return {} if agreed is None else bridge.piles("POST", path, json=agreed)
+
+
+def _agreed(
+    bridge: Service, path: str, body: dict[str, Any], *, row: Row, question: str, yes: bool
 ) -> dict[str, Any] | None:
-    """Show how many it is about and three of them, and ask; the body with which to act, or None.
+    """The body with which to act, or None.
 
     What comes to be in the pile between the question and the answer is not what was asked about.
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli import choosing
-from bridge.cli.choosing import App, Everything, Json, Reason, Rule, Since, Until, User, Yes
+from bridge.cli.choosing import Choice, Ids, Json, Yes
 
 if TYPE_CHECKING:
     from bridge.cli.service import Service
@@ -19,7 +19,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...")]
 Replan = Annotated[
     bool,
     typer.Option(
@@ -30,15 +29,8 @@ Replan = Annotated[
 
 
 @app.command("list")
-def list_(
-    reason: Reason = None,
-    rule: Rule = None,
-    user: User = None,
-    since: Since = None,
-    until: Until = None,
-    app: App = None,
-    as_json: Json = False,
-) -> None:
+@choosing.options()
+def list_(choice: Choice, as_json: Json = False) -> None:
     """Show what is dead, newest last.
 
     \b
@@ -47,7 +39,6 @@ def list_(
     """
     from bridge.cli.service import service
 
-    choice = choosing.chosen(app=app, rule=rule, reason=reason, user=user, since=since, until=until)
     with service() as bridge:
         count = 0
         for count, letter in enumerate(_letters(bridge, choice), 1):  # noqa: B007 — counted
@@ -56,7 +47,7 @@ def list_(
         typer.echo(f"{count} dead. segment-bridge dead show ID shows one.")
 
 
-def _letters(bridge: Service, choice: choosing.Choice) -> Iterator[dict[str, Any]]:
+def _letters(bridge: Service, choice: Choice) -> Iterator[dict[str, Any]]:
     after: int | None = 0
     while after is not None:
         page = bridge.piles("GET", "/api/v1/dead", params=choice | {"after": after})
@@ -79,18 +70,8 @@ def show(dead_id: Annotated[int, typer.Argument(metavar="ID")]) -> None:
 
 
 @app.command()
-def replay(
-    ids: Ids = None,
-    reason: Reason = None,
-    rule: Rule = None,
-    user: User = None,
-    since: Since = None,
-    until: Until = None,
-    app: App = None,
-    replan: Replan = False,
-    everything: Everything = False,
-    yes: Yes = False,
-) -> None:
+@choosing.options(ids=Ids, acts=True)
+def replay(choice: Choice, replan: Replan = False, yes: Yes = False) -> None:
     """Try dead operations again: updates planned anew, pushes as they were written.
 
     Each is replayed once, however often it is asked for. Says how many there are and shows three
@@ -100,17 +81,8 @@ def replay(
     Example:
       segment-bridge dead replay --reason http_400 --rule order-shipped --replan
     """
-    from bridge.cli.service import service
-
-    choice = choosing.chosen(app=app, rule=rule, reason=reason, user=user, since=since, until=until)
-    choice |= {"ids": ids} if ids else {}
-    choosing.need_a_choice(choice, everything=everything)
-    path = "/api/v1/dead/replay"
-    with service() as bridge:
-        body = choosing.agreed(
-            bridge, path, choice | {"replan": replan}, row=_row, question="Replay", yes=yes
-        )
-        done = {} if body is None else bridge.piles("POST", path, json=body)
+    body = choice | {"replan": replan}
+    done = choosing.act("/api/v1/dead/replay", body, row=_row, question="Replay", yes=yes)
     if done:
         typer.echo(f"{done['replayed']} replayed.")
     if done.get("no_events"):
@@ -119,17 +91,8 @@ def replay(
 
 
 @app.command()
-def discard(
-    ids: Ids = None,
-    reason: Reason = None,
-    rule: Rule = None,
-    user: User = None,
-    since: Since = None,
-    until: Until = None,
-    app: App = None,
-    everything: Everything = False,
-    yes: Yes = False,
-) -> None:
+@choosing.options(ids=Ids, acts=True)
+def discard(choice: Choice, yes: Yes = False) -> None:
     """End dead operations for good.
 
     Says how many there are and shows three before it asks.
@@ -138,16 +101,9 @@ def discard(
     Example:
       segment-bridge dead discard --rule flash-sale
     """
-    from bridge.cli.service import service
-
-    choice = choosing.chosen(app=app, rule=rule, reason=reason, user=user, since=since, until=until)
-    choice |= {"ids": ids} if ids else {}
-    choosing.need_a_choice(choice, everything=everything)
-    path = "/api/v1/dead/discard"
-    with service() as bridge:
-        body = choosing.agreed(bridge, path, choice, row=_row, question="Discard", yes=yes)
-        if body is not None:
-            typer.echo(f"{bridge.piles('POST', path, json=body)['discarded']} discarded.")
+    done = choosing.act("/api/v1/dead/discard", choice, row=_row, question="Discard", yes=yes)
+    if done:
+        typer.echo(f"{done['discarded']} discarded.")
 
 
 def _row(letter: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli import choosing
-from bridge.cli.choosing import App, Everything, Json, Rule, Since, Until, User, Yes
+from bridge.cli.choosing import Choice, Json, Keys, Yes
 
 app = typer.Typer(
     help="Held pushes: list them, look at one, release them, discard them.",
@@ -17,7 +17,6 @@ app = typer.Typer(
 )
 
 Reason = Annotated[str | None, typer.Option(help="Only this reason: limit or paused.")]
-Keys = Annotated[list[str] | None, typer.Argument(metavar="[KEY]...")]
 Rate = Annotated[
     str | None, typer.Option(help="Little by little: 500/m is 500 a minute, 10/s ten a second.")
 ]
@@ -26,15 +25,8 @@ _PER_MINUTE = {"s": 60.0, "m": 1.0, "min": 1.0, "h": 1 / 60}
 
 
 @app.command("list")
-def list_(
-    rule: Rule = None,
-    reason: Reason = None,
-    user: User = None,
-    since: Since = None,
-    until: Until = None,
-    app: App = None,
-    as_json: Json = False,
-) -> None:
+@choosing.options(reason=Reason)
+def list_(choice: Choice, as_json: Json = False) -> None:
     """Show how many are held, by rule and reason, what is being released, and the oldest of them.
 
     \b
@@ -43,7 +35,6 @@ def list_(
     """
     from bridge.cli.service import service
 
-    choice = choosing.chosen(app=app, rule=rule, reason=reason, user=user, since=since, until=until)
     with service() as bridge:
         found = bridge.piles("GET", "/api/v1/held", params=choice | {"limit": _LISTED})
     if as_json:
@@ -78,18 +69,8 @@ def show(key: Annotated[str, typer.Argument(metavar="KEY")]) -> None:
 
 
 @app.command()
-def release(
-    keys: Keys = None,
-    rule: Rule = None,
-    reason: Reason = None,
-    user: User = None,
-    since: Since = None,
-    until: Until = None,
-    app: App = None,
-    rate: Rate = None,
-    everything: Everything = False,
-    yes: Yes = False,
-) -> None:
+@choosing.options(ids=Keys, acts=True, reason=Reason)
+def release(choice: Choice, rate: Rate = None, yes: Yes = False) -> None:
     """Let held pushes go, oldest first, however old they are. Re-arms the rule's limit.
 
     With --rate they go little by little, also over restarts, until `held hold` stops it; what comes
@@ -99,16 +80,9 @@ def release(
     Example:
       segment-bridge held release --rule vip-welcome --rate 500/m
     """
-    from bridge.cli.service import service
-
-    choice = choosing.chosen(app=app, rule=rule, reason=reason, user=user, since=since, until=until)
-    choice |= {"ids": keys} if keys else {}
-    choosing.need_a_choice(choice, everything=everything)
     slowly = {} if rate is None else {"per_minute": per_minute(rate)}
-    path = "/api/v1/held/release"
-    with service() as bridge:
-        body = choosing.agreed(bridge, path, choice | slowly, row=_row, question="Release", yes=yes)
-        done = {} if body is None else bridge.piles("POST", path, json=body)
+    body, path = choice | slowly, "/api/v1/held/release"
+    done = choosing.act(path, body, row=_row, question="Release", yes=yes)
     if "released" in done:
         typer.echo(f"{done['released']} released.")
     elif done:
@@ -116,9 +90,8 @@ def release(
 
 
 @app.command()
-def hold(
-    rule: Rule = None, reason: Reason = None, app: App = None, everything: Everything = False
-) -> None:
+@choosing.options("rule", "app", acts=True, reason=Reason)
+def hold(choice: Choice) -> None:
     """Stop what is released little by little; what has not left stays held.
 
     \b
@@ -127,25 +100,14 @@ def hold(
     """
     from bridge.cli.service import service
 
-    choice = choosing.chosen(app=app, rule=rule, reason=reason, user=None, since=None, until=None)
-    choosing.need_a_choice(choice, everything=everything)
     with service() as bridge:
         stopped = bridge.piles("POST", "/api/v1/held/hold", json=choice)["stopped"]
     typer.echo(f"{stopped} stopped; nothing of them leaves until it is released again.")
 
 
 @app.command()
-def discard(
-    keys: Keys = None,
-    rule: Rule = None,
-    reason: Reason = None,
-    user: User = None,
-    since: Since = None,
-    until: Until = None,
-    app: App = None,
-    everything: Everything = False,
-    yes: Yes = False,
-) -> None:
+@choosing.options(ids=Keys, acts=True, reason=Reason)
+def discard(choice: Choice, yes: Yes = False) -> None:
     """End held pushes, unsent. Re-arms the rule's limit.
 
     Says how many there are and shows three before it asks.
@@ -154,16 +116,9 @@ def discard(
     Example:
       segment-bridge held discard --rule flash-sale
     """
-    from bridge.cli.service import service
-
-    choice = choosing.chosen(app=app, rule=rule, reason=reason, user=user, since=since, until=until)
-    choice |= {"ids": keys} if keys else {}
-    choosing.need_a_choice(choice, everything=everything)
-    path = "/api/v1/held/discard"
-    with service() as bridge:
-        body = choosing.agreed(bridge, path, choice, row=_row, question="Discard", yes=yes)
-        if body is not None:
-            typer.echo(f"{bridge.piles('POST', path, json=body)['discarded']} discarded.")
+    done = choosing.act("/api/v1/held/discard", choice, row=_row, question="Discard", yes=yes)
+    if done:
+        typer.echo(f"{done['discarded']} discarded.")
 
 
 def per_minute(rate: str) -> int:

@@ -7,16 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli import choosing
-from bridge.cli.choosing import App, Since, Until, User, Yes
+from bridge.cli.choosing import Choice, Yes
 
 
+@choosing.options("user", "since", "until", "app")
 def replay(
+    choice: Choice,
     reason: Annotated[str, typer.Option(help="Why it was skipped; too_old is all there is.")],
     rule: Annotated[str, typer.Option(help="The rule whose pushes still matter.")],
-    user: User = None,
-    since: Since = None,
-    until: Until = None,
-    app: App = None,
     yes: Yes = False,
 ) -> None:
     """Do what was skipped because it was too old: planned with today's mapping, and not for its age.
@@ -28,17 +26,14 @@ def replay(
     Example:
       segment-bridge replay --reason too_old --rule order-shipped --since 6h
     """
-    from bridge.cli.service import service
     from bridge.journal.piles import TOO_OLD
 
     if reason != TOO_OLD:
         raise typer.BadParameter(f"--reason is {TOO_OLD}: every other skip protects somebody")
-    choice = choosing.chosen(app=app, rule=rule, reason=reason, user=user, since=since, until=until)
-    path = "/api/v1/skipped/replay"
-    with service() as bridge:
-        body = choosing.agreed(bridge, path, choice, row=_row, question="Replay", yes=yes)
-        if body is not None:
-            typer.echo(f"{bridge.piles('POST', path, json=body)['replayed']} replayed.")
+    body, path = choice | {"reason": reason, "rule": rule}, "/api/v1/skipped/replay"
+    done = choosing.act(path, body, row=_row, question="Replay", yes=yes)
+    if done:
+        typer.echo(f"{done['replayed']} replayed.")
 
 
 def _row(one: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ reason and time alone.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -25,7 +25,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.console.api import PAGE, Accessible, answer, guarded, number, problem, who
-from bridge.console.choosing import SAMPLE, UNCLEAR, asked, looked, of_query
+from bridge.console.choosing import SAMPLE, UNCLEAR, Asked, asked, looked, of_query
 from bridge.console.dead import text
 from bridge.journal import Journal
 from bridge.journal.piles import Choice, HeldOne, Releasing
@@ -93,8 +93,8 @@ class HeldApi:
         return answer(full(one))
 
     async def _release(self, request: Request) -> Response:
-        wanted = await asked(request, also=("per_minute",))
-        if wanted is None or not _is_possible(wanted.choice):
+        wanted = await _asked(request, also=("per_minute",))
+        if wanted is None:
             return UNCLEAR
         choice, rate = wanted.choice, wanted.rest.get("per_minute")
         if rate is not None and not _is_rate(rate, choice):
@@ -107,14 +107,14 @@ class HeldApi:
         return answer({"releasing": sum(one.count for one in chosen), "per_minute": rate})
 
     async def _hold(self, request: Request) -> Response:
-        wanted = await asked(request)
-        if wanted is None or not _is_possible(wanted.choice):
+        wanted = await _asked(request)
+        if wanted is None:
             return UNCLEAR
         return answer({"stopped": await self.hold(wanted.choice, who(request))})
 
     async def _discard(self, request: Request) -> Response:
-        wanted = await asked(request)
-        if wanted is None or not _is_possible(wanted.choice):
+        wanted = await _asked(request)
+        if wanted is None:
             return UNCLEAR
         if wanted.dry_run:
             return await self._look(wanted.choice)
@@ -125,6 +125,11 @@ class HeldApi:
         some = await self.journal.sends.held(choice, limit=SAMPLE)
         newest_ms = await self.journal.piles.newest_held(choice)
         return answer(looked(count, [summary(one) for one in some], newest_ms))
+
+
+async def _asked(request: Request, *, also: Collection[str] = ()) -> Asked | None:
+    wanted = await asked(request, also=also)
+    return wanted if wanted is not None and _is_possible(wanted.choice) else None
 
 
 def _is_possible(choice: Choice) -> bool:
@@ -154,7 +159,7 @@ def _release_of(one: Releasing) -> dict[str, Any]:
     }
 
 
-def summary(held: HeldSend) -> dict[str, Any]:
+def summary(held: HeldSend | HeldOne) -> dict[str, Any]:
     """A held push without whom it is for: safe for a list."""
     return {
         "key": held.key,
@@ -170,15 +175,7 @@ def summary(held: HeldSend) -> dict[str, Any]:
 
 def full(held: HeldOne) -> dict[str, Any]:
     """A held push with its event and what would be sent; of one that shares a call, its own part too."""
-    return {
-        "key": held.key,
-        "app": held.app,
-        "rule": held.rule,
-        "operation": held.operation,
-        "reason": held.hold,
-        "message_id": held.message_id,
-        "event": held.name,
-        "written_ms": held.created_ms,
+    return summary(held) | {
         "payload": text(held.payload),
         "request": {
             "method": held.method,
