@@ -309,8 +309,8 @@ def _give_up(connection: sqlite3.Connection, key: str, at_ms: int) -> None:
 def _revive_shared(connection: sqlite3.Connection, dead: Dead, at_ms: int) -> int:
     """Put back to work what must not have a call of its own, and say how many; 0 when it may.
 
-    A custom event joins its group again. A push of unknown outcome takes all who share its call
-    with it: only that call's own bytes may be sent again.
+    A custom event joins its group again, and leaves its call to those who are still dead in it. A push
+    of unknown outcome takes all who share its call with it: only that call's own bytes may be sent again.
     """
     shared = connection.execute(queries()["shared"], {"key": dead.send_key}).fetchone()
     _, call_key, endpoint = (None, None, None) if shared is None else shared
@@ -319,6 +319,7 @@ def _revive_shared(connection: sqlite3.Connection, dead: Dead, at_ms: int) -> in
         _forget_death(
             connection, (dead.send_key, dead.seq, dead.rule, dead.operation, dead.id), at_ms
         )
+        connection.execute(queries()["end_group_call"], {"key": call_key})
         return 1
     if endpoint is None or call_key is None or not dead.uncertain:
         return 0

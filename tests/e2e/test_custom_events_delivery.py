@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 from pydantic import SecretStr
 
 from bridge.clock import ManualClock
@@ -172,3 +173,25 @@ async def test_an_old_event_whose_outcome_is_unknown_takes_no_younger_one_along(
         fail(here, {"timeout": True}, times=2)
         await here.settle()
         assert await statuses(here) == {("delivered", None): 1, ("dead", "unknown_outcome"): 1}
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_those_of_unknown_outcome_that_are_replayed_leave_their_call_to_nobody(
+    tmp_path: Path, count: int
+) -> None:
+    async with rig(tmp_path, MAPPING, admin_token=SecretStr(TOKEN)) as here:
+        people(here.sandbox, count + 1)
+        fail(here, {"reset": True, "applied": True}, {"status": 400})
+        await buy(here, count)
+        await here.settle()
+        assert await statuses(here) == {("dead", "http_400"): count}
+        answer = await here.http.post(
+            "/api/v1/dead/replay", headers={"authorization": f"Bearer {TOKEN}"}, json={}
+        )
+        assert answer.json()["replayed"] == count
+        await buy(here, 1, first=count)
+        await here.settle()
+        assert await statuses(here) == {("delivered", None): count + 1}
+        assert len(here.sandbox.events) == count + 1
+        left = "SELECT count(*) FROM call"
+        assert await here.bridge.journal._read(lambda c: c.execute(left).fetchall()) == [(0,)]
