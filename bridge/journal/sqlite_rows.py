@@ -148,9 +148,11 @@ def insert_ends(
 def _insert_dead(connection: sqlite3.Connection, seq: int, death: Death, at_ms: int) -> None:
     event = connection.execute(queries()["event_of"], {"seq": seq}).fetchone()
     _, source, app, message_id, _, name, user_hash, _, event_ms, payload = event
+    whose = {"user_hash": user_hash, "seq": seq, "send_key": death.send_key}
+    uncertain = death.uncertain or connection.execute(queries()["was_uncertain"], whose).fetchone()
     row = (
         seq, death.rule, death.operation, source, app, message_id, name, user_hash, event_ms, payload,
-        death.request, death.answer, death.reason, death.http, death.attempt, death.uncertain,
+        death.request, death.answer, death.reason, death.http, death.attempt, bool(uncertain),
         death.send_key, at_ms,
     )  # fmt: skip
     insert(connection, "append_dead", [row])
@@ -369,6 +371,7 @@ def _revive_send(connection: sqlite3.Connection, dead: Dead, send: NewSend, at_m
             queries()["write_call"],
             send._asdict() | {"call_key": send.key, "lane": lane_of(send.user_hash)},
         )
+        connection.execute(queries()["reopen_call"], {"key": send.key})
     else:
         _give_up(connection, dead.send_key or "", at_ms)
         insert_send(connection, send)

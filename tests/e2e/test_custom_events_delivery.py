@@ -195,3 +195,22 @@ async def test_those_of_unknown_outcome_that_are_replayed_leave_their_call_to_no
         assert len(here.sandbox.events) == count + 1
         left = "SELECT count(*) FROM call"
         assert await here.bridge.journal._read(lambda c: c.execute(left).fetchall()) == [(0,)]
+
+
+async def test_one_of_unknown_outcome_is_never_planned_anew_whatever_is_answered_later(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, MAPPING, admin_token=SecretStr(TOKEN)) as here:
+        people(here.sandbox, 1)
+        fail(here, {"reset": True, "applied": True}, {"status": 400}, {"status": 400})
+        await buy(here, 1)
+        await here.settle()
+        for _ in range(2):
+            await here.http.post(
+                "/api/v1/dead/replay",
+                headers={"authorization": f"Bearer {TOKEN}"},
+                json={"replan": True},
+            )
+            await here.settle()
+        assert await statuses(here) == {("delivered", None): 1}
+        assert len(here.sandbox.events) == 1

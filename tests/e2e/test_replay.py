@@ -105,6 +105,25 @@ async def test_a_push_of_unknown_outcome_is_sent_again_under_its_own_key(tmp_pat
         assert not here.sandbox.complaints
 
 
+async def test_a_push_of_unknown_outcome_that_is_refused_when_it_is_sent_again_keeps_its_key(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        fail(here, "send", {"reset": True, "applied": True}, {"status": 400}, {"status": 400})
+        await here.post(track("Flash Sale"))
+        await here.settle()
+        for _ in range(2):
+            dead = await only_dead(here)
+            assert (dead.reason, dead.uncertain) == ("http_400", True)
+            assert await replay(here, dead.id) == 200
+            await here.settle()
+        assert len(keys(here)) == 4
+        assert len(set(keys(here))) == 1
+        assert len(here.sandbox.pushes) == 1
+        assert last_ends(await here.outcomes()) == {"flash/send_notification": "delivered"}
+
+
 async def test_a_push_that_is_refused_again_is_dead_again(tmp_path: Path) -> None:
     async with serving(tmp_path) as here:
         here.sandbox.add_device("u1", "android", app_id=APP_ID)

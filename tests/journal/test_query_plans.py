@@ -54,6 +54,7 @@ PLANS = {
     "user_of": ["event USING INTEGER PRIMARY KEY (rowid=?)"],
     "dead_page": ["dead USING INTEGER PRIMARY KEY (rowid>?)"],
     "dead_one": ["dead USING INTEGER PRIMARY KEY (rowid=?)"],
+    "was_uncertain": ["dead USING INDEX dead_user (user_hash=? AND seq=?)"],
     "leave_dead": ["dead USING INTEGER PRIMARY KEY (rowid=?)"],
     "forget_outcome": ["outcome USING PRIMARY KEY (seq=? AND rule=? AND operation=?)"],
     "restore_event": ["dead USING INTEGER PRIMARY KEY (rowid=?)"],

@@ -100,6 +100,7 @@ UPDATE send SET state = 'pending', ended_ms = NULL, expires_ms = NULL
 WHERE call_key = :call_key AND (ended_ms IS NULL OR state = 'dead') AND state = 'dead';
 
 -- reopen_call --
+-- It stays uncertain: who is refused now may have been served before.
 UPDATE call SET not_before_ms = 0, attempt = 0, uncertain = 1 WHERE key = :key;
 
 -- shared --

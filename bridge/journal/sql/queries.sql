@@ -183,6 +183,10 @@ WHERE state = 'dead' AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:id
   AND (:since_ms IS NULL OR died_ms >= :since_ms) AND (:until_ms IS NULL OR died_ms <= :until_ms)
 GROUP BY reason, rule ORDER BY n DESC;
 
+-- was_uncertain --
+-- What may have been performed once, whatever is answered when it is tried again.
+SELECT 1 FROM dead WHERE user_hash = :user_hash AND seq = :seq AND send_key = :send_key AND uncertain = 1 LIMIT 1;
+
 -- leave_dead --
 UPDATE dead SET state = :state, left_ms = :at_ms WHERE id = :id AND state = 'dead';
 
