@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from bridge.console.brake import BrakeApi
 from bridge.console.explain import ExplainApi
 from bridge.console.status import StatusApi
 from bridge.console.users import UsersApi
+from bridge.console.web.console import Console
 from bridge.deliver.erasing import forget
 from bridge.deliver.held import release_resumed
 from bridge.journal.erasures import noted
@@ -37,6 +39,7 @@ def routes(bridge: Bridge, webhook: Webhook, devices: DeviceDoor) -> list[BaseRo
         *_status_api(bridge).routes(),
         *_explain_api(bridge).routes(),
         *_users_api(bridge).routes(),
+        *_console(bridge).routes(),
     ]
 
 
@@ -70,34 +73,61 @@ def _health(bridge: Bridge) -> Health:
     )
 
 
-def _brake_api(bridge: Bridge) -> BrakeApi:
-    brake = bridge.brake
+@dataclass(slots=True)
+class Braking:
+    """The brake in a person's hands: it says who pulled it, and releases what it held."""
 
-    async def note(who: str, what: str, target: str) -> None:
-        await bridge.journal.note(noted(bridge.clock.now_ms(), who, what, target=target))
+    bridge: Bridge
 
-    async def pause(what: str, who: str) -> None:
+    def paused(self) -> list[dict[str, Any]]:
+        return [pause._asdict() for pause in self.bridge.brake.pauses.values()]
+
+    async def pause(self, what: str, who: str) -> None:
         # First of all it stops.
-        pulled = await brake.pull(what)
+        pulled = await self.bridge.brake.pull(what)
         log().warning("brake.pulled", what=what, reason=pulled.reason)
-        await note(who, "brake.pulled", what)
+        await self._note(who, "brake.pulled", what)
 
-    async def resume(what: str, who: str) -> dict[str, Any] | None:
+    async def resume(self, what: str, who: str) -> dict[str, Any] | None:
+        bridge, brake = self.bridge, self.bridge.brake
         if what not in brake.pauses:
             return None
-        await note(who, "brake.released", what)
+        await self._note(who, "brake.released", what)
         if not await brake.let_go(what):
             return None
         released = await release_resumed(bridge.journal, brake, nudge=bridge.nudge)
         log().warning("brake.released", what=what, released=released)
         return {"released": released}
 
+    def rules(self) -> set[str]:
+        return {rule.name for one in self.bridge.mappings.values() for rule in one.rules}
+
+    async def _note(self, who: str, what: str, target: str) -> None:
+        now_ms = self.bridge.clock.now_ms()
+        await self.bridge.journal.note(noted(now_ms, who, what, target=target))
+
+
+def _brake_api(bridge: Bridge) -> BrakeApi:
+    braking = Braking(bridge)
     return BrakeApi(
         access=lambda: _access(bridge),
-        paused=lambda: [pause._asdict() for pause in brake.pauses.values()],
-        pause=pause,
-        resume=resume,
-        rules=lambda: {rule.name for one in bridge.mappings.values() for rule in one.rules},
+        paused=braking.paused,
+        pause=braking.pause,
+        resume=braking.resume,
+        rules=braking.rules,
+    )
+
+
+def _console(bridge: Bridge) -> Console:
+    braking = Braking(bridge)
+    return Console(
+        journal=bridge.journal,
+        clock=bridge.clock,
+        config=lambda: bridge.config,
+        mappings=lambda: bridge.mappings,
+        paused=braking.paused,
+        pause=braking.pause,
+        resume=braking.resume,
     )
 
 

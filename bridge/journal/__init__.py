@@ -13,6 +13,7 @@ from typing import Protocol
 from bridge.journal.devices import Device, Devices
 from bridge.journal.erasures import Erasures, Noted
 from bridge.journal.groups import Groups
+from bridge.journal.looks import Looks
 from bridge.journal.piles import EVERYTHING, Choice, Piles
 from bridge.journal.records import (
     Acked,
@@ -62,6 +63,10 @@ class Journal(Protocol):
     @property
     def retention(self) -> Retention:
         """Removing what has been kept for long enough."""
+
+    @property
+    def looks(self) -> Looks:
+        """What people look at."""
 
     @property
     def piles(self) -> Piles:

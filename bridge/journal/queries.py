@@ -16,6 +16,7 @@ _FILES = (
     "devices.sql",
     "erasures.sql",
     "retention.sql",
+    "looks.sql",
 )
 _NAME = re.compile(r"^-- ([a-z_]+) --$", re.MULTILINE)
 

@@ -23,6 +23,7 @@ from bridge.journal import (
     sqlite_devices as devices,
     sqlite_erasures as erasures,
     sqlite_groups as groups,
+    sqlite_looks as looks,
     sqlite_piles as piles,
     sqlite_retention as retention,
     sqlite_rows as rows,
@@ -107,6 +108,7 @@ class SqliteJournal:
             write=self._write, read=self._read, hashed=self.user_hash
         )
         self.erasures = erasures.SqliteErasures(write=self._write, read=self._read, tail=tail.of)
+        self.looks = looks.SqliteLooks(path, flush=self._flushed)
         self.retention = retention.SqliteRetention(
             aside=self._writer.aside,
             read=self._read,
@@ -319,10 +321,13 @@ class SqliteJournal:
         )
         return int(dropped)
 
-    async def traces(self, asked: Asked) -> Traces:
-        # What was heard or called last is told, too; a journal that writes no more can be asked.
+    async def _flushed(self) -> None:
+        """What was heard or called last is on disk; a journal that writes no more can be asked, too."""
         with suppress(JournalUnavailableError):
             await self._write(lambda _: None)
+
+    async def traces(self, asked: Asked) -> Traces:
+        await self._flushed()
         return await asyncio.to_thread(self._look, asked)
 
     def _look(self, asked: Asked) -> Traces:
@@ -416,6 +421,7 @@ class SqliteJournal:
     async def close(self) -> None:
         self._closed = True
         await asyncio.to_thread(self._reading.shutdown)
+        await asyncio.to_thread(self.looks.close)
         if not self.broken.done():
             # The last connection to go folds the log into the file; after a failure it must not.
             self._reader.close()

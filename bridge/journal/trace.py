@@ -29,6 +29,8 @@ class Asked(NamedTuple):
     apps: Sequence[str]
     sources: Sequence[str]
     limit: int
+    #: The very one, by its number here.
+    seq: int | None = None
 
 
 class Event(NamedTuple):
@@ -188,6 +190,8 @@ def _read(connection: sqlite3.Connection, asked: Asked) -> Traces:
 
 
 def _seqs(connection: sqlite3.Connection, asked: Asked, salt: bytes) -> set[int]:
+    if asked.seq is not None:
+        return {asked.seq}
     if asked.user is not None:
         users = [user_hash(salt, app, asked.user) for app in asked.apps]
         limit = asked.limit + 1

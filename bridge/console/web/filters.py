@@ -1,0 +1,95 @@
+"""How templates write times, numbers and JSON. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+from jinja2 import pass_context
+from jinja2.runtime import Context
+
+from bridge.console.web.visit import Visit
+from bridge.explain.words import ago as stretch
+
+_LONGEST_SHOWN: Final = 20_000
+"""Of one JSON value: who wants more of it has the API."""
+
+
+def _visit(context: Context) -> Visit:
+    visit: Visit = context["visit"]
+    return visit
+
+
+@pass_context
+def moment(context: Context, ms: int) -> str:
+    """`14:03:22` of today; of other days with the day; where the person is."""
+    visit = _visit(context)
+    at = datetime.fromtimestamp(ms / 1000, visit.zone)
+    if ms >= visit.today_ms:
+        return at.strftime("%H:%M:%S")
+    now = datetime.fromtimestamp(visit.now_ms / 1000, visit.zone)
+    return at.strftime(f"%-d %b{'' if at.year == now.year else ' %Y'}, %H:%M:%S")
+
+
+@pass_context
+def ago(context: Context, ms: int) -> str:
+    """`3 min ago`."""
+    passed = _visit(context).now_ms - ms
+    return "just now" if passed < 1000 else f"{stretch(passed)} ago"
+
+
+def iso(ms: int) -> str:
+    """As a machine reads it, and as the tooltip says it: UTC."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")[:-4] + "Z"
+
+
+@pass_context
+def field(context: Context, ms: int | None) -> str:
+    """As a form of the browser's takes it."""
+    if ms is None:
+        return ""
+    return datetime.fromtimestamp(ms / 1000, _visit(context).zone).strftime("%Y-%m-%dT%H:%M")
+
+
+def number(value: float) -> str:
+    """`1,204`."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}".removesuffix(".0")
+
+
+def seconds(value: float) -> str:
+    """A stretch of time, as short as it may be."""
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    return f"{value:.1f} s" if value < 10 else stretch(round(value * 1000))
+
+
+def pretty(value: Any) -> str:
+    """JSON for people."""
+    if isinstance(value, str):
+        return value[:_LONGEST_SHOWN]
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    return (
+        text
+        if len(text) <= _LONGEST_SHOWN
+        else f"{text[:_LONGEST_SHOWN]}\n… {len(text):,} characters in all"
+    )
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """`1 event`, `2 events`."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+ALL: Final[dict[str, Callable[..., Any]]] = {
+    "moment": moment,
+    "ago": ago,
+    "iso": iso,
+    "field": field,
+    "number": number,
+    "seconds": seconds,
+    "stretch": stretch,
+    "pretty": pretty,
+    "plural": plural,
+}
