@@ -46,6 +46,11 @@ class Entry(NamedTuple):
     #: It asks to erase its user: of events up to this time nothing is left, and none is taken.
     erases_ms: int | None = None
 
+    @property
+    def is_dead(self) -> bool:
+        """It ended as it was accepted, and a person may want to see it."""
+        return self.ended is not None and self.ended.status == "dead"
+
 
 class End(NamedTuple):
     """How one operation of an event ended; rule and operation are "" for the event as a whole."""

@@ -33,8 +33,10 @@ from bridge.journal.records import (
 )
 
 K = TypeVar("K", bytes, int)
+Statement = tuple[str, list[Any]]
+"""A statement with what stands in it, ready to be executed."""
 
-_CHUNKS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+_CHUNKS = (1024, 512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
 """Rows a statement; a few sizes only, so that each stays prepared."""
 
 
@@ -54,6 +56,25 @@ def _many(query: str, rows: int, columns: int) -> str:
     # The same text object each time: SQLite's module finds the prepared statement by its hash.
     row = f"({','.join('?' * columns)})"
     return f"{queries()[query]} {','.join([row] * rows)}"
+
+
+def _statements(query: str, rows: list[tuple[Any, ...]]) -> Iterator[Statement]:
+    """Few statements for many rows: what is missing to a size that stays prepared is NULL, and no row."""
+    for position in range(0, len(rows), _CHUNKS[0]):
+        some = rows[position : position + _CHUNKS[0]]
+        size = next(size for size in reversed(_CHUNKS) if size >= len(some))
+        columns = len(some[0])
+        values = list(chained.from_iterable(some))
+        values += [None] * ((size - len(some)) * columns)
+        yield _filled(query, size, columns), values
+
+
+@cache
+def _filled(query: str, rows: int, columns: int) -> str:
+    row = f"({','.join('?' * columns)})"
+    into = queries()[query].removesuffix("VALUES")
+    rows_of = f"SELECT * FROM (VALUES {','.join([row] * rows)}) WHERE column1 IS NOT NULL"  # noqa: S608 — question marks
+    return f"{into} {rows_of}"
 
 
 def heard(connection: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, int]:
@@ -76,47 +97,41 @@ def _among(connection: sqlite3.Connection, query: str, keys: list[K]) -> dict[K,
     return found
 
 
-def insert_events(connection: sqlite3.Connection, fresh: list[tuple[int, Entry]]) -> None:
-    insert(
-        connection,
-        "append_event",
-        (
+def event_statements(fresh: list[tuple[int, Entry]]) -> list[Statement]:
+    """What writes these events, with their ends where they have any, but no dead letter."""
+    ended = [(seq, e, e.ended) for seq, e in fresh if e.ended is not None]
+    tables: dict[str, list[tuple[Any, ...]]] = {
+        "append_event": [
             (
-                seq,
-                e.source,
-                e.app,
-                e.message_id,
-                e.type,
-                e.name,
-                e.user_hash,
-                e.received_ms,
-                e.event_ms,
-                e.payload,
+                seq, e.source, e.app, e.message_id, e.type, e.name,
+                e.user_hash, e.received_ms, e.event_ms, e.payload,
             )
             for seq, e in fresh
-        ),
-    )
-    insert(connection, "append_tail", ((seq, e.dedupe_key) for seq, e in fresh))
-    insert(
-        connection,
-        "append_pending",
-        (
+        ],
+        "append_tail": [(seq, e.dedupe_key) for seq, e in fresh],
+        "append_pending": [
             (seq, e.app, lane_of(e.user_hash), e.rank, e.user_hash, e.event_ms)
             for seq, e in fresh
             if e.rank is not None
-        ),
-    )
-    _insert_ended(connection, [(seq, e, e.ended) for seq, e in fresh if e.ended is not None])
-    failpoints.reached("accept.writing")
+        ],
+        "append_outcome": [(seq, *end, e.received_ms) for seq, e, end in ended],
+        "append_history": [(e.user_hash, seq) for seq, e, _ in ended if e.user_hash],
+    }  # fmt: skip
+    return [one for query, some in tables.items() for one in _statements(query, some)]
 
 
-def _insert_ended(connection: sqlite3.Connection, ended: list[tuple[int, Entry, End]]) -> None:
-    """The ends of events that end as they are accepted."""
-    insert(connection, "append_outcome", ((seq, *end, e.received_ms) for seq, e, end in ended))
-    insert(connection, "append_history", ((e.user_hash, seq) for seq, e, _ in ended if e.user_hash))
-    for seq, entry, end in ended:
-        if end.status == "dead":
-            _insert_dead(connection, seq, _death_of(end), entry.received_ms)
+def execute(connection: sqlite3.Connection, statements: list[Statement]) -> None:
+    for text, values in statements:
+        connection.execute(text, values)
+    if statements:
+        failpoints.reached("accept.writing")
+
+
+def insert_dead(connection: sqlite3.Connection, fresh: list[tuple[int, Entry]]) -> None:
+    """The dead letters of events that ended so when they were accepted."""
+    for seq, entry in fresh:
+        if entry.is_dead and entry.ended is not None:
+            _insert_dead(connection, seq, _death_of(entry.ended), entry.received_ms)
 
 
 def _death_of(end: End) -> Death:

@@ -29,6 +29,11 @@ TAIL_ROWS = 4000
 """More would save little, and whoever comes meanwhile waits 20 ms for this many to be indexed."""
 
 
+BESIDE_ROWS = 100
+"""So many events are written by the disk's thread while the loop goes on. With fewer of them the loop
+is sooner done than the other thread, which waits for the interpreter after each statement."""
+
+
 class Tail:
     """What was appended since the indexes were last written; only the writer's group changes it."""
 
@@ -39,6 +44,8 @@ class Tail:
         self._heard: dict[bytes, int] = {}
         self._users: dict[int, list[int]] = {}
         self._uncommitted: list[bytes] = []
+        #: What writes the group's events, where that is left to the disk's thread.
+        self._statements: list[rows.Statement] = []
         #: Somebody was erased, so it has to be asked whether it was this one.
         self.erasures: bool = connection.execute(queries()["are_erased"]).fetchone()[0] == 1
         for seq, key, user in connection.execute(queries()["tail"]):
@@ -83,17 +90,27 @@ class Tail:
                 self._uncommitted.append(key)
         # Also when the group fails: a seq that was given out once is never another event's.
         self.last_seq = seq
-        rows.insert_events(connection, fresh)
+        self._statements = rows.event_statements(fresh)
+        at_once = len(fresh) < BESIDE_ROWS or any(entry.is_dead for _, entry in fresh)
+        if asking or at_once:
+            self.flush(connection)
+            rows.insert_dead(connection, fresh)
         for number, entry in asking:
             self.erasures = True
             ask(connection, number, entry)
         return appended
+
+    def flush(self, connection: sqlite3.Connection) -> None:
+        """Write what `append` left for the disk's thread, before the group's commit."""
+        statements, self._statements = self._statements, []
+        rows.execute(connection, statements)
 
     def undo(self) -> None:
         """The group was not committed: what it appended was not heard."""
         for key in self._uncommitted:
             self._heard.pop(key, None)
         self._uncommitted.clear()
+        self._statements = []
 
     def keep(self) -> None:
         """The group was committed."""

@@ -10,7 +10,7 @@ timer: the running fsync is the window in which a group gathers.
 
 Changes are made on the loop's own thread, where SQLite only touches memory: a second thread would
 wait for the interpreter at every statement, and the loop for it. Only the commit, which writes and
-syncs, is another thread's. A group that fails is tried again one work at a time, so that a bad one
+syncs, is another thread's, and with it the rows of a batch of events: three statements, however many. A group that fails is tried again one work at a time, so that a bad one
 does not sink its neighbours; and once the disk has failed, nothing is tried again, because what it
 then says cannot be believed.
 """
@@ -239,6 +239,7 @@ class Writer:
 
     def _commit(self) -> None:
         """On the disk's thread: the interpreter is free while SQLite writes and syncs."""
+        self._tail.flush(self._connection)
         self._connection.execute("COMMIT")
 
     def _committed(self, group: _Group, results: list[Any], done: asyncio.Future[None]) -> None:

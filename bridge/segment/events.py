@@ -191,24 +191,30 @@ _OBJECTS = ("context", "properties", "traits", "integrations")
 
 
 def _fields_of(event: Event) -> dict[str, Any]:
-    sent = event.sent
-    fields = sent | {
+    fields = {
+        **event.sent,
         "messageId": event.message_id,
         "source": event.source,
         "replay": event.is_replay,
         "device": {"platform": platform_of(event.context)},
         "audience": event.audience.as_field(),
     }
-    ids = (event.user_id, event.anonymous_id, id_text(sent.get("groupId")), event.previous_id)
-    for name, value in zip(_IDS, ids, strict=True):
-        if value is not None:
-            fields[name] = value
-        elif name in fields:
-            del fields[name]
+    if event.type == "alias":
+        fields |= {"userId": event.user_id, "previousId": event.previous_id}
+    for name in _IDS:
+        if name in fields and (type(fields[name]) is not str or not fields[name]):
+            _put_id(fields, name)
     for name in _OBJECTS:
         if name in fields and type(fields[name]) is not dict:
             del fields[name]
     return fields
+
+
+def _put_id(fields: dict[str, Any], name: str) -> None:
+    """An id that is no text yet, or none."""
+    text = id_text(fields.pop(name))
+    if text is not None:
+        fields[name] = text
 
 
 def _object(sent: dict[str, Any], name: str) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import JournalError, JournalUnavailableError
+from bridge.journal.records import End
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
+from bridge.journal.sqlite_tail import BESIDE_ROWS
 from bridge.journal.writer import MAX_ROWS
 from tests.journal.making import at_once, chain, entry, select
 
@@ -170,6 +172,36 @@ async def test_closing_finishes_what_was_asked_and_takes_no_more(tmp_path: Path)
     again = open_sqlite(tmp_path / "bridge.db")
     assert {row.seq for row in await chain(again, limit=1000)} == {one.seq for (one,) in answers}
     await again.close()
+
+
+async def test_a_large_batch_sinks_none_of_its_neighbours_and_can_be_sent_again(
+    journal: SqliteJournal,
+) -> None:
+    fine = [entry(f"m{n}") for n in range(2 * BESIDE_ROWS)]
+    bad = [*(entry(f"b{n}") for n in range(BESIDE_ROWS)), entry("wrong", rank=9)]
+    async with a_slow_disk(journal):
+        asked = (journal.append(fine), journal.append(bad), journal.append([entry("after")]))
+        waits = [asyncio.ensure_future(work) for work in asked]
+        await asyncio.sleep(0)  # noqa: TID251 — lets the tasks ask; no time passes
+    kept, refused, after = await at_once(*waits)
+    assert isinstance(refused, JournalError)
+    assert [one.duplicate for one in kept] == [False] * len(fine)
+    again = await journal.append(bad[:-1])
+    assert [one.duplicate for one in (*again, *after)] == [False] * (BESIDE_ROWS + 1)
+    assert (await journal.counts()).pending == len(fine) + len(bad)
+
+
+async def test_of_a_large_batch_what_has_ended_ends_with_it(journal: SqliteJournal) -> None:
+    skipped, dead = (End("", "", status, "no_rule") for status in ("skipped", "dead"))
+    ended = [entry(f"s{n}", rank=None, ended=skipped) for n in range(BESIDE_ROWS)]
+    await journal.append([*ended, entry("work")])
+    await journal.append(
+        [*(entry(f"m{n}") for n in range(BESIDE_ROWS)), entry("d", rank=None, ended=dead)]
+    )
+    counts = await journal.counts()
+    assert (counts.pending, counts.dead) == (BESIDE_ROWS + 1, 1)
+    (row,) = await select(journal, "SELECT count(*) FROM outcome WHERE status = 'skipped'")
+    assert row == (BESIDE_ROWS,)
 
 
 # A disk that is full, or fails --------------------------------------------------------------------
