@@ -28,6 +28,7 @@ from bridge.deliver.lanes import Lanes
 from bridge.deliver.means import Means
 from bridge.mapping.load import Source, compile_mapping, load_mapping
 from bridge.mapping.rules import Mapping
+from bridge.onesignal.api import USER_MODEL, Spoken
 from bridge.sandbox import Limits, Sandbox, create_sandbox
 from bridge.settings import Settings
 
@@ -38,10 +39,14 @@ APP_ID = "8a1b3c4d-0000-4000-8000-000000000001"
 
 
 def mapping_of(
-    text: str, serves: tuple[str, ...] = ("android", "web"), tag_cap: int | None = None
+    text: str,
+    serves: tuple[str, ...] = ("android", "web"),
+    tag_cap: int | None = None,
+    spoken: Spoken = USER_MODEL,
 ) -> Mapping:
     """The mapping that a YAML text is."""
-    return compile_mapping([Source(name="test.yaml", text=text)], serves=serves, tag_cap=tag_cap)[0]
+    source = Source(name="test.yaml", text=text)
+    return compile_mapping([source], serves=serves, tag_cap=tag_cap, spoken=spoken)[0]
 
 
 def settings_of(database: Path, **more: Any) -> Settings:
@@ -157,8 +162,8 @@ class Rig:
 
 def _compiled(mapping: str | Path, app: App) -> Mapping:
     if isinstance(mapping, str):
-        return mapping_of(mapping, app.platforms, app.tag_cap)
-    return load_mapping(mapping, serves=app.platforms, tag_cap=app.tag_cap)[0]
+        return mapping_of(mapping, app.platforms, app.tag_cap, app.spoken)
+    return load_mapping(mapping, serves=app.platforms, tag_cap=app.tag_cap, spoken=app.spoken)[0]
 
 
 @asynccontextmanager

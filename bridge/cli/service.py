@@ -271,7 +271,7 @@ class _Stopped:
                 asked = noted(now_ms, HERE, "user.erasure_asked", app=name, user_hash=whose)
                 await journal.note(asked)
                 user_hash = await forget(journal, name, external_id, now_ms=now_ms)
-                await sweep(journal, user_hash, others=(), now_ms=now_ms)
+                await sweep(journal, user_hash, others=(), now_ms=now_ms, keep_names=True)
 
         self._with(erase)
 

@@ -18,14 +18,14 @@ from bridge.deliver.known import Known
 from bridge.deliver.means import Means
 from bridge.deliver.restore import ALIAS
 from bridge.deliver.sends import person_hash
-from bridge.deliver.state import decode
+from bridge.deliver.state import TAG, blanked, decode
 from bridge.deliver.together import Together
 from bridge.deliver.updates import wait_of
 from bridge.deliver.work import Work, ack, finished
 from bridge.journal import Journal
 from bridge.journal.records import LIVE, End, Entry, Loaded, operation_name
-from bridge.onesignal.operations import DeleteUser, Recipient
-from bridge.plan import plan_erasure
+from bridge.onesignal.operations import DeleteUser, Operation, Recipient, UpdateUser
+from bridge.plan import Plan, plan_erasure
 from bridge.plan.restraint import restrain
 from bridge.segment.deletion import DELETE, ERASED_FOR_MS, deleted_id, deletion
 from bridge.telemetry import log
@@ -59,13 +59,25 @@ async def forget(journal: Journal, app: str, external_id: str, *, now_ms: int) -
 
 
 async def sweep(
-    journal: Journal, user_hash: int, *, others: Sequence[int], now_ms: int
+    journal: Journal,
+    user_hash: int,
+    *,
+    others: Sequence[int],
+    now_ms: int,
+    keep_names: bool = False,
 ) -> tuple[dict[str, int], int]:
-    """Remove all that can be; how many operations that ended, by rule, and what is under way yet."""
+    """Remove all that can be; how many operations that ended, by rule, and what is under way yet.
+
+    `keep_names`: the names of the tags that were written are needed until the erasure is done.
+    """
     discarded: dict[str, int] = {}
     while True:
         swept = await journal.erasures.sweep(
-            user_hash, others=others, limit=EVENTS_AT_ONCE, at_ms=now_ms
+            user_hash,
+            others=others,
+            limit=EVENTS_AT_ONCE,
+            at_ms=now_ms,
+            blank=blanked if keep_names else None,
         )
         for rule, count in swept.discarded.items():
             discarded[rule] = discarded.get(rule, 0) + count
@@ -87,7 +99,12 @@ class Erasing:
         self.others = tuple(self._others(loaded.state))
         await self._sweep()
         rows = [row for row in loaded.rows if row.type == DELETE or row.event_ms > before_ms]
-        return Loaded(rows)
+        return Loaded(rows, blanked(loaded.state) if self._keeps_names else None)
+
+    @property
+    def _keeps_names(self) -> bool:
+        """Who cannot be deleted there has at least those tags emptied that were written."""
+        return not self.means.destination.api.HAS_USERS
 
     def _others(self, state: bytes | None) -> list[int]:
         app, journal = self.means.destination.name, self.means.journal
@@ -105,8 +122,7 @@ class Erasing:
 
     async def run(self, work: Work, known: Known, together: Together) -> Wait | None:
         """Carry out the event that asks for it; None when nothing is left to do of it."""
-        planned = plan_erasure(deleted_id(work.row.payload), self.means.destination.api)
-        planned = restrain(planned, self.means.restraint)
+        planned = restrain(await self._planned(work, known), self.means.restraint)
         # Nothing ends the event but its last step.
         work.more = True
         if planned.skips and not work.progress.done:
@@ -115,13 +131,31 @@ class Erasing:
                     End(skip.rule, skip.operation, "skipped", skip.reason, skip.detail)
                 )
             await ack(self.means, [work])
-        for one in planned.operations:
-            if isinstance(one, DeleteUser) and operation_name("", one.name) not in work.row.done:
-                work.left = 1
-                wait = await Alone(self.means, known, work, one).run(together)
-                if wait is not None:
-                    return wait
+        left = [
+            one for one in planned.operations if operation_name("", one.name) not in work.row.done
+        ]
+        work.left = len(left)
+        for one in left:
+            wait = await self._at_onesignal(work, known, together, one)
+            if wait is not None:
+                return wait
+        if (wait := await together.flush()) is not None:
+            return wait
         return await self._finish(work)
+
+    async def _planned(self, work: Work, known: Known) -> Plan:
+        row = await known.row(self.user_hash) if self._keeps_names else {}
+        tags = [name.removeprefix(TAG) for name in row if name.startswith(TAG)]
+        return plan_erasure(deleted_id(work.row.payload), self.means.destination.api, tags)
+
+    async def _at_onesignal(
+        self, work: Work, known: Known, together: Together, one: Operation
+    ) -> Wait | None:
+        if isinstance(one, UpdateUser):
+            return await together.add(work, one)
+        if isinstance(one, DeleteUser):
+            return await Alone(self.means, known, work, one).run(together)
+        return None
 
     async def _finish(self, work: Work) -> Wait | None:
         """What was under way may have left something; it goes before the request itself does."""
@@ -141,7 +175,11 @@ class Erasing:
         """How many things are under way that have to be swept later."""
         means, now_ms = self.means, self.means.clock.now_ms()
         discarded, under_way = await sweep(
-            means.journal, self.user_hash, others=self.others, now_ms=now_ms
+            means.journal,
+            self.user_hash,
+            others=self.others,
+            now_ms=now_ms,
+            keep_names=self._keeps_names,
         )
         for rule, count in discarded.items():
             means.metrics.operations.labels(rule, "discarded", "erased").inc(count)

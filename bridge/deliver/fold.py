@@ -19,6 +19,7 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from bridge.deliver.state import (
+    TAG,
     Compared,
     Fact,
     Moment,
@@ -32,8 +33,6 @@ from bridge.deliver.state import (
 )
 from bridge.onesignal.operations import Recipient, UpdateUser
 from bridge.onesignal.user_model import PROPERTIES_PER_REQUEST
-
-_TAG = "tags."
 
 
 class Said(NamedTuple):
@@ -67,7 +66,7 @@ def said_by(
 def values_of(update: UpdateUser) -> dict[str, JsonValue]:
     """By name; the tag "" is deleted, and so is a property that is null."""
     tags: dict[str, JsonValue] = {
-        f"{_TAG}{name}": text or None for name, text in update.tags.items()
+        f"{TAG}{name}": text or None for name, text in update.tags.items()
     }
     return tags | update.properties
 
@@ -78,11 +77,11 @@ def update_of(values: Values, *, to: Recipient, rules: tuple[str, ...] = ()) -> 
         rules=rules,
         to=to,
         tags={
-            name.removeprefix(_TAG): "" if value is None else str(value)
+            name.removeprefix(TAG): "" if value is None else str(value)
             for name, value in values.items()
-            if name.startswith(_TAG)
+            if name.startswith(TAG)
         },
-        properties={name: value for name, value in values.items() if not name.startswith(_TAG)},
+        properties={name: value for name, value in values.items() if not name.startswith(TAG)},
     )
 
 
@@ -122,14 +121,14 @@ class Tags:
 
     def __init__(self, row: Row) -> None:
         self._had = {
-            name for name, fact in row.items() if name.startswith(_TAG) and fact.value is not None
+            name for name, fact in row.items() if name.startswith(TAG) and fact.value is not None
         }
 
     def fit(self, compared: Compared, cap: int) -> Compared:
         """Without the tags that find no room, the last ones first; a deletion makes some."""
         write, left_out = dict(compared.write), dict(compared.left_out)
         for name, value in compared.write.items():
-            if not name.startswith(_TAG):
+            if not name.startswith(TAG):
                 continue
             if value is None:
                 self._had.discard(name)

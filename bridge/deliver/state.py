@@ -28,6 +28,7 @@ ACCEPTED_FOR_MS = 7 * 86_400_000
 """How long OneSignal's word is taken for a value: what it lost unseen is healed after that."""
 FACTS_PER_USER = 1000
 """Above this the oldest are forgotten altogether: a row is read and written with every call."""
+TAG = "tags."
 DELETED = ""
 """The fact that the user was deleted: nothing that was said before is written after."""
 
@@ -188,6 +189,13 @@ def decode(blob: bytes | None) -> dict[str, Fact]:
     marks, facts = orjson.loads(blob)
     ats = [(Moment(*mark[:3]), mark[3]) for mark in marks]
     return {name: Fact(value, *ats[mark]) for name, (value, mark) in facts.items()}
+
+
+def blanked(blob: bytes | None) -> bytes | None:
+    """Of a row on disk the names of the tags alone, as if they had never been accepted."""
+    names = [name for name in decode(blob) if name.startswith(TAG)]
+    never = Fact(None, Moment(0, 0), None)
+    return encode(dict.fromkeys(names, never)) if names else None
 
 
 def joined(blob: bytes | None, delta: Row) -> bytes:

@@ -65,8 +65,9 @@ class UserCall:
     def _write(
         self, request: Callable[[], Request], create: Whole | None, *, absent: Ended = UNKNOWN_USER
     ) -> Write:
-        first, app_id = self.works[0], self.means.destination.app_id
-        may_create = first.mapping.unknown_user != "skip" and self.to.label != SUBSCRIPTION_ID
+        first, destination = self.works[0], self.means.destination
+        wanted = first.mapping.unknown_user != "skip" and self.to.label != SUBSCRIPTION_ID
+        may_create = wanted and destination.api.HAS_USERS
         return Write(
             means=self.means,
             row=first.row,
@@ -75,7 +76,7 @@ class UserCall:
             operation=self.operation,
             user_hash=self.user_hash,
             request=request,
-            create=partial(create.request, self.to, app_id=app_id)
+            create=partial(create.request, self.to, app_id=destination.app_id)
             if create and may_create
             else None,
             absent=absent,

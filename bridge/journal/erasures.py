@@ -13,13 +13,15 @@ another's event; that is left until its call has ended. A keyed hash stays, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import orjson
 
 from bridge.journal.records import End, Entry
 
+Blank = Callable[[bytes | None], bytes | None]
+"""What is left of a state; None: nothing."""
 ERASED = End("", "", "skipped", "erased")
 
 
@@ -76,11 +78,18 @@ class Erasures(Protocol):
     """The part of a journal that is about erasing users."""
 
     async def sweep(
-        self, user_hash: int, *, others: Sequence[int] = (), limit: int, at_ms: int
+        self,
+        user_hash: int,
+        *,
+        others: Sequence[int] = (),
+        limit: int,
+        at_ms: int,
+        blank: Blank | None = None,
     ) -> Swept:
         """Remove what is known of a user, of not more than about `limit` events at once.
 
-        `others` are hashes under which the user is known beside this one: those of aliases.
+        `others` are hashes under which the user is known beside this one: those of aliases. What
+        `blank` leaves of the user's state stays until `finish`.
         """
 
     async def finish(self, seq: int, user_hash: int, *, at_ms: int) -> Erased | None:

@@ -14,7 +14,7 @@ import orjson
 
 from bridge import failpoints
 from bridge.journal import sqlite_calls as calls, sqlite_rows as rows
-from bridge.journal.erasures import Erased, Noted, Swept
+from bridge.journal.erasures import Blank, Erased, Noted, Swept
 from bridge.journal.queries import queries
 from bridge.journal.records import Entry
 from bridge.journal.sqlite_sends import Read
@@ -49,11 +49,21 @@ class SqliteErasures:
         self._tail = tail
 
     async def sweep(
-        self, user_hash: int, *, others: Sequence[int] = (), limit: int, at_ms: int
+        self,
+        user_hash: int,
+        *,
+        others: Sequence[int] = (),
+        limit: int,
+        at_ms: int,
+        blank: Blank | None = None,
     ) -> Swept:
         def write(connection: sqlite3.Connection) -> Swept:
             tail = _json(self._tail(user_hash))
-            return _sweep(connection, user_hash, others, tail, limit, at_ms)
+            kept = None if blank is None else blank(rows.state(connection, user_hash))
+            swept = _sweep(connection, user_hash, others, tail, limit, at_ms)
+            if kept is not None and not swept.more:
+                rows.keep_state(connection, user_hash, kept, at_ms)
+            return swept
 
         result: Swept = await self._write(write)
         failpoints.reached("user.swept")

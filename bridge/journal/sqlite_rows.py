@@ -221,11 +221,15 @@ def state(connection: sqlite3.Connection, user: int) -> bytes | None:
     return None if row is None else row[0]
 
 
+def keep_state(connection: sqlite3.Connection, user: int, facts: bytes, at_ms: int) -> None:
+    values = {"user_hash": user, "facts": facts, "used_ms": at_ms}
+    connection.execute(queries()["learn"], values)
+
+
 def learn(connection: sqlite3.Connection, learnt: Sequence[Learnt], at_ms: int) -> None:
     for one in learnt:
         facts = one.join(state(connection, one.user_hash))
-        values = {"user_hash": one.user_hash, "facts": facts, "used_ms": at_ms}
-        connection.execute(queries()["learn"], values)
+        keep_state(connection, one.user_hash, facts, at_ms)
 
 
 def waiting(

@@ -157,8 +157,6 @@ def compile_mapping(
     if any(finding.is_error for finding in reading.findings):
         raise ConfigurationError(reading.findings)
     mapping = replace(_mapping(sources, reading, tag_cap), trust=trust, api=spoken.api)
-    if spoken.api == "legacy":
-        mapping = replace(mapping, unknown_user="skip")
     return mapping, reading.findings
 
 

@@ -56,6 +56,10 @@ class Api(Protocol):
         """As the setting calls it."""
 
     @property
+    def HAS_USERS(self) -> bool:  # noqa: N802 — as above
+        """Whether users can be created and deleted by it."""
+
+    @property
     def NOTIFICATIONS_PATH(self) -> str:  # noqa: N802 — as above
         """Where notifications are created."""
 

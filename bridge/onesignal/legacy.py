@@ -33,11 +33,13 @@ from bridge.onesignal.operations import (
 from bridge.onesignal.user_model import SUBSCRIPTION_ID, EventKey, notification_content
 
 __all__ = [
-    "NAME", "NOTIFICATIONS_PATH", "PREFIX", "RECIPIENTS", "able", "notification_content",
+    "HAS_USERS", "NAME", "NOTIFICATIONS_PATH", "PREFIX", "RECIPIENTS", "able", "notification_content",
     "notification_for", "notification_path", "patch_user", "send_body", "send_path", "update_requests",
 ]  # fmt: skip
 
 NAME: Final = "legacy"
+HAS_USERS: Final = False
+"""People are there because an app has set their id, and nobody can be deleted."""
 PREFIX: Final = "/api/v1"
 """Every path begins with it, and no path of the user model does."""
 NOTIFICATIONS_PATH: Final = f"{PREFIX}/notifications"

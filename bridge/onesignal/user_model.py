@@ -35,6 +35,8 @@ from bridge.onesignal.operations import (
 )
 
 NAME: Final = "user-model"
+HAS_USERS: Final = True
+"""They are created, and deleted, by it."""
 NOTIFICATIONS_PATH = "/notifications"
 RECIPIENTS = 20_000
 """Of one call, by its newest description; the older ones say 2,000 (reference/create-message)."""

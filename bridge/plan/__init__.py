@@ -7,7 +7,7 @@ Segment gets its answer: an event that nothing can use is ended there and then.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -70,11 +70,18 @@ def _erasure(external_id: str | None) -> Triage:
     return Triage(external_id=external_id, erases=True)
 
 
-def plan_erasure(external_id: str, api: Api) -> Plan:
-    """What it takes at OneSignal to erase a user; a step of the bridge's own, so of no rule."""
+def plan_erasure(external_id: str, api: Api, tags: Iterable[str] = ()) -> Plan:
+    """What it takes at OneSignal to erase a user; a step of the bridge's own, so of no rule.
+
+    `tags` are those that were written: where nobody can be deleted they are emptied, at least.
+    """
     to = Recipient(label="external_id", id=external_id)
     left = feasible([DeleteUser(rule="", to=to)], api)
-    return Plan(operations=left.operations, skips=left.skips)
+    empty = dict.fromkeys(tags, "")
+    if left.operations or not empty:
+        return Plan(operations=left.operations, skips=left.skips)
+    writes = _split(UpdateUser(rules=("",), to=to, tags=empty))
+    return Plan(operations=tuple(writes), skips=left.skips)
 
 
 def plan(event: Event, mapping: Mapping, *, apart: bool = False) -> Plan:

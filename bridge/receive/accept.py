@@ -151,10 +151,17 @@ def _unusable(
     )
 
 
+_ERASED_HERE = (
+    "the user is erased here; at OneSignal, whose legacy API deletes nobody, the tags that were written"
+    " are emptied, and the devices are yours to delete"
+)
+
+
 def _note(event: Event, triaged: Triage, mapping: Mapping) -> str:
     """What a person who tries one event wants to know; names rules, never a value of the event."""
     if triaged.erases:
-        return "the user is erased, at OneSignal and here"
+        is_legacy = mapping.api == "legacy"
+        return _ERASED_HERE if is_legacy else "the user is erased, at OneSignal and here"
     if triaged.skip is None:
         return f"rules that may act: {', '.join(rule.name for rule in triaged.rules)}"
     if triaged.skip.reason != "no_rule":

@@ -17,7 +17,10 @@ from bridge.sandbox.world import EXTERNAL_ID, App, Behaviour, Subscription
 BY_ALIAS: Final = "include_aliases"
 BY_EXTERNAL_ID: Final = "include_external_user_ids"
 BY_SEGMENT: Final = "included_segments"
-BY_ID: Final = frozenset({"include_subscription_ids", "include_player_ids"})
+BY_PLAYER: Final = "include_player_ids"
+BY_ID: Final = frozenset({"include_subscription_ids", BY_PLAYER})
+#: Ids in one call that names them in the legacy way (reference/create-notification, 2022).
+MAX_LEGACY_IDS: Final = 2_000
 #: Real targeting methods that this sandbox does not play.
 NOT_PLAYED: Final = frozenset(
     {
@@ -82,6 +85,12 @@ def audience_of(app: App, body: JsonObject, method: str, behaviour: Behaviour) -
     return audience
 
 
+def against_flags(body: JsonObject, audience: Audience) -> bool:
+    """Whether a device is reached that the flags leave out."""
+    meant = platforms_reached(flags_of(body))
+    return any(each.platform not in meant for each in audience.reached)
+
+
 def _is_on(subscription: Subscription, platforms: frozenset[Platform]) -> bool:
     return subscription.platform in platforms
 
@@ -140,9 +149,12 @@ def _malformed_aliases(body: JsonObject, named: object, behaviour: Behaviour) ->
 
 
 def _too_many(method: str, count: int, behaviour: Behaviour) -> Answer | None:
-    if count <= behaviour.max_recipients:
+    most = behaviour.max_recipients
+    if method in {BY_EXTERNAL_ID, BY_PLAYER}:
+        most = min(most, MAX_LEGACY_IDS)
+    if count <= most:
         return None
-    return refused(f"{method} has {count} entries, and {behaviour.max_recipients} is the limit")
+    return refused(f"{method} has {count} entries, and {most} is the limit")
 
 
 def _is_names(value: object) -> bool:

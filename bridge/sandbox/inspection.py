@@ -66,7 +66,7 @@ class BehaviourIn(BaseModel):
     update_delay_seconds: Annotated[float, Field(ge=0)] = 0.0
     max_recipients: Annotated[int, Field(ge=1)] = 20_000
     disable_over_volume: bool = False
-    external_user_ids_ignore_flags: bool = False
+    external_user_ids_ignore_flags: bool = True
     ignore_flags: bool = False
 
 

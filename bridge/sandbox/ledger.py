@@ -25,7 +25,7 @@ class Call:
     `at_ms` is the time of arrival; `status` is 0 when the client got no answer; `user` is the id
     that the request names (an external id, mostly), None when it names none or several; `fault`
     says what a scripted fault did to it; `applied` is false when the request changed nothing
-    because a fault, a limit or the key check came first.
+    because a fault, a limit or the key check came first; `is_legacy` that it came by `/api/v1`.
     """
 
     at_ms: int
@@ -39,6 +39,7 @@ class Call:
     endpoint_class: EndpointClass
     fault: str | None = None
     applied: bool = True
+    is_legacy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,9 +81,7 @@ def _flag_remarks(body: JsonObject, *, is_heard: bool) -> list[tuple[str, str]]:
         for name in sorted(FLAGS & body.keys() - flags.keys())
         if body[name] is not None
     ]
-    if flags and not is_heard:
-        found.append(("flags-ignored", "Platform flags do nothing when devices are named"))
-    elif flags and not any(flags.values()):
+    if is_heard and flags and not any(flags.values()):
         names = ", ".join(sorted(flags))
         found.append(("false-flag-alone", f"{names}: a false without any true excludes nothing"))
     return found

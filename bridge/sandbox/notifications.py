@@ -20,7 +20,14 @@ from uuid import uuid4
 
 import orjson
 
-from bridge.sandbox.audience import BY_ALIAS, BY_EXTERNAL_ID, Audience, audience_of, targeting
+from bridge.sandbox.audience import (
+    BY_ALIAS,
+    BY_EXTERNAL_ID,
+    Audience,
+    against_flags,
+    audience_of,
+    targeting,
+)
 from bridge.sandbox.ledger import Push
 from bridge.sandbox.message import content_refusal, remarks, send_at_ms
 from bridge.sandbox.platforms import BROWSERS, MAKES, Platform
@@ -120,6 +127,9 @@ def _not_found() -> Answer:
 
 def _send(world: World, app: App, request: Request, method: str) -> Answer:
     audience = audience_of(app, request.body, method, world.behaviour)
+    if against_flags(request.body, audience):
+        text = "Platform flags did nothing here: a device that they leave out was reached"
+        world.ledger.complain(request, "flags-ignored", text)
     if not audience.reached:
         return Answer(status=200, body={"id": "", "errors": [NOT_SUBSCRIBED]})
     notification = Notification(

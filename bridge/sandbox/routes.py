@@ -1,7 +1,7 @@
 """Every endpoint that the sandbox plays, as a table, and how a path finds its row.
 
 Paths are matched segment by segment *before* they are decoded, so that `%2F` inside an id stays
-part of the id. `/api/v1` in front, the address of the legacy API, makes no difference.
+part of the id. `/api/v1` in front is the legacy API, which has its own rows and shares some.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-from bridge.sandbox import apps, custom_events, notifications, subscriptions, users
+from bridge.sandbox import apps, custom_events, legacy, notifications, subscriptions, users
 from bridge.sandbox.wire import Answer, EndpointClass, Request
 from bridge.sandbox.world import World
 
 LEGACY_PREFIX: Final = "/api/v1"
+USER_MODEL, LEGACY = frozenset({False}), frozenset({True})
+BOTH = USER_MODEL | LEGACY
+"""Which APIs have a row: as `Request.is_legacy` says it."""
 
 Handler = Callable[[World, Request], Answer]
 
@@ -26,15 +29,22 @@ class Route:
     segments: tuple[str, ...]
     endpoint_class: EndpointClass
     handler: Handler
+    apis: frozenset[bool] = USER_MODEL
 
 
-def _route(line: str, endpoint_class: EndpointClass, handler: Handler) -> Route:
+def _route(
+    line: str,
+    endpoint_class: EndpointClass,
+    handler: Handler,
+    apis: frozenset[bool] = USER_MODEL,
+) -> Route:
     method, path = line.split()
     return Route(
         method=method,
         segments=tuple(path.strip("/").split("/")),
         endpoint_class=endpoint_class,
         handler=handler,
+        apis=apis,
     )
 
 
@@ -48,10 +58,10 @@ _USER: Final = "/apps/{app_id}/users/by/{label}/{id}"
 _SUBSCRIPTION: Final = "/apps/{app_id}/subscriptions/{subscription_id}"
 
 ROUTES: Final = (
-    _route("POST /notifications", _SEND, notifications.create),
-    _route("GET /notifications/{notification_id}", _VIEW, notifications.read),
-    _route("DELETE /notifications/{notification_id}", _SEND, notifications.cancel),
-    _route("GET /apps/{app_id}", _VIEW, apps.read),
+    _route("POST /notifications", _SEND, notifications.create, BOTH),
+    _route("GET /notifications/{notification_id}", _VIEW, notifications.read, BOTH),
+    _route("DELETE /notifications/{notification_id}", _SEND, notifications.cancel, BOTH),
+    _route("GET /apps/{app_id}", _VIEW, apps.read, BOTH),
     _route("POST /apps/{app_id}/users", _WRITE, users.create),
     _route(f"GET {_USER}", _VIEW, users.read),
     _route(f"PATCH {_USER}", _WRITE, users.update),
@@ -72,7 +82,9 @@ ROUTES: Final = (
     ),
     _route("POST /apps/{app_id}/custom_events", _EVENT, custom_events.create),
     _route("POST /apps/{app_id}/integrations/custom_events", _EVENT, custom_events.create),
-    _route("PUT /apps/{app_id}/users/{external_user_id}", _WRITE, users.edit_tags_legacy),
+    _route("PUT /apps/{app_id}/users/{external_user_id}", _WRITE, legacy.edit_tags, LEGACY),
+    _route("GET /players", _VIEW, legacy.list_players, LEGACY),
+    _route("GET /players/{player_id}", _VIEW, legacy.read_player, LEGACY),
 )
 
 _BY_SHAPE: Final[Mapping[tuple[str, int], tuple[Route, ...]]] = {
@@ -81,15 +93,21 @@ _BY_SHAPE: Final[Mapping[tuple[str, int], tuple[Route, ...]]] = {
 }
 
 
+def is_legacy(raw_path: str) -> bool:
+    return raw_path.startswith(f"{LEGACY_PREFIX}/")
+
+
 def without_prefix(raw_path: str) -> str:
-    return raw_path.removeprefix(LEGACY_PREFIX) if raw_path.startswith("/api/v1/") else raw_path
+    return raw_path.removeprefix(LEGACY_PREFIX) if is_legacy(raw_path) else raw_path
 
 
-def find_route(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+def find_route(
+    method: str, path: str, *, is_legacy: bool = False
+) -> tuple[Route, dict[str, str]] | None:
     """The row for an undecoded path without prefix, with the decoded ids of the path."""
     segments = path[1:].split("/")
     for route in _BY_SHAPE.get((method, len(segments)), ()):
-        params = _match(route.segments, segments)
+        params = _match(route.segments, segments) if is_legacy in route.apis else None
         if params is not None:
             return route, params
     return None

@@ -10,9 +10,10 @@ is answered before a fault: a script waits for a request that OneSignal would ha
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 from uuid import uuid4
@@ -22,10 +23,11 @@ import orjson
 from bridge.sandbox import subject
 from bridge.sandbox.faults import Fault, Faults
 from bridge.sandbox.ledger import Call, Complaint, CustomEvent, Ledger, Push
+from bridge.sandbox.legacy import KEY_REFUSED, in_its_words
 from bridge.sandbox.limits import Limiter, Limits
 from bridge.sandbox.notifications import release_due
 from bridge.sandbox.platforms import MAKES, Platform
-from bridge.sandbox.routes import Route, find_route, without_prefix
+from bridge.sandbox.routes import Route, find_route, is_legacy, without_prefix
 from bridge.sandbox.subscriptions import MAX_SUBSCRIPTIONS
 from bridge.sandbox.users import BLOCKED_EXTERNAL_IDS
 from bridge.sandbox.wire import Answer, EndpointClass, Request, coded, is_uuid, refused
@@ -48,6 +50,7 @@ _ACCESS_DENIED: Final = (
 )
 #: The ids that only paths of users and subscriptions have.
 _USERS_API_IDS: Final = frozenset({"label", "subscription_id", "token", "external_user_id"})
+_LEGACY_KEY: Final = re.compile(r"[A-Za-z0-9+/=]{48}")
 _SCHEMES: Final = frozenset({"key", "basic"})
 
 
@@ -171,8 +174,9 @@ class Sandbox:
             raw_body=body,
             query=dict(parse_qsl(query)) if query else {},
             headers=headers,
+            is_legacy=is_legacy(raw_path),
         )
-        found = find_route(method, request.path)
+        found = find_route(method, request.path, is_legacy=request.is_legacy)
         if found is None:
             return self._unknown_path(request)
         route, request.params = found
@@ -223,9 +227,11 @@ class Sandbox:
 
     def _unauthorised(self, request: Request) -> Answer | None:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        is_right = scheme.lower() in _SCHEMES and bool(key)
+        is_right = scheme.lower() in _SCHEMES and bool(key) and _is_shown_so(key, scheme.lower())
         if is_right and (self.api_keys is None or key in self.api_keys):
             return None
+        if request.is_legacy:
+            return refused(KEY_REFUSED)
         if not scheme and request.endpoint_class is EndpointClass.EVENT:
             return Answer(status=401)
         if not scheme and _is_users_api(request):
@@ -251,6 +257,8 @@ class Sandbox:
         fault: Fault | None = None,
     ) -> Outcome:
         body: Any = request.body
+        if request.is_legacy and outcome.answer is not None and fault is None:
+            outcome = replace(outcome, answer=in_its_words(outcome.answer))
         self.world.ledger.record(
             Call(
                 at_ms=request.at_ms,
@@ -264,6 +272,7 @@ class Sandbox:
                 endpoint_class=request.endpoint_class,
                 fault=fault.name if fault else None,
                 applied=applied,
+                is_legacy=request.is_legacy,
             )
         )
         return outcome
@@ -278,6 +287,13 @@ class Sandbox:
             user = app.add_user(self.clock.now_ms())
             app.link(user, {EXTERNAL_ID: external_id})
         return user
+
+
+def _is_shown_so(key: str, scheme: str) -> bool:
+    """Keys of today are shown as `Key`, the 48 characters of legacy ones as `Basic`."""
+    if key.startswith("os_v2_"):
+        return scheme == "key"
+    return scheme == "basic" or _LEGACY_KEY.fullmatch(key) is None
 
 
 def _is_users_api(request: Request) -> bool:

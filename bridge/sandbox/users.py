@@ -1,7 +1,7 @@
 """Users and their identity: create, read, update, delete, link aliases.
 
 The user endpoints of OneSignal's API (reference/create-user, update-user, view-user, delete-user,
-create-alias, delete-alias) and the legacy tag edit by external id.
+create-alias, delete-alias).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def create(world: World, request: Request) -> Answer:
     if conflict:
         return conflict
     user = holders[0] if holders else None
-    changes = _accepted(world, request, app, user)
+    changes = accepted(world, request, app, user, request.body.get("properties"))
     if isinstance(changes, Answer):
         return changes
     return _store(world, app, user, changes, aliases, subscriptions or [])
@@ -52,7 +52,9 @@ def update(world: World, request: Request) -> Answer:
         world.ledger.complain(
             request, "empty-update", "An update without properties and deltas changes nothing"
         )
-    changes = _accepted(world, request, world.app(request.app_id), user)
+    changes = accepted(
+        world, request, world.app(request.app_id), user, request.body.get("properties")
+    )
     if isinstance(changes, Answer):
         return changes
     world.update(user, changes)
@@ -122,20 +124,6 @@ def delete_alias(world: World, request: Request) -> Answer:
     return Answer(status=200, body={"identity": user.identity})
 
 
-def edit_tags_legacy(world: World, request: Request) -> Answer:
-    """The legacy `PUT /apps/{app_id}/users/{external_user_id}`: `{"tags": {…}}`, 200 or 404."""
-    app, external_id = world.app(request.app_id), request.params["external_user_id"]
-    user = world.find(app.id, EXTERNAL_ID, external_id)
-    if user is None:
-        return Answer(status=404, body={"success": False})
-    request.body = {"properties": {"tags": request.body.get("tags")}}
-    changes = _accepted(world, request, app, user)
-    if isinstance(changes, Answer):
-        return changes
-    world.update(user, changes)
-    return Answer(status=200, body={"success": True})
-
-
 def named_user(world: World, request: Request) -> User | Answer:
     """The user that the path names, as it shows now; 404 when there is none."""
     label, alias_id = request.params["label"], request.params["id"]
@@ -147,9 +135,11 @@ def unknown_user(label: str, alias_id: str) -> Answer:
     return coded(404, "user-1", f"No user has the alias {label}: {alias_id}")
 
 
-def _accepted(world: World, request: Request, app: App, user: User | None) -> Changes | Answer:
-    """The changes of the body's properties, after the checks of their shape and of the tag cap."""
-    reading = read_properties(request.body.get("properties"))
+def accepted(
+    world: World, request: Request, app: App, user: User | None, properties: Any
+) -> Changes | Answer:
+    """What properties change, after the checks of their shape and of the tag cap."""
+    reading = read_properties(properties)
     if isinstance(reading, Answer):
         return reading
     for code, text in reading.remarks:

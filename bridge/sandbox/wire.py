@@ -36,8 +36,8 @@ class EndpointClass(StrEnum):
 class Request:
     """One request, decoded: `params` are the path's ids without their URL encoding.
 
-    `path` is as it was sent, without query and without the `/api/v1` prefix. `at_ms` is the time
-    of arrival, milliseconds since 1970.
+    `path` is as it was sent, without query and without the `/api/v1` prefix, which `is_legacy` tells.
+    `at_ms` is the time of arrival, milliseconds since 1970.
     """
 
     method: str
@@ -49,6 +49,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
     endpoint_class: EndpointClass = EndpointClass.UNKNOWN
+    is_legacy: bool = False
 
     @property
     def app_id(self) -> str:

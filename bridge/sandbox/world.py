@@ -41,14 +41,14 @@ class Behaviour:
     disable_over_volume: enforce "more than 10x the subscribed subscriptions in 15 minutes disables
         the app".
     external_user_ids_ignore_flags: platform flags do nothing with the legacy
-        `include_external_user_ids`, as the documentation said until 2022.
+        `include_external_user_ids`, as the documentation said until 2022; it was seen otherwise in 2023.
     ignore_flags: platform flags do nothing at all: what is sent with iOS excluded reaches iPhones.
     """
 
     update_delay_seconds: float = 0.0
     max_recipients: int = 20_000
     disable_over_volume: bool = False
-    external_user_ids_ignore_flags: bool = False
+    external_user_ids_ignore_flags: bool = True
     ignore_flags: bool = False
 
 

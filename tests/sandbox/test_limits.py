@@ -105,7 +105,7 @@ async def test_a_user_is_one_user_by_whichever_alias_and_subscription(
         await client.patch(
             f"/apps/{APP}/subscriptions_by_token/AndroidPush/{device.token}", json={}
         ),
-        await client.put(f"{USERS}/ada", json={"tags": {}}),
+        await client.put(f"/api/v1{USERS}/ada", json={"tags": {}}),
         await client.delete(ADA),
     ]
 

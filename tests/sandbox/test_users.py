@@ -232,19 +232,3 @@ async def test_a_deleted_user_is_gone_with_aliases_and_subscriptions(
     assert answer.json() == {"identity": {"onesignal_id": user.onesignal_id}}
     assert (sandbox.users, sandbox.subscriptions) == ([], [])
     assert (await client.get(f"{USERS}/by/crm/17")).status_code == 404
-
-
-async def test_the_legacy_edit_changes_tags_of_a_known_external_id(
-    client: httpx.AsyncClient, sandbox: Sandbox
-) -> None:
-    await create(client, external_id="ada")
-    body = {"tags": {"plan": "pro"}}
-
-    known = await client.put(f"/api/v1/apps/{APP}/users/ada", json=body)
-    unknown = await client.put(f"/api/v1/apps/{APP}/users/grace", json=body)
-
-    assert (known.status_code, known.json()) == (200, {"success": True})
-    assert (unknown.status_code, unknown.json()) == (404, {"success": False})
-    user = sandbox.user("ada")
-    assert user is not None
-    assert user.tags == {"plan": "pro"}
