@@ -220,6 +220,7 @@ def _means(bridge: Bridge, app: App, client: OneSignal) -> Means:
         hand=bridge.hand,
         roll=random.random,
         erased=bridge.upkeep.erased,
+        devices_expire_ms=lambda: _keep(bridge.settings).devices,
     )
     means.audit = Audit(means)
     return means

@@ -69,6 +69,7 @@ def _everything() -> list[Finding]:
 
 def _mappings(config: Config) -> list[Finding]:
     """Of each mapping, once for each app that it is for."""
+    from bridge.config.mappings import has_registry
     from bridge.mapping.lint import check_mapping
     from bridge.mapping.load import starter
 
@@ -88,6 +89,7 @@ def _mappings(config: Config) -> list[Finding]:
             clients=[name for name in names if not config.sources[name].trusted],
             dropped={path for name in names for path in config.sources[name].drop},
             spoken=config.apps[app].spoken,
+            registry=has_registry(config, app),
         )
     ]
 

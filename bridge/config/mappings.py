@@ -27,11 +27,27 @@ def load_mappings(config: Config) -> tuple[Mappings, list[Finding]]:
             mappings[source.name], found = load_of(source, config.apps[source.app])
         except ConfigurationError as error:
             wrong, found = True, list(error.findings)
+        else:
+            found = [*found, *_without_registry(mappings[source.name], config, source)]
         # Sources may share a mapping, and what is wrong with it is said once.
         findings += [one for one in found if one not in findings]
     if wrong:
         raise ConfigurationError(findings)
     return mappings, findings
+
+
+def has_registry(config: Config, app: str) -> bool:
+    """Whether devices of this app's users are registered, by themselves or by events."""
+    return config.registry is not None and config.registry.app == app
+
+
+def _without_registry(mapping: Mapping, config: Config, source: Source) -> list[Finding]:
+    rules = [rule.name for rule in mapping.rules if rule.push and rule.push.devices]
+    if not rules or has_registry(config, source.app):
+        return []
+    message = f"{', '.join(rules)}: sent to registered devices, and app {source.app} has no device registry"
+    hint = "set BRIDGE_DEVICES_SECRET, or another way to say whose a device is (README, The device registry)"
+    return [Finding(level="warning", code="devices-unregistered", message=message, hint=hint)]
 
 
 def load_of(source: Source, app: App) -> tuple[Mapping, list[Finding]]:

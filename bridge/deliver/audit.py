@@ -1,5 +1,7 @@
 """The audit: did a notification that was sent with iOS excluded reach an iPhone after all?
 
+Excluded by its flags, or because it names devices of which none is registered as one.
+
 Nobody but OneSignal knows, so it is asked: for the first notification of every rule and mapping
 revision, and for one a minute, some minutes after it was sent, within OneSignal's limit of one view
 a second. What is to be looked at is kept in the journal. A single iOS delivery is an alert,
@@ -20,6 +22,8 @@ from bridge.deliver.gate import StoppingError
 from bridge.deliver.means import Means
 from bridge.errors import BridgeError
 from bridge.journal.records import Audited
+from bridge.onesignal.api import recipients_of
+from bridge.onesignal.platforms import IOS
 from bridge.onesignal.verdict import Accepted, Answer, Closed, Failed, Postponed, Verdict
 from bridge.telemetry import log
 
@@ -30,6 +34,7 @@ DELIVERED_MS = 300_000
 LOOKS = 5
 """How often a notification is looked at that is not complete, or could not be asked for."""
 _TROUBLE_SECONDS = 5.0
+_DEVICES = (b'"include_subscription_ids":', b'"include_player_ids":')
 
 
 def excludes_ios(body: bytes) -> bool:
@@ -69,8 +74,11 @@ class Audit:
 
     async def sent(self, rule: str, revision: str, notification: str | None, body: bytes) -> None:
         """A notification was accepted; when it is in the sample it will be looked at."""
-        if notification is None or not self._is_in_sample(rule, revision, body):
+        if notification is None or not self._is_in_sample(rule, revision):
             return
+        if not (excludes_ios(body) or await self._names_no_iphone(body)):
+            return
+        self._take_place(rule, revision)
         now = self.means.clock.now_ms()
         audited = Audited(notification, self.means.destination.name, rule, now + DELIVERED_MS, 0)
         try:
@@ -79,14 +87,21 @@ class Audit:
             log().warning("audit.not_kept", rule=rule, error=error.code)
         self._wake.set()
 
-    def _is_in_sample(self, rule: str, revision: str, body: bytes) -> bool:
-        now = self.means.clock.monotonic()
+    def _is_in_sample(self, rule: str, revision: str) -> bool:
         is_first = (rule, revision) not in self._seen
-        if not (is_first or now - self._sampled_at >= SAMPLE_SECONDS) or not excludes_ios(body):
-            return False
+        return is_first or self.means.clock.monotonic() - self._sampled_at >= SAMPLE_SECONDS
+
+    def _take_place(self, rule: str, revision: str) -> None:
         self._seen.add((rule, revision))
-        self._sampled_at = now
-        return True
+        self._sampled_at = self.means.clock.monotonic()
+
+    async def _names_no_iphone(self, body: bytes) -> bool:
+        """Whether a push names devices alone that are registered, and none of them as an iPhone."""
+        if not any(name in body for name in _DEVICES):
+            return False
+        ids = set(recipients_of(body))
+        found = await self.means.journal.devices.platforms(self.means.destination.name, sorted(ids))
+        return found.keys() == ids and IOS.isdisjoint(found.values())
 
     async def run(self) -> None:
         """Look at what is due, until cancelled."""

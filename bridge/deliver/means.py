@@ -126,6 +126,8 @@ class Means:
     handed_over: Callable[[SendGroup, int], None] = lambda *_: None
     #: Told that a user was erased.
     erased: Callable[[], None] = lambda: None
+    #: For how long a device counts that is not seen.
+    devices_expire_ms: Callable[[], int] = lambda: 180 * 86_400_000
     #: Whether its pushes reach anybody.
     reach: Reach = field(default_factory=Reach)
     #: Keys of calls that are out, or of which the journal could not be told what became of them.

@@ -13,6 +13,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import orjson
+
 from bridge.journal.groups import Member, MemberEnd, Sealed
 from bridge.journal.records import GROUP_LANES, Death, SendGroup
 from bridge.onesignal.api import Api, api_of
@@ -37,7 +39,7 @@ def group_of(send: Send, *, app: str, api: Api, app_id: str, rank: int) -> SendG
     if isinstance(send, TrackCustomEvent):
         endpoint, rule, label, body = "event", "", "", b""
     else:
-        endpoint, rule, label = "send", send.rule, send.to.label
+        endpoint, rule, label = "send", send.rule, send.addressed[0]
         body = api.notification_content(send, app_id=app_id)
     named = "\0".join((endpoint, app, rule, label, path, str(rank))).encode()
     id_ = hashlib.blake2b(named + b"\0" + body, digest_size=16).digest()
@@ -57,7 +59,7 @@ def group_of(send: Send, *, app: str, api: Api, app_id: str, rank: int) -> SendG
 def part_of(send: Send, *, key: str, event_key: EventKey) -> bytes | None:
     """What a send brings to the call that it shares, beside its recipient."""
     if isinstance(send, SendNotification):
-        return None
+        return orjson.dumps(send.subscriptions) if send.subscriptions else None
     return custom_event(send, key=key, event_key=event_key)
 
 
@@ -81,7 +83,7 @@ class Sealer:
         chosen: dict[str, Member] = {}
         for one in alike:
             chosen.setdefault(one.recipient, one)
-        return list(chosen.values())
+        return _within_ids(list(chosen.values()), self.most)
 
     def make(self, group: SendGroup, members: Sequence[Member]) -> tuple[str, bytes]:
         """The key and the exact bytes of the call of these members."""
@@ -89,10 +91,18 @@ class Sealer:
         key = call_key([one.key for one in by_key])
         if group.endpoint == "event":
             return key, custom_events_body([one.part or b"{}" for one in by_key])
-        ids = [one.recipient for one in by_key]
+        # Two people may have one device, and it gets one push.
+        ids = list(dict.fromkeys(id_ for one in by_key for id_ in ids_of(one)))
         # As it was written, whichever API the app speaks by now.
         api = api_of(group.path)
         return key, api.notification_for(group.body, label=group.label, ids=ids, key=key)
+
+
+def ids_of(member: Member) -> list[str]:
+    """By what a call of pushes names one member: devices, or its own id."""
+    if member.part is None:
+        return [member.recipient]
+    return [str(id_) for id_ in orjson.loads(member.part)]
 
 
 def call_key(keys: Sequence[str]) -> str:
@@ -106,6 +116,16 @@ def _of_an_age(first: int | None, other: int | None) -> bool:
     if first is None or other is None:
         return first is other
     return abs(first - other) <= SAME_AGE_MS
+
+
+def _within_ids(waiting: Sequence[Member], most: int) -> Sequence[Member]:
+    """Of people with several devices fewer share a call."""
+    count = 0
+    for number, one in enumerate(waiting):
+        count += 1 if one.part is None else len(ids_of(one))
+        if count > most:
+            return waiting[: max(1, number)]
+    return waiting
 
 
 def _within_bytes(waiting: Sequence[Member]) -> Sequence[Member]:
@@ -125,7 +145,7 @@ def accepted(member: Member, verdict: Accepted, *, endpoint: str) -> MemberEnd:
     if endpoint == "event":
         if member.key in verdict.failed_events:
             return MemberEnd("no_recipients", "unknown_user", verdict.status)
-    elif member.recipient in verdict.unreached:
+    elif verdict.unreached.issuperset(ids_of(member)):
         return MemberEnd("no_recipients", "not_subscribed", verdict.status)
     return MemberEnd("delivered", None, verdict.status)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from bridge import failpoints
 from bridge.deliver.attempts import Ended, Wait, ask_sealed, first_of, holds_everyone, turn
 from bridge.deliver.brake import rule_target
+from bridge.deliver.devices import addressed
 from bridge.deliver.keys import key_of
 from bridge.deliver.means import About, Means
 from bridge.deliver.progress import Progress, tell
@@ -62,6 +63,7 @@ async def new_sends(
     if SENDS_DECIDED in row.done and row.only is None:
         # A rule that has another name by now is no other rule for this event.
         sends = []
+    sends = await addressed(means, sends, progress)
     stay = planned.stay if mapping.learns_memberships else None
     if not sends:
         if stay is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from bridge.deliver.attempts import holds_everyone
 from bridge.deliver.means import Means
 from bridge.deliver.retry import GiveUp, after_failure
-from bridge.deliver.seal import Sealer, accepted, died
+from bridge.deliver.seal import Sealer, accepted, died, ids_of
 from bridge.journal.groups import EndOf, Member, MemberEnd, OpenCall, Sealed
 from bridge.onesignal.api import alone
 from bridge.onesignal.user_model import custom_events_body
@@ -145,5 +145,5 @@ def _alone(call: Sealed, member: Member) -> bytes:
     with contextlib.suppress(ValueError):
         if call.endpoint == "event":
             return custom_events_body([member.part or b"{}"])
-        return alone(call.body, member.recipient, key=member.key)
+        return alone(call.body, ids_of(member), key=member.key)
     return call.body

@@ -14,8 +14,7 @@ from bridge.deliver.state import Fact, Row, Values, doubted
 from bridge.deliver.updates import Write
 from bridge.deliver.work import Work
 from bridge.journal.records import Learnt
-from bridge.onesignal.operations import Recipient, Request
-from bridge.onesignal.user_model import SUBSCRIPTION_ID
+from bridge.onesignal.operations import SUBSCRIPTION_ID, Recipient, Request
 
 UNKNOWN_USER = Ended(status="skipped", reason="unknown_user", http=404)
 _CONFLICT = 409

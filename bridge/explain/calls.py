@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from bridge.journal.trace import Call, Trace
+from bridge.journal.trace import Call, Sent, Trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ def _told(call: Call, trace: Trace) -> CallTold:
     answer = _json(call.answer.encode())
     if call.call_key is not None and call.events > 1:
         own = [send for send in trace.sends if send.call_key == call.call_key]
-        names = {name for send in own for name in (send.recipient, send.key)}
+        names = {name for send in own for name in (send.recipient, send.key, *_devices(send))}
         body = None if body is None else _own_part(body, names)
         answer = _own_answer(answer, names)
     return CallTold(
@@ -55,6 +55,12 @@ def _told(call: Call, trace: Trace) -> CallTold:
         events=call.events,
         key=call.call_key,
     )
+
+
+def _devices(send: Sent) -> list[str]:
+    """The devices that a push names instead of its recipient."""
+    part = None if send.part is None else _json(send.part)
+    return part if isinstance(part, list) else []
 
 
 def _json(text: bytes) -> Any:

@@ -40,6 +40,10 @@ SKIPS = {
     "once_per": "the rule had fired for this person and key already (once_per)",
     "person_cap": "the person had got as many pushes as push.cap allows",
     "too_old": "it was too old (max_age)",
+    "only_ios": "all devices that are registered as this person's are iPhones, which the rule leaves out ({detail})",
+    "no_devices": "no device is registered as this person's, and the rule sends to registered ones alone",
+    "no_platform": "none of this person's registered devices is on a platform that the rule reaches ({detail})",
+    "devices_off": "this person's registered devices take no pushes: notifications are off, or there is no consent ({detail})",
     "erased": "its person was erased at their request",
 }
 DEATHS = {

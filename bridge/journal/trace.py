@@ -83,6 +83,8 @@ class Sent(NamedTuple):
     uncertain: bool | None
     not_before_ms: int | None
     last_error: str | None
+    #: What it brings to a call that it shares.
+    part: bytes | None
 
 
 class Call(NamedTuple):

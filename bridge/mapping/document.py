@@ -127,7 +127,8 @@ class PushDefaults(Declared):
         Cap(), "Pushes to one person, over all rules.", example={"max": 5, "per": "15m"}
     )
     platforms: Platforms | None = optional(
-        "Which phones and browsers pushes may reach: `all`, `only` or `exclude`.",
+        "Which phones and browsers pushes may reach: `all`, `only` or `exclude`; `by: devices` names registered "
+        "devices instead of flags (and `unknown_devices: flags` flags, where none is).",
         example={"exclude": ["ios"]},
     )
     links: Annotated[tuple[Beginning, ...], Field(strict=False)] = default(
@@ -248,6 +249,8 @@ def _reasons(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+Device = Literal["android", "ios", "web", "ios_web", "huawei", "amazon", "windows"]
+"""A platform that a registered device may be of."""
 Happened = Annotated[Any, BeforeValidator(_happened)]
 Given = Annotated[
     dict[Annotated[str, AfterValidator(_operation)], Happened], BeforeValidator(_acts)
@@ -274,6 +277,11 @@ class Example(Declared):
     )
     source: Annotated[str, Field(min_length=1)] = default("default", "The source that sends it.")
     now: Moment | None = optional("When the (first) event comes in; without it, when it happens.")
+    devices: dict[str, Annotated[tuple[Device, ...], Field(strict=False)]] = default(
+        {},
+        "By user, the platforms of registered devices, for rules that send to those.",
+        example={"u1": ["ios", "android"]},
+    )
     gives: dict[str, Given] = default(
         {}, "By rule, everything that happens: what fires and is not here fails the example."
     )

@@ -54,6 +54,7 @@ def check_mapping(
     clients: Collection[str] = (),
     dropped: Collection[str] = (),
     spoken: Spoken = USER_MODEL,
+    registry: bool | None = None,
 ) -> list[Finding]:
     """Everything wrong with the mapping at `path`, and every warning about it, in the file's order.
 
@@ -66,6 +67,7 @@ def check_mapping(
         clients: Those of them whose events anybody can send.
         dropped: Paths that one of them removes from an event before anything reads it.
         spoken: Which of OneSignal's APIs the app speaks.
+        registry: Whether the app has a device registry, if that is known.
     """
     try:
         texts = read_sources(path)
@@ -80,6 +82,7 @@ def check_mapping(
         clients=clients,
         dropped=dropped,
         spoken=spoken,
+        registry=registry,
     )
 
 
@@ -93,6 +96,7 @@ def check_texts(
     clients: Collection[str] = (),
     dropped: Collection[str] = (),
     spoken: Spoken = USER_MODEL,
+    registry: bool | None = None,
 ) -> list[Finding]:
     """As `check_mapping`, from texts."""
     reading = read_mapping(texts, serves=serves, names=names, spoken=spoken)
@@ -103,6 +107,7 @@ def check_texts(
         sources=None if sources is None else frozenset(sources),
         clients=frozenset(clients),
         dropped=frozenset(dropped),
+        registry=registry,
     )
     return in_order([*reading.findings, *lint(reading, around)])
 
@@ -132,6 +137,7 @@ def lint(reading: Reading, around: Around) -> list[Finding]:
     for one in judged:
         problems = (problem for ask in QUESTIONS for problem in ask(one.subject))
         found += (_placed(one, problem) for problem in problems)
+        found += (_placed(one, problem) for problem in _unregistered(one))
     found += (_placed(one, problem) for one, problem in _between(judged, reading))
     found += _push_links(reading)
     found += _unserved(reading, around.serves)
@@ -290,6 +296,19 @@ def _push_links(reading: Reading) -> Iterator[Finding]:
                 yield _finding(
                     source, tree, warn(at, "link-insecure", message, f"https://{link[7:]}")
                 )
+
+
+def _unregistered(one: Judged) -> Iterator[Problem]:
+    """A rule that sends to registered devices, where none can be registered."""
+    runs = one.ruled.compiled
+    if one.subject.around.registry is not False or runs is None or runs.push is None:
+        return
+    if runs.push.devices is not None:
+        message = (
+            f"rule {runs.name} sends to registered devices, and the app has no device registry"
+        )
+        hint = "set BRIDGE_DEVICES_SECRET, or another way to say whose a device is (README)"
+        yield warn(("do", "send_notification"), "devices-unregistered", message, hint)
 
 
 def _unserved(reading: Reading, serves: frozenset[str]) -> Iterator[Finding]:

@@ -69,6 +69,8 @@ class Around:
     clients: frozenset[str] = frozenset()
     #: Paths that are removed from events before anything reads them.
     dropped: frozenset[str] = frozenset()
+    #: Whether the app has a device registry; None: not known.
+    registry: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from bridge.mapping.legacy import check_flags
 from bridge.mapping.targets import Target, compile_target
 from bridge.mapping.written import Sent
 from bridge.mapping.written_push import SendNotification
+from bridge.onesignal.operations import SUBSCRIPTION_ID, ByDevices
 from bridge.onesignal.platforms import Policy, allowed, flags
-from bridge.onesignal.user_model import SUBSCRIPTION_ID
 
 AT: Path = ("do", "send_notification")
 
@@ -68,6 +68,8 @@ class Push:
     flags: dict[str, bool]
     links: tuple[str, ...]
     to: Target | None = None
+    #: None: everybody is addressed by an id of their own.
+    devices: ByDevices | None = None
 
 
 def compile_push(send: SendNotification, compiling: Compiling) -> Push | None:
@@ -82,14 +84,15 @@ def compile_push(send: SendNotification, compiling: Compiling) -> Push | None:
     constant: dict[str, Any] = {}
     fields = list(_fields(send, reach, constant, compiling))
     to = compile_target(send.to, AT, compiling, subscriptions=True)
-    if to is not None and to.label == SUBSCRIPTION_ID:
+    devices = _devices(policy, to, reach, compiling)
+    if devices is None and to is not None and to.label == SUBSCRIPTION_ID:
         _check_device(policy, compiling)
-    try:
-        chosen = flags(reach)
-    except ValueError:
+    chosen = _flags(reach)
+    is_strict = devices is not None and devices.unknown == "skip"
+    if not chosen and not (is_strict and reach):
         _report_nobody(policy, compiling)
         return None
-    if to is None or to.label != SUBSCRIPTION_ID:
+    if not is_strict and (to is None or to.label != SUBSCRIPTION_ID):
         check_flags(reach, AT, compiling)
     return Push(
         fields=tuple(fields),
@@ -98,7 +101,34 @@ def compile_push(send: SendNotification, compiling: Compiling) -> Push | None:
         flags=chosen,
         links=around.defaults.links,
         to=to,
+        devices=devices,
     )
+
+
+def _flags(reach: Collection[str]) -> dict[str, bool]:
+    """Empty when there are none for it, which must not be sent: they would be everybody's."""
+    try:
+        return flags(reach)
+    except ValueError:
+        return {}
+
+
+def _devices(
+    policy: Policy, to: Target | None, reach: frozenset[str], compiling: Compiling
+) -> ByDevices | None:
+    """Whether, and by which of them, a person's registered devices are named."""
+    if to is not None and to.devices:
+        return ByDevices(reach, "skip")
+    if policy.by != "devices":
+        return None
+    if to is not None and to.label != "external_id":
+        message = (
+            f"the policy is {policy}, and a person's devices are registered by the external id"
+        )
+        hint = "write `to: {external_id: …}`, or `platforms` without `by` for this rule"
+        compiling.report((*AT, "to"), "devices-of-a-person", message, hint)
+        return None
+    return ByDevices(reach, policy.unknown)
 
 
 def _check(send: SendNotification, compiling: Compiling) -> None:

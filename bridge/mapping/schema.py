@@ -27,7 +27,9 @@ _POLICY: Final = {
             {
                 "type": "object",
                 "properties": {
-                    kind: {"type": "array", "items": {"enum": list(PLATFORMS)}, "minItems": 1}
+                    kind: {"type": "array", "items": {"enum": list(PLATFORMS)}, "minItems": 1},
+                    "by": {"enum": ["flags", "devices"]},
+                    "unknown_devices": {"enum": ["skip", "flags"]},
                 },
                 "required": [kind],
                 "additionalProperties": False,

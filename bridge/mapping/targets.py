@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bridge.mapping.compiling import Compiling, Path
 from bridge.mapping.expression import Expression
 from bridge.mapping.written_user import ONE_PERSON_HINT, Target as Written
-from bridge.onesignal.user_model import SUBSCRIPTION_ID
+from bridge.onesignal.operations import SUBSCRIPTION_ID
 
 EVERY_LABEL = None
 """For `labels`: any alias will do."""
@@ -20,6 +20,8 @@ class Target:
 
     label: str
     id: Expression
+    #: The person's registered devices alone.
+    devices: bool = False
 
 
 def compile_target(
@@ -33,8 +35,10 @@ def compile_target(
     """The person that `to` names; None for the event's user, and for what is wrong (and reported)."""
     if written is None:
         return None
-    ((label, value),) = _pairs(written)
     at = (*path, "to")
+    if written.devices is not None:
+        return _devices(written.devices, at, compiling, pushes=subscriptions)
+    ((label, value),) = _pairs(written)
     if label == SUBSCRIPTION_ID and not subscriptions:
         compiling.report(
             at,
@@ -53,6 +57,16 @@ def compile_target(
         return None
     id_ = compiling.value(value, at)
     return None if id_ is None else Target(label, id_)
+
+
+def _devices(value: str, at: Path, compiling: Compiling, *, pushes: bool) -> Target | None:
+    if not (pushes and at[-2] == "send_notification"):
+        message = f"{at[-2]} is about a user, and `devices` says where a push goes"
+        hint = "write `to: {external_id: …}`"
+        compiling.report(at, "target-not-a-user", message, hint)
+        return None
+    id_ = compiling.value(value, at)
+    return None if id_ is None else Target("external_id", id_, devices=True)
 
 
 def _pairs(written: Written) -> list[tuple[str, str]]:

@@ -108,17 +108,24 @@ def _policy(value: object) -> object:
         return value
     if value == "all":
         return Policy(kind="all")
-    if isinstance(value, dict) and value.keys() & {"by", "unknown_devices"}:
-        raise refusal(
-            "not-yet",
-            "`by: devices` needs a device registry, and there is none yet",
-            "leave `by` and `unknown_devices` out: OneSignal's own platform flags then decide",
-        )
-    if isinstance(value, dict) and len(value) == 1:
-        (kind, names), *_ = value.items()
-        if kind in {"only", "exclude"} and isinstance(names, list) and names:
-            return Policy(kind=kind, names=frozenset(_known_platforms(names)))
+    if isinstance(value, dict):
+        rest = dict(value)
+        by, unknown = rest.pop("by", "flags"), rest.pop("unknown_devices", None)
+        _check_by(by, unknown)
+        (kind, names), *more = list(rest.items()) or [("", None)]
+        if kind in {"only", "exclude"} and isinstance(names, list) and names and not more:
+            known = frozenset(_known_platforms(names))
+            return Policy(kind=kind, names=known, by=by, unknown=unknown or "skip")
     raise ValueError("write `all`, `{only: [android, web]}` or `{exclude: [ios]}`")
+
+
+def _check_by(by: object, unknown: object) -> None:
+    if by not in {"flags", "devices"}:
+        raise ValueError("`by` is `devices`, for registered devices alone, or left out")
+    if unknown is not None and by != "devices":
+        raise ValueError("`unknown_devices` goes with `by: devices`")
+    if unknown not in {None, "skip", "flags"}:
+        raise ValueError("`unknown_devices` is `skip` or `flags`")
 
 
 def _known_platforms(names: list[Any]) -> list[str]:

@@ -28,7 +28,7 @@ SUBSCRIPTION_TYPES = (
 EVENT_NAME_LENGTH = 128
 
 ONE_PERSON_HINT = (
-    "`to` takes one person: {external_id: …}, {alias: {label: …}} or {subscription_id: …}; to reach a "
+    "`to` takes one person: {external_id: …}, {alias: {label: …}}, {devices: …} or {subscription_id: …}; to reach a "
     "whole segment write a tag here, and let a Journey or a message of OneSignal's dashboard use it"
 )
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -105,12 +105,6 @@ def _one_person(value: object) -> object:
 
 
 def _one_of(name: str, inner: object) -> None:
-    if name == "devices":
-        raise refusal(
-            "not-yet",
-            "`devices` needs a device registry, and there is none yet",
-            "write `to: {subscription_id: …}`, or leave `to` out for the event's user",
-        )
     if isinstance(inner, list) or (name not in To.model_fields and reserved(name) == "targeting"):
         message = f"`{name}` may be many people, and an event is about one"
         raise refusal("one-person-per-event", message, ONE_PERSON_HINT)
@@ -135,7 +129,10 @@ class Target(Declared):
         "The person's id under one of your alias labels.", example={"crm": "{{ traits.crm_id }}"}
     )
     subscription_id: str | None = optional("One device, by its OneSignal subscription id.")
-    devices: str | None = optional("All devices of a person, from the registry.")
+    devices: str | None = optional(
+        "A person by their external id, on registered devices alone; of pushes only.",
+        example="{{ userId }}",
+    )
 
 
 To = Annotated[Target, BeforeValidator(_one_person)]

@@ -125,10 +125,10 @@ def recipients_of(push: bytes) -> list[str]:
     return [id_ for ids in lists for id_ in ids]
 
 
-def alone(push: bytes, recipient: str, *, key: str) -> bytes:
+def alone(push: bytes, ids: list[str], *, key: str) -> bytes:
     """A written push of many as that of one of them, with a key of its own."""
     body = orjson.loads(push)
     if "include_aliases" in body:
-        body["include_aliases"] = {label: [recipient] for label in body["include_aliases"]}
-    body |= {name: [recipient] for name in _LISTS if name in body}
+        body["include_aliases"] = dict.fromkeys(body["include_aliases"], ids)
+    body |= {name: ids for name in _LISTS if name in body}
     return orjson.dumps(body | {"idempotency_key": key})

@@ -21,6 +21,7 @@ import orjson
 
 from bridge.onesignal import user_model
 from bridge.onesignal.operations import (
+    SUBSCRIPTION_ID,
     Able,
     Operation,
     Request,
@@ -30,7 +31,7 @@ from bridge.onesignal.operations import (
     Update,
     UpdateUser,
 )
-from bridge.onesignal.user_model import SUBSCRIPTION_ID, EventKey, notification_content
+from bridge.onesignal.user_model import EventKey, notification_content
 
 __all__ = [
     "HAS_USERS", "NAME", "NOTIFICATIONS_PATH", "PREFIX", "RECIPIENTS", "able", "notification_content",
@@ -101,8 +102,10 @@ def send_body(send: Send, *, app_id: str, key: str, event_key: EventKey = "prope
     """The exact bytes of the call that makes one send alone."""
     if not isinstance(send, SendNotification):
         return user_model.send_body(send, app_id=app_id, key=key, event_key=event_key)
-    content = notification_content(send, app_id=app_id)
-    return notification_for(content, label=send.to.label, ids=[send.to.id], key=key)
+    label, ids = send.addressed
+    return notification_for(
+        notification_content(send, app_id=app_id), label=label, ids=ids, key=key
+    )
 
 
 def notification_path(notification: str, *, app_id: str) -> str:

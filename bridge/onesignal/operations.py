@@ -19,6 +19,9 @@ EXTERNAL_ID_LENGTH = 512
 NAMESPACE = uuid.UUID("5b1f4a52-6a53-5f0e-9d0a-3f4b8f1a7c20")
 """Of every idempotency key that we make; changing it would send everything again."""
 
+SUBSCRIPTION_ID = "subscription_id"
+"""The label of a recipient that is one device, address or number, and not a person."""
+
 _BLOCKED_EXTERNAL_IDS = frozenset(
     {"1", "0", "-1", "na", "nan", "null", "none", "undefined"}
     # No address of the API can name these: a dot in a path means the folder itself.
@@ -69,6 +72,15 @@ class UpdateUser:
         return len(self.tags) + len(self.properties)
 
 
+class ByDevices(NamedTuple):
+    """Addressed by the devices that are registered as a person's."""
+
+    #: Only those on these.
+    platforms: frozenset[str]
+    #: What becomes of somebody of whom no device is registered.
+    unknown: Literal["skip", "flags"] = "skip"
+
+
 @dataclass(slots=True, kw_only=True)
 class SendNotification:
     """One push to one recipient.
@@ -82,8 +94,19 @@ class SendNotification:
     body: dict[str, JsonValue]
     flags: dict[str, bool]
     max_age_ms: int | None
+    #: None: by the recipient's own id, and by its flags.
+    devices: ByDevices | None = None
+    #: Those devices, by their ids at OneSignal, once they are looked up.
+    subscriptions: tuple[str, ...] = ()
 
     name = "send_notification"
+
+    @property
+    def addressed(self) -> tuple[str, list[str]]:
+        """The label and the ids by which a call names who gets it; in words, before they are looked up."""
+        if self.devices is None:
+            return self.to.label, [self.to.id]
+        return SUBSCRIPTION_ID, list(self.subscriptions) or [f"registered devices of {self.to}"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

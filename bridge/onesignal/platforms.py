@@ -35,6 +35,7 @@ _FLAG = {
     "amazon": "isAdm",
     "windows": "isWP_WNS",
 }
+IOS = frozenset({"ios", "ios_web"})
 FLAGS = frozenset(
     {*_FLAG.values(), "isAnyWeb", "isChromeWeb", "isFirefox", "isSafari", "isChrome", "isWP"}
 )
@@ -47,12 +48,17 @@ class Policy:
 
     kind: Literal["all", "only", "exclude"]
     names: frozenset[str] = frozenset()
+    #: What keeps a push to it: OneSignal's flags, or naming the devices that it may reach.
+    by: Literal["flags", "devices"] = "flags"
+    #: By devices: what becomes of somebody of whom none is registered.
+    unknown: Literal["skip", "flags"] = "skip"
 
     def __str__(self) -> str:
         if self.kind == "all":
             return "all platforms"
         names = ", ".join(sorted(self.names))
-        return f"only {names}" if self.kind == "only" else f"all but {names}"
+        by = ", by registered devices" if self.by == "devices" else ""
+        return f"only {names}{by}" if self.kind == "only" else f"all but {names}{by}"
 
 
 def allowed(policy: Policy, serves: Collection[str]) -> frozenset[str]:

@@ -17,6 +17,7 @@ import orjson
 from pydantic import JsonValue
 
 from bridge.onesignal.operations import (
+    SUBSCRIPTION_ID,
     Able,
     AddSubscription,
     CreateAlias,
@@ -44,8 +45,6 @@ PROPERTIES_PER_REQUEST = 100
 """Property updates in one request (documentation.onesignal.com/reference/rate-limits)."""
 EVENT_BYTES = 2_024
 """Of one custom event, all of it; a call of many has 1 MB (reference/create-custom-events)."""
-SUBSCRIPTION_ID = "subscription_id"
-"""The label of a recipient that is one device, address or number, and not a person."""
 UNSUBSCRIBED_BY_API = -31
 """What `notification_types` of a subscription says that the API switched off (docs/subscriptions)."""
 
@@ -187,7 +186,10 @@ def send_body(send: Send, *, app_id: str, key: str, event_key: EventKey = "prope
     """The exact bytes of the call that makes one send alone."""
     if isinstance(send, TrackCustomEvent):
         return custom_events_body([custom_event(send, key=key, event_key=event_key)])
-    return notification_body(send, app_id=app_id, key=key, recipients=[send.to])
+    label, ids = send.addressed
+    return notification_for(
+        notification_content(send, app_id=app_id), label=label, ids=ids, key=key
+    )
 
 
 def notification_body(
@@ -203,7 +205,7 @@ def notification_content(send: SendNotification, *, app_id: str) -> bytes:
     """What all who get the same push share, as JSON: everything but their ids and the key."""
     # OneSignal ignores platform flags beside subscriptions; a flag that does nothing must not look
     # as if it did.
-    flags = {} if send.to.label == SUBSCRIPTION_ID else send.flags
+    flags = {} if send.addressed[0] == SUBSCRIPTION_ID else send.flags
     return orjson.dumps({"app_id": app_id, **send.body, **flags})
 
 

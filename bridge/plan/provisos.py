@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from bridge.mapping.terms import Rate, Terms
-from bridge.onesignal.operations import Operation, SendNotification, TrackCustomEvent, UpdateUser
+from bridge.onesignal.operations import (
+    ByDevices,
+    Operation,
+    SendNotification,
+    TrackCustomEvent,
+    UpdateUser,
+)
 
 
 class Proviso(NamedTuple):
@@ -23,8 +29,10 @@ class Proviso(NamedTuple):
 def provisos(operation: Operation, terms: Terms | None) -> list[Proviso]:
     """Everything that may still stop it; `terms` are those of its rule."""
     if isinstance(operation, SendNotification | TrackCustomEvent):
+        by = operation.devices if isinstance(operation, SendNotification) else None
         is_push = isinstance(operation, SendNotification)
-        return [] if terms is None else list(_of_send(terms, is_push=is_push))
+        guards = [] if terms is None else list(_of_send(terms, is_push=is_push))
+        return guards if by is None else [_of_devices(by), *guards]
     if isinstance(operation, UpdateUser) and operation.always >= _names(operation):
         return [Proviso("overtaken", _OVERTAKEN)]
     return [Proviso("unchanged", _UNCHANGED), Proviso("overtaken", _OVERTAKEN)]
@@ -55,6 +63,14 @@ def _of_send(terms: Terms, *, is_push: bool) -> Iterator[Proviso]:
         words = f"held for you above {_rate(terms.limit)} of this rule"
         yield Proviso("limit", words)
     yield Proviso("paused", "held while this rule or all pushes are paused")
+
+
+def _of_devices(by: ByDevices) -> Proviso:
+    names = ", ".join(sorted(by.platforms))
+    nobody = "by its flags" if by.unknown == "flags" else "not at all"
+    return Proviso(
+        "devices", f"to registered devices on {names} alone; {nobody} when none is registered"
+    )
 
 
 def _of_person(cap: Rate | None) -> Proviso:

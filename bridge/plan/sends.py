@@ -40,6 +40,7 @@ def plan_push(rule: Rule, push: Push, draft: Draft, user: Recipient) -> SendNoti
         body=body | push.constant,
         flags=push.flags,
         max_age_ms=rule.max_age_ms,
+        devices=push.devices,
     )
 
 

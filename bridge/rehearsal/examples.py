@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from bridge.journal.devices import Device
 from bridge.mapping import document
 from bridge.mapping.rules import Mapping
 from bridge.onesignal.api import ApiName
@@ -42,7 +43,8 @@ class Played:
 
 def play(example: document.Example, mapping: Mapping) -> Played:
     """Play an example from a record of nothing."""
-    played, stage, heard = Played(), Stage(replace(mapping, tag_cap=None)), set[str]()
+    stage = Stage(replace(mapping, tag_cap=None), devices=_registered(example))
+    played, heard = Played(), set[str]()
     for number, (now_ms, sent) in enumerate(_timed(example)):
         event = _read(sent, example.source, now_ms, number)
         if isinstance(event, Unusable):
@@ -52,6 +54,17 @@ def play(example: document.Example, mapping: Mapping) -> Played:
         else:
             played.add(stage.hear(event, now_ms=now_ms), event.message_id, mapping.api)
     return played
+
+
+def _registered(example: document.Example) -> dict[str, list[Device]]:
+    """The devices of each user; how OneSignal calls them is nobody's business here."""
+    return {
+        user: [
+            Device("", 0, platform, subscription_id=f"{platform} of {user}")
+            for platform in platforms
+        ]
+        for user, platforms in example.devices.items()
+    }
 
 
 def _timed(example: document.Example) -> list[tuple[int, dict[str, Any]]]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from bridge.deliver.devices import choose
 from bridge.deliver.keys import key_of
 from bridge.deliver.standing import checked, ruling
+from bridge.journal.devices import Device
 from bridge.journal.membership import Heard
 from bridge.journal.sends import ALREADY_SENT
 from bridge.mapping.rules import Mapping
 from bridge.mapping.terms import Stay, Terms
-from bridge.onesignal.operations import Operation, Send
+from bridge.onesignal.operations import Operation, Send, SendNotification
 from bridge.plan import plan
 from bridge.plan.requests import rules_of
 from bridge.plan.values import Plan, Skip
@@ -45,6 +47,8 @@ class Stage:
     """A mapping, and what was sent since the first event."""
 
     mapping: Mapping
+    #: By user, what is registered; None: nobody knows, so that everybody has something.
+    devices: dict[str, list[Device]] | None = None
     _memory: Memory = field(default_factory=Memory)
     _events: int = 0
 
@@ -56,7 +60,11 @@ class Stage:
         for skip in planned.skips:
             act.skips += [skip] if skip.rule else self.for_every_rule(event, skip)
         self._learn(event, planned.stay)
-        for operation in planned.operations:
+        for planned_one in planned.operations:
+            operation = self._addressed(planned_one)
+            if isinstance(operation, Skip):
+                act.skips.append(operation)
+                continue
             if isinstance(operation, Send):
                 stopped = self._stopped(operation, planned, event, now_ms)
                 if stopped is not None:
@@ -64,6 +72,19 @@ class Stage:
                     continue
             act.add(operation, event.event_ms)
         return act
+
+    def _addressed(self, operation: Operation) -> Operation | Skip:
+        """The operation; a push to registered devices with them, or the reason why it is not sent."""
+        if self.devices is None or not isinstance(operation, SendNotification):
+            return operation
+        if operation.devices is None:
+            return operation
+        chosen = choose(self.devices.get(operation.to.id, []), operation.devices)
+        if isinstance(chosen, tuple):
+            return replace(operation, subscriptions=chosen)
+        if chosen == "no_devices" and operation.devices.unknown == "flags":
+            return replace(operation, devices=None)
+        return _skip(operation, chosen)
 
     def for_every_rule(self, event: Event, skip: Skip) -> list[Skip]:
         """What holds for the event as a whole holds for every rule that wants it."""

@@ -49,6 +49,8 @@ def _merge(so_far: list[dict[str, Any]], later: dict[str, Any]) -> None:
 
 def view(operation: Operation) -> dict[str, Any]:
     """What one operation says, and to whom."""
+    if isinstance(operation, SendNotification) and operation.devices is not None:
+        return {**operation.body, **_image(operation.body), "to": {"devices": operation.to.id}}
     return {**_view(operation), "to": _to(operation.to)}
 
 

@@ -198,6 +198,6 @@ def test_one_of_many_is_what_it_would_have_been_alone(
     one = data.draw(st.sampled_from(ids))
 
     assert recipients_of(together) == ids
-    assert alone(together, one, key=KEY) == api.notification_for(
+    assert alone(together, [one], key=KEY) == api.notification_for(
         content, label=label, ids=[one], key=KEY
     )

@@ -75,7 +75,13 @@ def the_push(
     ]
     if len(found) != 1:
         raise _not_one(found, rule)
-    push = replace(found[0], to=Recipient(label="external_id", id=user))
+    # The registry is the service's; to one's own phone the flags of the policy will do.
+    push = replace(found[0], to=Recipient(label="external_id", id=user), devices=None)
+    if not push.flags and found[0].devices is not None:
+        raise NotOnePushError(
+            "this push goes to registered devices on a platform that no flag names",
+            hint="let the running service send it",
+        )
     # A key of its own: OneSignal would otherwise take it for a push that it has sent already.
     key = str(uuid.uuid4())
     (request,) = requests_of(push, message_id="", app_id=app.app_id, key=key, api=app.spoken.api)

@@ -28,7 +28,7 @@ SELECT rule, operation, status, reason, detail, http, call_key, at_ms FROM outco
 -- The newest of a rule last: one that was replayed has a successor.
 SELECT s.key, s.rule, s.operation, s.label, s.recipient, s.person_hash, s.generation, s.revision, s.state, s.hold,
        s.expires_ms, s.once, s.group_id IS NOT NULL, s.call_key, s.created_ms, s.ended_ms,
-       c.attempt, c.uncertain, c.not_before_ms, c.last_error
+       c.attempt, c.uncertain, c.not_before_ms, c.last_error, s.part
 FROM send s LEFT JOIN call c ON c.key = s.call_key WHERE s.seq = :seq ORDER BY s.generation, s.created_ms;
 
 -- trace_calls --

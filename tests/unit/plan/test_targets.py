@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
-from bridge.onesignal.operations import Recipient
+from bridge.onesignal import legacy, user_model
+from bridge.onesignal.operations import ByDevices, Recipient
 from bridge.onesignal.user_model import send_body
 from tests.unit.plan.planning import (
     errors_of,
@@ -104,7 +106,7 @@ def test_a_crowd_is_refused_with_what_to_do_instead(to: Any) -> None:
         ("{{ properties.seller }}", "field-invalid"),
         ({"external": "a"}, "unknown-field"),
         ({"external_id": 5}, "text-unquoted"),
-        ({"devices": "u1"}, "not-yet"),
+        ({"devices": ["u1"]}, "one-person-per-event"),
         ({"external_id": "{{ properties.seller"}, "template-syntax"),
     ],
     ids=str,
@@ -161,14 +163,110 @@ def test_a_device_is_no_user(operation: dict[str, Any]) -> None:
     assert [one.partition(":")[0] for one in errors] == ["target-not-a-user"]
 
 
-def test_by_devices_waits_for_a_registry() -> None:
-    by = {"exclude": ["ios"], "by": "devices", "unknown_devices": "skip"}
+# Registered devices
 
-    for errors in (
-        errors_of(push={"platforms": by}),
-        errors_of(rule(send_notification={"contents": "Hi", "platforms": by})),
-    ):
-        assert [one.partition(":")[0] for one in errors] == ["not-yet"]
+BY: dict[str, Any] = {"exclude": ["ios"], "by": "devices"}
+
+
+@pytest.mark.parametrize(
+    ("send", "devices"),
+    [
+        ({"platforms": BY}, ByDevices(frozenset({"android", "web"}), "skip")),
+        (
+            {"platforms": BY | {"unknown_devices": "flags"}},
+            ByDevices(frozenset({"android", "web"}), "flags"),
+        ),
+        ({"platforms": {"only": ["android"], "by": "devices"}}, ByDevices(frozenset({"android"}))),
+        (
+            {"platforms": "all", "to": {"devices": "{{ userId }}"}},
+            ByDevices(frozenset({"android", "web", "ios", "ios_web"})),
+        ),
+        ({"platforms": {"exclude": ["ios"]}}, None),
+    ],
+    ids=str,
+)
+def test_a_push_says_whether_registered_devices_are_named(
+    send: dict[str, Any], devices: ByDevices | None
+) -> None:
+    found = pushed({"contents": "Hi", **send}, serves=("android", "web", "ios"))
+
+    assert the_send(found).to == Recipient(label="external_id", id="u1")
+    assert the_send(found).devices == devices
+
+
+def test_what_is_not_looked_up_yet_is_shown_in_words_and_named_without_flags() -> None:
+    send = the_send(pushed({"contents": "Hi", "platforms": BY}))
+
+    assert orjson.loads(send_body(send, app_id="a", key="k")) == {
+        "app_id": "a",
+        "contents": {"en": "Hi"},
+        "include_subscription_ids": ["registered devices of external_id:u1"],
+        "idempotency_key": "k",
+    }
+
+
+def test_the_ids_of_devices_are_named_and_no_flags() -> None:
+    send = replace(
+        the_send(pushed({"contents": "Hi", "platforms": BY})), subscriptions=("s1", "s2")
+    )
+
+    for api, name in ((user_model, "include_subscription_ids"), (legacy, "include_player_ids")):
+        body = orjson.loads(api.send_body(send, app_id="a", key="k"))
+        assert body[name] == ["s1", "s2"]
+        assert not [field for field in body if field.startswith("is")]
+
+
+@pytest.mark.parametrize(
+    ("platforms", "words"),
+    [
+        ({"exclude": ["ios"], "by": "hope"}, "`by` is `devices`"),
+        ({"exclude": ["ios"], "unknown_devices": "skip"}, "goes with `by: devices`"),
+        (BY | {"unknown_devices": "guess"}, "`skip` or `flags`"),
+        ({"by": "devices"}, "write `all`"),
+        (BY | {"only": ["web"]}, "write `all`"),
+    ],
+    ids=str,
+)
+def test_a_policy_that_says_half_is_refused(platforms: Any, words: str) -> None:
+    (error,) = errors_of(push={"platforms": platforms})
+
+    assert words in error
+
+
+@pytest.mark.parametrize("to", [{"alias": {"crm": "c1"}}, {"subscription_id": "s1"}], ids=str)
+def test_devices_are_found_by_the_external_id_alone(to: Any) -> None:
+    errors = errors_of(
+        rule(send_notification={"contents": "Hi", "platforms": BY, "to": to}),
+        push={"platforms": "all"},
+    )
+
+    assert "devices-of-a-person" in [one.partition(":")[0] for one in errors]
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"update_user": {"tags": {"a": "1"}}},
+        {"delete_user": {}},
+        {"create_alias": {"label": "crm", "id": "c"}},
+        {"track_custom_event": {"name": "n"}},
+    ],
+    ids=lambda one: next(iter(one)),
+)
+def test_only_a_push_goes_to_devices(operation: dict[str, Any]) -> None:
+    ((name, fields),) = operation.items()
+    to_devices: dict[str, Any] = {name: {**fields, "to": {"devices": "u1"}}}
+    errors = errors_of(rule(**to_devices))
+
+    assert [one.partition(":")[0] for one in errors] == ["target-not-a-user"]
+
+
+def test_home_screen_web_apps_alone_have_no_flag_and_can_be_named() -> None:
+    only = {"only": ["ios_web"], "by": "devices"}
+    found = pushed({"contents": "Hi", "platforms": only}, serves=("android", "web", "ios"))
+
+    assert the_send(found).devices == ByDevices(frozenset({"ios_web"}))
+    assert the_send(found).flags == {}
 
 
 # Writing to somebody else
