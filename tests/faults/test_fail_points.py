@@ -20,11 +20,11 @@ from bridge import failpoints
 from bridge.failpoints import STATUS
 from bridge.journal.sqlite_tail import TAIL_ROWS
 from bridge.journal.writer import CHECKPOINT_IDLE_ROWS
-from tests.faults.canary import ADMIN_TOKEN, person, trait
+from tests.faults.canary import ADMIN_TOKEN, WORD, person, trait
 from tests.faults.sight import rows
 from tests.faults.story import SHOP, Event, Story, order, profile
 from tests.faults.worlds import Outside, Serving
-from tests.harness import track
+from tests.harness import APP_ID, track
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +48,16 @@ rules:
 FIRST = Story(mapping=MAPPING, tags=lambda event: {"went": event["properties"]["to"]})
 """Which of both versions an event owes depends on where the process ends."""
 SECOND = Story(mapping=MAPPING.replace("first", "second"), tags=FIRST.tags)
+BY_DEVICES = Story(
+    mapping="""
+version: 1
+push: {platforms: {exclude: [ios], by: devices}}
+rules:
+  - {name: alone, when: event = "Go", do: {send_notification: {contents: "alone"}}}
+  - {name: together, when: event = "Go", group: 1s, do: {send_notification: {contents: "together"}}}
+"""
+)
+SERVER_KEY = f"{WORD}-server-key"
 PEOPLE = [person(number) for number in range(3)]
 
 #: Nothing of the sends is committed there: what arrives is planned with the edited mapping.
@@ -134,6 +144,56 @@ def check_versions(outside: Outside, pushes: list[dict[str, Any]], place: str) -
     }
     assert texts == versions
     assert ({"first"} in versions.values()) == (place in AFTER)
+
+
+@pytest.mark.parametrize("place", ["send.reached", "send.writing", *AFTER])
+async def test_the_registry_changed_meanwhile_and_the_devices_first_written_get_one_push_each(
+    outside: Outside, place: str
+) -> None:
+    outside.told.expect_line("bridge.cautious")
+    outside.told.expect_metric("bridge_devices_total", result="written")
+    first, second = [await an_android_for_each(outside) for _ in range(2)]
+    more = {"BRIDGE_FAIL_AT": place, "BRIDGE_DEVICES_SERVER_KEYS": SERVER_KEY}
+    async with outside.serving(story=BY_DEVICES, **more) as serving:
+        for user, device in first.items():
+            await register(serving, user, device)
+        await outside.scrape(serving.http)
+        await serving.sender.post([go(number) for number in range(3)])
+        assert await serving.command.ends(within=30) == STATUS
+    written = set(rows(outside.database, "SELECT recipient, rule FROM send"))
+    assert bool(written) == (place in AFTER)
+    with closing(connect(outside.database)) as connection:
+        for user in PEOPLE:
+            values = (second[user], first[user])
+            sql = "UPDATE device SET subscription_id = ? WHERE subscription_id = ?"
+            assert connection.execute(sql, values).rowcount == 1
+        connection.commit()
+    async with outside.resumed(BY_DEVICES):
+        await outside.settled()
+    pushes = await listed(outside, "pushes")
+    got = Counter((push["external_id"], push["text"]) for push in pushes)
+    assert got == Counter((user, kind) for user in PEOPLE for kind in ("alone", "together"))
+    for push in pushes:
+        named = push["external_id"], push["text"]
+        assert push["subscription_id"] == (first if named in written else second)[named[0]], push
+
+
+async def an_android_for_each(outside: Outside) -> dict[str, str]:
+    """Its id at OneSignal, by user."""
+    found = {}
+    for user in PEOPLE:
+        device = {"external_id": user, "platform": "android", "app_id": APP_ID}
+        found[user] = (await outside.onesignal.post("/sandbox/devices", json=device)).json()[
+            "subscription_id"
+        ]
+    return found
+
+
+async def register(serving: Serving, user: str, subscription_id: str) -> None:
+    device = {"userId": user, "oneSignalUserId": subscription_id, "platform": "android"}
+    headers = {"x-bridge-token": SERVER_KEY}
+    answer = await serving.http.post("/v1/devices", json=device, headers=headers)
+    assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.parametrize("place", DYING)

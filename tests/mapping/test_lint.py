@@ -12,6 +12,7 @@ from bridge.errors import Finding
 from bridge.mapping.codes import Code, codes
 from bridge.mapping.lint import check_mapping, check_texts
 from bridge.mapping.load import Source, starter
+from bridge.onesignal.api import USER_MODEL, Spoken
 
 SERVES = ("android", "web")
 PUSH = {"send_notification": {"contents": "Hi"}}
@@ -537,7 +538,12 @@ def test_an_explanations_example_is_true(code: Code) -> None:
         assert text is not None
         source = [Source(name="a.yaml", text=text)]
         found = check_texts(
-            source, serves=SERVES, tag_cap=10, sources=["backend"], names={"vip_template": "x"}
+            source,
+            serves=SERVES,
+            tag_cap=10,
+            sources=["backend"],
+            names={"vip_template": "x"},
+            spoken=Spoken(api="legacy") if code.code.startswith("legacy-") else USER_MODEL,
         )
         return {one.code for one in found}
 
