@@ -515,6 +515,7 @@ def wrapped(snippet: str) -> str | None:
 
 
 UNSEEN = {
+    "legacy-flags-unproven",
     "client-never-sends",
     "value-not-scalar",
     "unknown-app",
@@ -523,7 +524,8 @@ UNSEEN = {
     "app-undecided",
     "rule-renamed",
 }
-"""Said of what no single mapping holds: another file, or a declaration that is looser than its compiler."""
+"""Said of what no single mapping holds: another file, the platforms of an app, or a declaration that is looser
+than its compiler."""
 SHOWN = [
     pytest.param(code, id=code.code)
     for code in codes().values()
