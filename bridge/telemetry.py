@@ -79,6 +79,7 @@ class Metrics:
         self.oldest_pending = self._gauge("oldest_pending_seconds", "Age of the oldest of them")
         self.dry_run = self._gauge("dry_run", "1 while nothing is sent to OneSignal at all")
         self.only_users = self._gauge("only_users", "How many people may be reached; -1: everybody")
+        self.journal_bytes = self._gauge("journal_bytes", "Size of the database's files", "file")
         self.disk_free = self._gauge("disk_free_bytes", "Left beside the database")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

@@ -100,7 +100,8 @@ async def running(
             try:
                 yield bridge
             finally:
-                await bridge.stop(config.settings.drain)
+                # What comes back can only be written down by a journal that writes.
+                await bridge.stop(0 if journal.broken.done() else config.settings.drain)
                 with suppress(BridgeError):
                     await journal.end_work()
     finally:

@@ -65,7 +65,7 @@ def _health(bridge: Bridge) -> Health:
         journal=bridge.journal,
         clock=bridge.clock,
         metrics=bridge.metrics,
-        folder=Path(settings.database_path).absolute().parent,
+        database=Path(settings.database_path).absolute(),
         metrics_token=token.get_secret_value().encode() if token else None,
         unready=bridge.unready,
         gates=gates,

@@ -26,6 +26,7 @@ from bridge.errors import ConfigurationError, Finding
 from bridge.telemetry import log
 
 ACCEPT_SECONDS = 2.0
+BROKEN_SECONDS = 0.3
 _BACKLOG = 2048
 
 
@@ -106,6 +107,8 @@ class Server:
         await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
         if broken.done():
             log().critical("journal.broken", reason=broken.result())
+            # Nothing is kept any more: who is in the middle of a request comes back to the next process.
+            self._loop.call_later(BROKEN_SECONDS, setattr, self._http, "force_exit", True)
         elif not serving.done():
             await self._drain()
         self._http.should_exit = True

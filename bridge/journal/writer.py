@@ -31,6 +31,7 @@ from bridge.errors import JournalError, JournalUnavailableError
 from bridge.journal.records import Called, Entry
 from bridge.journal.sqlite_calls import Calls
 from bridge.journal.sqlite_tail import Tail
+from bridge.telemetry import log
 
 MAX_ROWS = 500
 CHECKPOINT_IDLE_ROWS = 1000
@@ -311,7 +312,7 @@ class Writer:
             self._tail.index(self._connection)
         except sqlite3.Error as error:
             self._loop.call_soon_threadsafe(self._undo)
-            self._loop.call_soon_threadsafe(self._is_fatal, error)
+            self._loop.call_soon_threadsafe(self._failed_upkeep, "index", error)
         else:
             self._loop.call_soon_threadsafe(self._tail.forget)
 
@@ -323,7 +324,13 @@ class Writer:
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             failpoints.reached("log.emptied")
         except sqlite3.Error as error:
-            self._loop.call_soon_threadsafe(self._is_fatal, error)
+            self._loop.call_soon_threadsafe(self._failed_upkeep, "checkpoint", error)
+
+    def _failed_upkeep(self, what: str, error: sqlite3.Error) -> None:
+        """Nobody waits for it and nothing is lost by it, but the log of the database only grows."""
+        if not self._is_fatal(error):
+            name = getattr(error, "sqlite_errorname", type(error).__name__)
+            log().warning("journal.upkeep_failed", what=what, reason=name)
 
 
 def _size(work: list[Entry] | Transaction) -> Queued:

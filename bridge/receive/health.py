@@ -26,7 +26,7 @@ class Health:
     journal: Journal
     clock: Clock
     metrics: Metrics
-    folder: Path
+    database: Path
     metrics_token: bytes | None
     #: Why the bridge takes nothing new; None while it does.
     unready: Callable[[], str | None]
@@ -65,9 +65,17 @@ class Health:
         metrics.pending.set(counts.pending)
         age = 0 if counts.oldest_ms is None else self.clock.now_ms() - counts.oldest_ms
         metrics.oldest_pending.set(max(0, age) / 1000)
-        metrics.disk_free.set(shutil.disk_usage(self.folder).free)
+        metrics.disk_free.set(shutil.disk_usage(self.database.parent).free)
+        for file, size in sizes(self.database).items():
+            metrics.journal_bytes.labels(file).set(size)
         for labels, (seconds, state) in self.gates().items():
             metrics.gate_blocked.labels(*labels).set(seconds)
             metrics.gate_state.labels(*labels).set(state)
         for labels, count in self.users().items():
             metrics.lanes_users.labels(*labels).set(count)
+
+
+def sizes(database: Path) -> dict[str, int]:
+    """Bytes of the database, and of its log, which grows while nothing can be copied from it."""
+    files = {"database": database, "log": database.with_name(database.name + "-wal")}
+    return {name: path.stat().st_size for name, path in files.items() if path.exists()}

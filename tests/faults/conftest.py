@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.disk import Switches, built
 from tests.faults.worlds import Inside, Outside, Worlds, inside as an_inside, outside as an_outside
 
 WORLDS = {"inside", "outside", "worlds"}
@@ -40,3 +41,17 @@ def worlds(tmp_path: Path) -> Iterator[Worlds]:
     made = Worlds(tmp_path)
     yield made
     assert made.opened, "no world was opened, so nothing was checked"
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The disk that fails, for LD_PRELOAD."""
+    return built(tmp_path_factory.mktemp("disk"))
+
+
+@pytest.fixture
+def switches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Switches]:
+    """Its faults, all of them off."""
+    made = Switches(tmp_path_factory.mktemp("switches") / "switches")
+    yield made
+    made.close()

@@ -49,12 +49,14 @@ class World:
     told: Told = field(default_factory=Told)
     limits: Limits = field(default_factory=Limits)
     excused: frozenset[str] = frozenset()
+    #: Where the database is, when that is a disk of its own.
+    disk: Path | None = None
     #: How to start a bridge again, for what is still pending.
     started_with: dict[str, Any] = field(default_factory=dict)
 
     @property
     def database(self) -> Path:
-        return self.folder / "bridge.db"
+        return (self.disk or self.folder) / "bridge.db"
 
     async def hold_against(self, onesignal: httpx.AsyncClient, used: list[Resources]) -> None:
         """Everything is done; is everything right?
@@ -240,14 +242,20 @@ class Outside(World):
 
     @asynccontextmanager
     async def serving(
-        self, *arguments: str, story: Story | None = None, **environment: str
+        self,
+        *arguments: str,
+        story: Story | None = None,
+        disk: dict[str, str] | None = None,
+        **environment: str,
     ) -> AsyncIterator[Serving]:
         """A bridge that serves; `arguments` come before `serve` when Python is to run something else.
+
+        `disk` is the environment that gives it a disk of `tests.faults.disk`.
 
         At the end of the block it is killed, unless it ended before.
         """
         self.story = story or self.story
-        given = self.settings(**environment)
+        given = self.settings(**environment) | (disk or {})
         first = list(arguments) or ["-m", "bridge"]
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(
