@@ -20,6 +20,7 @@ from bridge.deliver.groups import Groups
 from bridge.deliver.held import release_resumed
 from bridge.deliver.lanes import Lanes
 from bridge.deliver.means import Means
+from bridge.deliver.moving import Moving
 from bridge.deliver.upkeep import Upkeep
 from bridge.deliver.watchdog import Hand
 from bridge.errors import BridgeError
@@ -43,6 +44,7 @@ class Bridge:
     #: What each app has to itself, by its name.
     lanes: dict[str, Lanes]
     groups: dict[str, Groups]
+    moving: dict[str, Moving]
     means: dict[str, Means]
     metrics: Metrics
     brake: Brake
@@ -103,6 +105,7 @@ class Bridge:
         self._work = [loop.create_task(self._release_resumed())]
         self._work.append(loop.create_task(self.piles.releases.run()))
         self._work += [loop.create_task(means.audit.run()) for means in self.means.values()]
+        self._work += [loop.create_task(moving.run()) for moving in self.moving.values()]
         self._work += [loop.create_task(worker.run()) for worker in self._workers()]
         self._work.append(loop.create_task(self.upkeep.run()))
         if self.watch_over is not None:

@@ -27,6 +27,7 @@ from bridge.deliver.gates import make_gates
 from bridge.deliver.groups import Groups
 from bridge.deliver.lanes import CREDIT, Lanes
 from bridge.deliver.means import SOURCE_GONE, Destination, Means
+from bridge.deliver.moving import Moving
 from bridge.deliver.releases import Releases
 from bridge.deliver.spacing import SPACING_SECONDS, Spacing
 from bridge.deliver.upkeep import Keep, Upkeep
@@ -130,6 +131,7 @@ def _compose(
         journal=journal,
         lanes={},
         groups={},
+        moving={},
         means={},
         metrics=Metrics(),
         brake=brake,
@@ -156,6 +158,8 @@ def _compose(
         bridge.means[app.name] = _means(bridge, app, clients[app.name])
         bridge.groups[app.name] = Groups(bridge.means[app.name])
         bridge.means[app.name].handed_over = bridge.groups[app.name].add
+        bridge.moving[app.name] = Moving(bridge.means[app.name])
+        bridge.means[app.name].to_move = bridge.moving[app.name].look
         bridge.lanes[app.name] = Lanes(
             bridge.means[app.name], credit=max(LEAST_CREDIT, CREDIT // len(config.apps))
         )
@@ -252,6 +256,7 @@ def _intake(bridge: Bridge, source: Source, budget: Budget) -> Intake:
         budget=budget,
         max_body=settings.max_body,
         appended=bridge.lanes[source.app].dirty,
+        linked=bridge.lanes[source.app].linked,
         erasing=bridge.lanes[source.app].nudge,
         pulse=Pulse(bridge.clock),
     )

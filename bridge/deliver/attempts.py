@@ -77,11 +77,13 @@ async def ask(
     return verdict, kept(answer)
 
 
-async def look(means: Means, path: str) -> tuple[Verdict, Answer | NoAnswer]:
+async def look(
+    means: Means, path: str, *, about: About | None = None
+) -> tuple[Verdict, Answer | NoAnswer]:
     """View something at OneSignal, in its turn; the verdict, and the answer as it came."""
     gate = means.destination.views
     async with turn(gate, bulk=True, patient=True):
-        return await _asked(means, gate, "view", ("GET", path, b""))
+        return await _asked(means, gate, "view", ("GET", path, b""), about)
 
 
 async def _asked(

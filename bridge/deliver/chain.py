@@ -13,20 +13,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from bridge.deliver.alone import Alone
 from bridge.deliver.attempts import Wait, first_of
 from bridge.deliver.erasing import Erasing
+from bridge.deliver.gate import GoneError
 from bridge.deliver.known import Known
 from bridge.deliver.left import heard, left_of_replay, remaining, unplanned
 from bridge.deliver.means import SOURCE_GONE, Means
+from bridge.deliver.merging import Merging
 from bridge.deliver.progress import Progress
 from bridge.deliver.sends import found_send, new_sends
 from bridge.deliver.together import Together
 from bridge.deliver.trouble import BOUNDED, troubled
 from bridge.deliver.work import Work, ack, finished
+from bridge.journal.identities import MERGED
 from bridge.journal.records import End, Loaded, Waiting
-from bridge.onesignal.operations import DeleteUser, Send, Update, UpdateUser
+from bridge.onesignal.operations import (
+    EXTERNAL_ID,
+    DeleteUser,
+    MergeUsers,
+    Recipient,
+    Send,
+    Update,
+    UpdateUser,
+)
 from bridge.plan import Plan, plan
 from bridge.plan.restraint import restrain
 from bridge.segment.deletion import DELETE
@@ -43,6 +55,10 @@ class Chain:
     _erasing: Erasing = field(init=False)
     _known: Known = field(init=False)
     _together: Together = field(init=False)
+    #: Events that have a merge.
+    _merged: frozenset[int] = frozenset()
+    #: Of the user, when somebody else was found to be it.
+    _external_id: str | None = None
 
     async def run(self, loaded: Loaded, *, whole: bool = True) -> Wait | None:
         """Take the events in order; None when all have ended, else when to come back.
@@ -56,8 +72,13 @@ class Chain:
             loaded = await self._erasing.begin(loaded, loaded.erased_ms)
         self._known = Known(self.means, self._erasing.user_hash, loaded.state)
         self._together = Together(self.means, self._known, self.written)
+        self._external_id = loaded.external_id
+        if (wait := await self._merge(loaded)) is not None:
+            return wait
         apart: Wait | None = None
         for row in sorted(loaded.rows, key=lambda one: (one.event_ms, one.seq)):
+            if row.user_hash in self.means.gone:
+                raise GoneError
             if row.not_before_ms > self.means.clock.now_ms():
                 return await self._together.flush() or Wait(until_ms=row.not_before_ms)
             wait = await self._guarded(row)
@@ -66,8 +87,30 @@ class Chain:
             apart = first_of((apart, wait))
         return await self._together.flush(patient=whole) or apart
 
+    async def _merge(self, loaded: Loaded) -> Wait | None:
+        """First of all, whoever was found to be this user becomes it."""
+        self._merged = frozenset(one.seq for one in loaded.merges)
+        rows = {row.seq: row for row in (*loaded.linking, *loaded.rows)}
+        for merge in loaded.merges:
+            row = rows.get(merge.seq)
+            if row is None or merge.state == "moving":
+                continue
+            try:
+                wait = await Merging(self.means, self._known, row, merge).run()
+            except BOUNDED:
+                raise
+            except Exception as error:  # noqa: BLE001 — no known way to fail; whatever it is, it is bounded there
+                wait = await troubled(self.means, [self._work(row)], error, self.written)
+            if wait is not None:
+                return wait
+        return None
+
+    def _work(self, row: Waiting) -> Work:
+        done = row.done | {MERGED} if row.seq in self._merged else row.done
+        return Work(row, self.means.mapping(row.source), Progress(set(done)))
+
     async def _guarded(self, row: Waiting) -> Wait | None:
-        work = Work(row, self.means.mapping(row.source), Progress(set(row.done)))
+        work = self._work(row)
         try:
             return await self._event(work)
         except BOUNDED:
@@ -85,7 +128,9 @@ class Chain:
         planned = self._plan(work)
         for skip in planned.skips:
             progress.add(End(skip.rule, skip.operation, "skipped", skip.reason, skip.detail))
-        updates = [one for one in planned.operations if not isinstance(one, Send | DeleteUser)]
+        updates = [
+            one for one in planned.operations if not isinstance(one, Send | DeleteUser | MergeUsers)
+        ]
         later = [one for one in planned.operations if isinstance(one, Send | DeleteUser)]
         work.left, work.more = len(updates), any(waits) or bool(later)
         if not work.more:
@@ -125,11 +170,18 @@ class Chain:
             log().error("event.source_gone", message_id=row.message_id, source=row.source)
             return self._lost(work, "source_gone", row.source)
         try:
-            planned = restrain(plan(heard(row, work.mapping), work.mapping), self.means.restraint)
-            return remaining(row, planned)
+            event = heard(row, work.mapping)
+            planned = plan(event, work.mapping, person=partial(self._person, row))
+            return remaining(row, restrain(planned, self.means.restraint))
         except Exception as error:  # noqa: BLE001 — whatever a payload does to us, it must not stop its user
             log().error("plan.failed", message_id=row.message_id, error=type(error).__name__)
             return self._lost(work, "plan_failed", type(error).__name__)
+
+    def _person(self, row: Waiting, user: Recipient) -> Recipient:
+        """Whom the event is about: under whichever id it was heard of, the user of this chain."""
+        if self._external_id is None or self._known.hash_of(user) == row.user_hash:
+            return user
+        return Recipient(EXTERNAL_ID, self._external_id)
 
     def _lost(self, work: Work, reason: str, detail: str) -> Plan:
         """Nothing is planned of the event, and what was asked of it is dead."""

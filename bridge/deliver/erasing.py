@@ -17,7 +17,6 @@ from bridge.deliver.attempts import Wait
 from bridge.deliver.known import Known
 from bridge.deliver.means import Means
 from bridge.deliver.restore import ALIAS
-from bridge.deliver.sends import person_hash
 from bridge.deliver.state import TAG, blanked, decode
 from bridge.deliver.together import Together
 from bridge.deliver.updates import wait_of
@@ -113,12 +112,7 @@ class Erasing:
             for name, fact in decode(state).items()
             if name.startswith(ALIAS) and fact.value is not None
         ]
-        known = Known(self.means, self.user_hash, None)
-        return [
-            number
-            for to in aliases
-            for number in (known.hash_of(to), person_hash(journal, app, to))
-        ]
+        return [journal.hash_of(app, *to) for to in aliases]
 
     async def run(self, work: Work, known: Known, together: Together) -> Wait | None:
         """Carry out the event that asks for it; None when nothing is left to do of it."""

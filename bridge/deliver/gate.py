@@ -40,6 +40,10 @@ class ShutError(StoppingError):
         self.gate: EndpointClass = gate
 
 
+class GoneError(StoppingError):
+    """The user's events are another's by now: whoever works on them lets go of them."""
+
+
 class Gate:
     """Lets calls of one class through, in their turn."""
 

@@ -11,8 +11,6 @@ from bridge.deliver.state import Fact, Row, decode, join, joined
 from bridge.journal.records import Learnt
 from bridge.onesignal.operations import Recipient
 
-_EXTERNAL_ID = "external_id"
-
 
 @dataclass(slots=True)
 class Known:
@@ -30,10 +28,7 @@ class Known:
 
     def hash_of(self, to: Recipient) -> int:
         """Whom a write is about. A user who goes by several names is known by each apart."""
-        app = self.means.destination.name
-        if to.label == _EXTERNAL_ID:
-            return self.means.journal.user_hash(app, to.id)
-        return self.means.journal.user_hash(f"{app}|{to.label}", f"\x1f{to.id}")
+        return self.means.journal.hash_of(self.means.destination.name, *to)
 
     async def row(self, user_hash: int) -> Row:
         """What we wrote for a user, as of now."""
@@ -45,6 +40,15 @@ class Known:
         if self._row is None:
             self._row = decode(self.blob)
         return self._row
+
+    async def read(self, user_hash: int) -> Row:
+        """The same, as it is on disk."""
+        self.forget()
+        return await self.row(user_hash)
+
+    def forget(self) -> None:
+        """What was loaded is not what there is any more."""
+        self.loaded = float("-inf")
 
     def _may_have_changed(self) -> bool:
         if self.means.clock.monotonic() - self.loaded > LATELY_SECONDS:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections.abc import Iterable
 from itertools import islice
 
 from bridge import failpoints
@@ -72,6 +73,8 @@ class Lanes:
         self._wake = asyncio.Event()
         self._stopping = False
         self._suspected = False
+        #: Users whose chain may not begin before that of somebody who was found to be them has ended.
+        self._behind: dict[int, set[int]] = {}
         for gate in means.destination.gates:
             gate.listen(self._wake.set)
 
@@ -115,6 +118,11 @@ class Lanes:
             for forgotten in self._forgotten.values():
                 forgotten.add(lane_of(user_hash))
         self._wake.set()
+
+    def linked(self, person_hash: int, others: Iterable[int]) -> None:
+        """Whatever waits for these, whom this one was found to be, waits for this one."""
+        self._means.gone.update(user for user in others if user in self._chains)
+        self.nudge(person_hash)
 
     async def run(self) -> None:
         """Find work and hand it out, until `stop`."""
@@ -270,7 +278,7 @@ class Lanes:
             raise
         failpoints.reached("user.claimed")
         for user, loaded in chains.items():
-            if loaded.rows:
+            if loaded.rows and not self._is_behind(user, loaded):
                 self._begin(user, rank, loaded, limit)
         return True
 
@@ -301,6 +309,13 @@ class Lanes:
 
     # Working --------------------------------------------------------------------------------------
 
+    def _is_behind(self, user: int, loaded: Loaded) -> bool:
+        """Whether somebody who was found to be this user is still worked on; then it is looked at after."""
+        others = [one.id_hash for one in loaded.merges if one.id_hash in self._chains]
+        for other in others:
+            self._behind.setdefault(other, set()).add(user)
+        return bool(others)
+
     def _begin(self, user: int, rank: int, loaded: Loaded, limit: int) -> None:
         self._credit.lend(user, rank, len(loaded.rows))
         work = self._work(user, rank, loaded, limit)
@@ -318,6 +333,8 @@ class Lanes:
                     break
                 limit = self._limit(size + self._credit.room(rank))
                 loaded = await self._reload(user, rank, limit)
+                if self._is_behind(user, loaded):
+                    break
         except ShutError as shut:
             wait = shut
         except StoppingError:
@@ -347,6 +364,9 @@ class Lanes:
     def _end(self, user: int, rank: int, wait: Wait | ShutError | None) -> None:
         del self._chains[user]
         self._credit.give_back(user)
+        self._means.gone.discard(user)
+        for person in self._behind.pop(user, ()):
+            self.nudge(person)
         if wait is not None:
             if not self._park(user, rank, wait):
                 self._forgotten[rank].add(lane_of(user))

@@ -124,6 +124,10 @@ class Means:
     alone: set[int] = field(default_factory=set)
     #: Told of each send that was written to share a call, and how long it may wait for others.
     handed_over: Callable[[SendGroup, int], None] = lambda *_: None
+    #: Told that devices of a merged user are to be moved.
+    to_move: Callable[[], None] = lambda: None
+    #: Users who were found to be another while their chain was at work: it is to end.
+    gone: set[int] = field(default_factory=set)
     #: Told that a user was erased.
     erased: Callable[[], None] = lambda: None
     #: For how long a device counts that is not seen.

@@ -12,13 +12,13 @@ from bridge import failpoints
 from bridge.deliver.attempts import Ended, Wait, ask_sealed, first_of, holds_everyone, turn
 from bridge.deliver.brake import rule_target
 from bridge.deliver.devices import addressed
+from bridge.deliver.gate import GoneError
 from bridge.deliver.keys import key_of
 from bridge.deliver.means import About, Means
 from bridge.deliver.progress import Progress, tell
 from bridge.deliver.retry import GiveUp, after_failure
 from bridge.deliver.seal import group_of, part_of
 from bridge.deliver.standing import checked, contradicts, guard_of, ruling
-from bridge.journal import Journal
 from bridge.journal.membership import Heard
 from bridge.journal.records import (
     BULK,
@@ -34,7 +34,7 @@ from bridge.journal.sends import Bid, Known, Reached, Ruling
 from bridge.mapping.rules import Mapping
 from bridge.mapping.terms import Stay, Terms
 from bridge.onesignal.api import recipients_of
-from bridge.onesignal.operations import Recipient, Send, SendNotification
+from bridge.onesignal.operations import Send, SendNotification
 from bridge.onesignal.verdict import Accepted, Closed, Failed, NoRecipients, Refused, Verdict
 from bridge.plan import Plan
 from bridge.telemetry import log
@@ -161,6 +161,8 @@ async def _write(
         last=last,
         now_ms=means.clock.now_ms(),
     )
+    if done.gone:
+        raise GoneError
     progress.finished = done.finished
     return done.rulings
 
@@ -222,7 +224,7 @@ def _bid(means: Means, row: Waiting, mapping: Mapping, planned: Plan, send: Send
         path=app.api.send_path(send, app_id=app.app_id),
         body=b"" if group else app.api.send_body(send, app_id=app.app_id, key=key),
         created_ms=means.clock.now_ms(),
-        person_hash=person_hash(journal, app.name, send.to),
+        person_hash=journal.hash_of(app.name, *send.to),
         counted=is_push and terms.cap is not None,
         once=once,
         once_ms=guard.once_ms,
@@ -230,11 +232,6 @@ def _bid(means: Means, row: Waiting, mapping: Mapping, planned: Plan, send: Send
         part=part_of(send, key=key, event_key=app.event_key),
     )
     return Bid(new, guard)
-
-
-def person_hash(journal: Journal, app: str, to: Recipient) -> int:
-    """The hash of who gets a send: the event's user unless it says otherwise."""
-    return journal.user_hash(app, to.id if to.label == "external_id" else str(to))
 
 
 async def found_send(means: Means, row: Waiting, send: OpenSend, progress: Progress) -> Wait | None:

@@ -49,6 +49,8 @@ class Write:
     create: Callable[[], Request] | None
     #: How it ends for a user that is not known and not created.
     absent: Ended
+    #: Until then a 404 does not say that the user is not there, milliseconds since 1970.
+    new_until_ms: int = 0
     #: What an attempt that may have been performed makes uncertain.
     doubt: Learnt | None = None
     #: Whether the user was created by it.
@@ -110,10 +112,11 @@ class Write:
 
     async def _unknown(self) -> Ended | Wait:
         means, now = self.means, self.means.clock.monotonic()
+        is_new = means.created.since(self.user_hash, now) < CREATED_LATELY_SECONDS
+        if means.clock.now_ms() < self.new_until_ms or (is_new and self.create is not None):
+            return await self._wait(CREATED_WAIT_SECONDS, "not_yet_created")
         if self.create is None:
             return self.absent
-        if means.created.since(self.user_hash, now) < CREATED_LATELY_SECONDS:
-            return await self._wait(CREATED_WAIT_SECONDS, "not_yet_created")
         means.missing.mark(self.user_hash, now)
         return wait_of(means, means.spacing.wait(self.user_hash))
 

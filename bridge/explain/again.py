@@ -12,7 +12,7 @@ from bridge.journal.trace import Trace
 from bridge.mapping.conjuncts import Unmet, unmet
 from bridge.mapping.rules import Mapping, Rule
 from bridge.mapping.terms import Terms
-from bridge.onesignal.operations import Operation, Send
+from bridge.onesignal.operations import Operation, Recipient, Send
 from bridge.plan import plan
 from bridge.plan.requests import requests_of, rules_of
 from bridge.plan.values import Plan
@@ -63,12 +63,10 @@ class Again:
             if skip.rule:
                 yield skip.rule, skip.operation
 
-    def recipient(self, rule: str, name: str) -> str | None:
-        """What the hash of the one who gets a send is made of."""
+    def recipient(self, rule: str, name: str) -> Recipient | None:
+        """Who gets a send."""
         one = self.operation(rule, name)
-        if not isinstance(one, Send):
-            return None
-        return one.to.id if one.to.label == "external_id" else str(one.to)
+        return one.to if isinstance(one, Send) else None
 
     def not_met(self, *, hides: bool = False) -> list[NotMet]:
         """The rules whose condition the event does not meet, in the mapping's order."""

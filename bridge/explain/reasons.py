@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bridge.explain import words
 from bridge.explain.again import Again
-from bridge.journal.hashing import user_hash
+from bridge.journal.hashing import hash_of, user_hash
 from bridge.journal.trace import Ended, Place, Sent, Trace
 from bridge.mapping.terms import Once, Rate, Terms
 from bridge.plan.provisos import duration
@@ -69,7 +69,7 @@ class Reasons:
         heard = self.trace.event
         key = user_hash(self.salt, heard.app, f"once|{once.key}")
         person = None if self.again is None else self.again.recipient(rule, operation)
-        if person is None or user_hash(self.salt, heard.app, person) != heard.user_hash:
+        if person is None or hash_of(self.salt, heard.app, *person) != heard.user_hash:
             return None
         found = (one for one in self.trace.places if (one.rule, one.once) == (rule, key))
         return next((one for one in found if one.seq != heard.seq), None)

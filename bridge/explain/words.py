@@ -29,6 +29,7 @@ SKIPS = {
     "unchanged": "OneSignal has had these values from us for less than 7 days",
     "overtaken": "a later event had said something else already",
     "tag_cap": "the user has as many tags already as the plan allows",
+    "nobody_to_merge": "OneSignal knows nobody by the other id, so there was nobody to make one with the user",
     "unknown_user": "OneSignal does not know this user, and none is created (identity.unknown, or the legacy API)",
     "legacy_api": "OneSignal's legacy API, which this app speaks, has no {detail}",
     "not_listed": "BRIDGE_ONLY_USERS does not list this person",
@@ -54,6 +55,7 @@ DEATHS = {
     "internal_error": "it broke the bridge again and again; that is a fault of the bridge",
     "poison": "the bridge ended abruptly each time it worked on it",
     "alias_conflict": "the alias is somebody else's at OneSignal",
+    "subscription_limit": "the user has as many devices already as OneSignal allows (20)",
 }
 WAITS = {
     "user_limit": "OneSignal asked to write to this user more slowly",

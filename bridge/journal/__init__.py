@@ -13,6 +13,7 @@ from typing import Protocol
 from bridge.journal.devices import Device, Devices
 from bridge.journal.erasures import Erasures, Noted
 from bridge.journal.groups import Groups
+from bridge.journal.identities import Identities
 from bridge.journal.looks import Looks
 from bridge.journal.piles import EVERYTHING, Choice, Piles
 from bridge.journal.records import (
@@ -57,6 +58,10 @@ class Journal(Protocol):
         """Whose devices are whose."""
 
     @property
+    def identities(self) -> Identities:
+        """Ids of one person."""
+
+    @property
     def erasures(self) -> Erasures:
         """Leaving nothing of a user."""
 
@@ -77,6 +82,9 @@ class Journal(Protocol):
 
     def derive(self, purpose: str) -> bytes:
         """32 bytes that only who has this journal can know, and others for each purpose."""
+
+    def hash_of(self, app: str, label: str, id_: str) -> int:
+        """The same of whoever goes by an id under a label; `external_id` is the user of that id."""
 
     def dedupe_key(self, source: str, message_id: str) -> bytes:
         """16 bytes by which a repeated messageId of a source is known."""

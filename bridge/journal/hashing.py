@@ -19,6 +19,13 @@ def _keyed(salt: bytes) -> hashlib.blake2b:
     return hashlib.blake2b(digest_size=8, key=salt)
 
 
+def hash_of(salt: bytes, app: str, label: str, id_: str) -> int:
+    """Whoever goes by this id under this label; somebody who goes by several is known by each apart."""
+    if label == "external_id":
+        return user_hash(salt, app, id_)
+    return user_hash(salt, f"{app}|{label}", f"\x1f{id_}")
+
+
 def dedupe_key(source: str, message_id: str) -> bytes:
     """16 bytes by which a repeated messageId of a source is known."""
     name = f"{source}|{message_id}".encode("utf-8", "surrogatepass")

@@ -55,3 +55,20 @@ def learn(before: Membership | None, heard: Heard, *, passing: bool) -> Membersh
 def is_another_stay(before: Membership | None, after: Membership) -> bool:
     """Whether what rules have fired for is over."""
     return before is not None and before.entered != after.entered
+
+
+def joined(person: Membership | None, other: Membership) -> tuple[Membership, bool, bool]:
+    """The last word on the membership of two who are one, and of whom what was fired still counts.
+
+    The one of whom there is the later word was right all along: as an event that comes late changes
+    nothing, what is known of the other one does not interrupt a stay.
+    """
+    if person is None:
+        return other, False, True
+    if person.entered == other.entered:
+        (last_ms, last_seq) = max(person[2:4], other[2:4])
+        since_ms = min(person.since_ms, other.since_ms)
+        quiet = person.quiet or other.quiet
+        return Membership(person.entered, since_ms, last_ms, last_seq, quiet), True, True
+    is_other = person[2:4] < other[2:4]
+    return (other if is_other else person), not is_other, is_other

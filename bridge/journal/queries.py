@@ -15,6 +15,7 @@ _FILES = (
     "trace.sql",
     "devices.sql",
     "erasures.sql",
+    "identities.sql",
     "retention.sql",
     "looks.sql",
 )

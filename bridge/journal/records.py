@@ -7,7 +7,7 @@ as much. Times are milliseconds since 1970; `user_hash` is `Journal.user_hash`'s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 LIVE, BULK = 0, 1
 LANES = 256
@@ -45,11 +45,25 @@ class Entry(NamedTuple):
     ended: End | None = None
     #: It asks to erase its user: of events up to this time nothing is left, and none is taken.
     erases_ms: int | None = None
+    #: Who is its user, too.
+    links: Sequence[Link] = ()
+    #: What is kept of it when that is no news, and there is nothing else to do.
+    unlinked: Entry | None = None
 
     @property
     def is_dead(self) -> bool:
         """It ended as it was accepted, and a person may want to see it."""
         return self.ended is not None and self.ended.status == "dead"
+
+
+class Link(NamedTuple):
+    """Somebody who is the event's user, too, by what the event says."""
+
+    id_hash: int
+    label: str
+    id: str
+    #: The event's user.
+    external_id: str
 
 
 class End(NamedTuple):
@@ -69,10 +83,12 @@ class Appended(NamedTuple):
     duplicate: bool
 
 
-class Late(Appended):
-    """An event that came after its user was erased: nothing is kept but that it came."""
+class Changed(Appended):
+    """One that was not kept as it came: its user was erased, or is another, or others are its user."""
 
-    __slots__ = ()
+    kept: Entry
+    #: Those others.
+    linked: Sequence[int] = ()
 
 
 class Head(NamedTuple):
@@ -141,6 +157,30 @@ class SendGroup(NamedTuple):
     body: bytes
 
 
+class Merge(NamedTuple):
+    """What has to be done at OneSignal because of a link."""
+
+    id_hash: int
+    person_hash: int
+    app: str
+    seq: int
+    state: Literal["asked", "owing", "moving", "refused"]
+    #: What OneSignal answered: 409, it knows both; None: it was not asked yet, or refused.
+    http: int | None
+    label: str
+    id: str
+    external_id: str
+    #: What the person's user lacks, in the words of who joined the two.
+    owed: dict[str, list[Any]]
+    detail: str | None
+    #: Those that are to be moved; None: they have to be looked for.
+    subscriptions: list[str] | None
+    moved: int
+    attempt: int
+    first_try_ms: int | None
+    not_before_ms: int
+
+
 class Loaded(NamedTuple):
     """One user's pending events, oldest seq first, and what was written for the user before."""
 
@@ -148,6 +188,12 @@ class Loaded(NamedTuple):
     state: bytes | None = None
     #: The user is being erased: events up to this time are not to be worked on.
     erased_ms: int | None = None
+    #: What has to be done before anything else: others who are this user, too.
+    merges: Sequence[Merge] = ()
+    #: The events of merges, that may be among the rows or not.
+    linking: Sequence[Waiting] = ()
+    #: The user's external id; None: nobody else was found to be this user.
+    external_id: str | None = None
 
 
 class Acked(NamedTuple):

@@ -73,6 +73,8 @@ class Written(NamedTuple):
     rulings: list[Ruling]
     #: Nothing is left of the event for its chain.
     finished: bool
+    #: The event is in another's chain by now, so that nothing was written.
+    gone: bool = False
 
 
 class Bid(NamedTuple):

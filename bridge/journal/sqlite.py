@@ -23,9 +23,11 @@ from bridge.journal import (
     sqlite_devices as devices,
     sqlite_erasures as erasures,
     sqlite_groups as groups,
+    sqlite_identities as identities,
     sqlite_looks as looks,
     sqlite_piles as piles,
     sqlite_retention as retention,
+    sqlite_revival as revival,
     sqlite_rows as rows,
     sqlite_sends as sends,
 )
@@ -109,6 +111,9 @@ class SqliteJournal:
         )
         self.erasures = erasures.SqliteErasures(write=self._write, read=self._read, tail=tail.of)
         self.looks = looks.SqliteLooks(path, flush=self._flushed)
+        self.identities = identities.SqliteIdentities(
+            write=self._write, read=self._read, linked=lambda: tail.linked
+        )
         self.retention = retention.SqliteRetention(
             aside=self._writer.aside,
             read=self._read,
@@ -128,6 +133,9 @@ class SqliteJournal:
 
     def derive(self, purpose: str) -> bytes:
         return hashing.derive(self._salt, purpose)
+
+    def hash_of(self, app: str, label: str, id_: str) -> int:
+        return hashing.hash_of(self._salt, app, label, id_)
 
     def dedupe_key(self, source: str, message_id: str) -> bytes:
         return hashing.dedupe_key(source, message_id)
@@ -181,11 +189,11 @@ class SqliteJournal:
     async def chains(self, users: Sequence[int], *, limit: int) -> dict[int, Loaded]:
         def read(connection: sqlite3.Connection) -> dict[int, Loaded]:
             return {
-                user: rows.chain(connection, user, tail, limit, erasures=erasures)
+                user: rows.chain(connection, user, tail, limit, erasures=erasures, linked=linked)
                 for user, tail in tails.items()
             }
 
-        erasures = self._tail.erasures
+        erasures, linked = self._tail.erasures, self._tail.linked
         tails = {user: self._tail.of(user) for user in users}
         return await self._read(read)
 
@@ -306,7 +314,7 @@ class SqliteJournal:
         self, dead_id: int, *, send: NewSend | None, at_ms: int, replan: bool = False
     ) -> int:
         def write(connection: sqlite3.Connection) -> int:
-            return rows.revive(connection, dead_id, send, at_ms, replan=replan)
+            return revival.revive(connection, dead_id, send, at_ms, replan=replan)
 
         return int(await self._write(write))
 

@@ -99,6 +99,9 @@ def keep(
     connection: sqlite3.Connection, device: Device, *, of_another: OfAnother, now_ms: int
 ) -> Kept:
     """A device is this user's; a transaction may do it with whatever taught it."""
+    person = connection.execute(queries()["person_of"], {"id_hash": device.user_hash}).fetchone()
+    if person is not None:
+        device = device._replace(user_hash=person[0])
     erased = connection.execute(queries()["device_erased"], device._asdict()).fetchone()
     if erased is not None and device.at_ms <= erased[0]:
         return "erased"

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-from bridge.journal import sqlite_rows as rows
+from bridge.journal import sqlite_revival as revival, sqlite_rows as rows
 from bridge.journal.piles import Choice
 from bridge.journal.queries import queries
 from bridge.journal.records import End
@@ -58,7 +58,7 @@ def _some(connection: sqlite3.Connection, choice: Choice, limit: int) -> list[di
 def _release(connection: sqlite3.Connection, one: dict[str, Any]) -> None:
     connection.execute(queries()["release_send"], one)
     if one["group_id"] is None:
-        rows.back_to_work(connection, one["seq"], one["rule"], one["operation"])
+        revival.back_to_work(connection, one["seq"], one["rule"], one["operation"])
 
 
 def _discard(connection: sqlite3.Connection, one: dict[str, Any], at_ms: int) -> None:

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import chain as chained
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 
@@ -24,15 +24,14 @@ from bridge.journal.records import (
     Entry,
     Learnt,
     Loaded,
+    Merge,
     NewSend,
     OpenSend,
     Send,
     Waiting,
     lane_of,
-    operation_name,
 )
 
-K = TypeVar("K", bytes, int)
 Statement = tuple[str, list[Any]]
 """A statement with what stands in it, ready to be executed."""
 
@@ -78,22 +77,25 @@ def _filled(query: str, rows: int, columns: int) -> str:
 
 
 def heard(connection: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, int]:
-    return _among(connection, "heard", keys)
+    return dict(among(connection, "heard", keys))
 
 
 def erased(connection: sqlite3.Connection, users: list[int]) -> dict[int, int]:
     """Of these users those who were erased, and up to when."""
-    return _among(connection, "erased_among", users)
+    return dict(among(connection, "erased_among", users))
 
 
-def _among(connection: sqlite3.Connection, query: str, keys: list[K]) -> dict[K, int]:
-    found: dict[K, int] = {}
+def among(
+    connection: sqlite3.Connection, query: str, keys: Sequence[bytes | int]
+) -> list[tuple[Any, ...]]:
+    """The rows that a query finds of these keys."""
+    found: list[tuple[Any, ...]] = []
     for position in range(0, len(keys), _CHUNKS[0]):
-        some = keys[position : position + _CHUNKS[0]]
+        some = list(keys[position : position + _CHUNKS[0]])
         size = next(size for size in reversed(_CHUNKS) if size >= len(some))
         # Asking twice for one key changes nothing, and keeps to a few prepared statements.
         some += some[:1] * (size - len(some))
-        found.update(connection.execute(_many(query, 1, size), some))
+        found += connection.execute(_many(query, 1, size), some)
     return found
 
 
@@ -156,8 +158,17 @@ def insert_ends(
     at_ms: int,
 ) -> None:
     insert(connection, "append_outcome", ((seq, *end, at_ms) for end in ends))
+    _insert_deaths(connection, seq, deaths, at_ms)
+
+
+def _insert_deaths(
+    connection: sqlite3.Connection, seq: int, deaths: Sequence[Death], at_ms: int
+) -> None:
     for death in deaths:
         _insert_dead(connection, seq, death, at_ms)
+        if not death.operation:
+            # Nothing of the event is done any more.
+            connection.execute(queries()["refuse_merges"], {"seq": seq})
 
 
 def _insert_dead(connection: sqlite3.Connection, seq: int, death: Death, at_ms: int) -> None:
@@ -202,8 +213,7 @@ def finish(connection: sqlite3.Connection, seq: int) -> None:
 def ack(connection: sqlite3.Connection, acked: Sequence[Acked], at_ms: int) -> None:
     insert(connection, "append_outcome", ((one.seq, *e, at_ms) for one in acked for e in one.ends))
     for one in acked:
-        for death in one.deaths:
-            _insert_dead(connection, one.seq, death, at_ms)
+        _insert_deaths(connection, one.seq, one.deaths, at_ms)
         if one.done is None:
             finish(connection, one.seq)
         else:
@@ -242,15 +252,45 @@ def waiting(
 
 
 def chain(
-    connection: sqlite3.Connection, user: int, tail: Sequence[int], limit: int, *, erasures: bool
+    connection: sqlite3.Connection,
+    user: int,
+    tail: Sequence[int],
+    limit: int,
+    *,
+    erasures: bool,
+    linked: bool,
 ) -> Loaded:
-    """What a user's chain works with; `erasures`: somebody was erased, so it is asked who."""
+    """What a user's chain works with; `erasures`, `linked`: somebody was, so it is asked who."""
     rows = waiting(connection, user, tail, limit)
     # Of nobody who has nothing to do it is asked what was done before.
     if not rows:
         return Loaded(rows)
     erasing = _erasing(connection, user) if erasures else None
-    return Loaded(rows, state(connection, user), erasing)
+    loaded = Loaded(rows, state(connection, user), erasing)
+    return _with_others(connection, user, loaded) if linked else loaded
+
+
+def _with_others(connection: sqlite3.Connection, user: int, loaded: Loaded) -> Loaded:
+    """With those who were found to be this user."""
+    values = {"person_hash": user}
+    named = connection.execute(queries()["person_named"], values).fetchone()
+    if named is None:
+        return loaded
+    merges = merges_of(connection.execute(queries()["merges_of"], values))
+    seqs = orjson.dumps([one.seq for one in merges if one.state != "moving"]).decode()
+    found = connection.execute(queries()["chain_rows"], {"seqs": seqs, "user_hash": user})
+    linking = list(_waiting(connection, found.fetchall()))
+    return loaded._replace(merges=merges, linking=linking, external_id=named[0])
+
+
+def merges_of(found: Iterable[tuple[Any, ...]]) -> list[Merge]:
+    return [_merge(row) for row in found]
+
+
+def _merge(row: tuple[Any, ...]) -> Merge:
+    owed, detail, subscriptions = row[9:12]
+    left = None if subscriptions is None else orjson.loads(subscriptions)
+    return Merge._make((*row[:9], orjson.loads(owed), detail, left, *row[12:]))
 
 
 def _erasing(connection: sqlite3.Connection, user: int) -> int | None:
@@ -292,122 +332,3 @@ def dead_one(connection: sqlite3.Connection, dead_id: int) -> Dead | None:
 def send_one(connection: sqlite3.Connection, key: str) -> Send | None:
     row = connection.execute(queries()["send_one"], {"key": key}).fetchone()
     return None if row is None else Send(*row)
-
-
-def revive(
-    connection: sqlite3.Connection,
-    dead_id: int,
-    send: NewSend | None,
-    at_ms: int,
-    *,
-    replan: bool = False,
-) -> int:
-    """Put a dead operation back to work, and all that can only be done with it; how many."""
-    dead = dead_one(connection, dead_id)
-    left = {"id": dead_id, "state": "replayed", "at_ms": at_ms}
-    if dead is None or connection.execute(queries()["leave_dead"], left).rowcount == 0:
-        return 0
-    failpoints.reached("dead.replaying")
-    if dead.send_key is not None and replan:
-        _give_up(connection, dead.send_key, at_ms)
-    elif dead.send_key is not None and (count := _revive_shared(connection, dead, at_ms)):
-        return count
-    connection.execute(queries()["restore_event"], {"id": dead_id})
-    if send is not None:
-        _revive_send(connection, dead, send, at_ms)
-    connection.execute(queries()["revive"], _revived(connection, dead, again=send is not None))
-    ended = {"seq": dead.seq, "rule": dead.rule, "operation": dead.operation}
-    connection.execute(queries()["forget_outcome"], ended)
-    return 1
-
-
-def _give_up(connection: sqlite3.Connection, key: str, at_ms: int) -> None:
-    """A send that was certainly refused makes room for another of the next generation."""
-    left = {"key": key, "state": "replayed", "at_ms": at_ms, "kept": False}
-    connection.execute(queries()["end_send"], left)
-
-
-def _revive_shared(connection: sqlite3.Connection, dead: Dead, at_ms: int) -> int:
-    """Put back to work what must not have a call of its own, and say how many; 0 when it may.
-
-    A custom event joins its group again, and leaves its call to those who are still dead in it. A push
-    of unknown outcome takes all who share its call with it: only that call's own bytes may be sent again.
-    """
-    shared = connection.execute(queries()["shared"], {"key": dead.send_key}).fetchone()
-    _, call_key, endpoint = (None, None, None) if shared is None else shared
-    if endpoint == "event":
-        connection.execute(queries()["reopen_member"], {"key": dead.send_key})
-        _forget_death(
-            connection, (dead.send_key, dead.seq, dead.rule, dead.operation, dead.id), at_ms
-        )
-        connection.execute(queries()["end_group_call"], {"key": call_key})
-        return 1
-    if endpoint is None or call_key is None or not dead.uncertain:
-        return 0
-    others = connection.execute(queries()["dead_members"], {"call_key": call_key}).fetchall()
-    own = (dead.send_key, dead.seq, dead.rule, dead.operation, dead.id)
-    connection.execute(queries()["reopen_members"], {"call_key": call_key})
-    connection.execute(queries()["reopen_call"], {"key": call_key})
-    for member in (own, *others):
-        connection.execute(
-            queries()["leave_dead"], {"id": member[4], "state": "replayed", "at_ms": at_ms}
-        )
-        _forget_death(connection, member, at_ms)
-    return 1 + len(others)
-
-
-def _forget_death(connection: sqlite3.Connection, member: tuple[Any, ...], at_ms: int) -> None:
-    key, seq, rule, operation, dead_id = member
-    connection.execute(queries()["restore_event"], {"id": dead_id})
-    connection.execute(
-        queries()["forget_outcome"], {"seq": seq, "rule": rule, "operation": operation}
-    )
-    connection.execute(queries()["retake_place"], {"key": key, "now_ms": at_ms})
-
-
-def _revived(connection: sqlite3.Connection, dead: Dead, *, again: bool) -> dict[str, Any]:
-    """The pending row of a replay; `again` when the send is written already."""
-    event = connection.execute(queries()["event_of"], {"seq": dead.seq}).fetchone()
-    values = {
-        "seq": dead.seq,
-        "app": event[2],
-        "lane": lane_of(event[6]),
-        "user_hash": event[6],
-        "event_ms": event[8],
-    }
-    if not dead.rule:
-        # The event could not be planned: it is about all of it but what ended before.
-        ended = connection.execute(queries()["ended"], {"seq": dead.seq}).fetchone()[0]
-        return values | {"only": None, "done": ended}
-    mark = orjson.dumps([operation_name(dead.rule, dead.operation)]).decode()
-    return values | {"only": mark, "done": mark if again else "[]"}
-
-
-def _revive_send(connection: sqlite3.Connection, dead: Dead, send: NewSend, at_ms: int) -> None:
-    if send.key == dead.send_key:
-        connection.execute(queries()["reopen_send"], {"key": send.key})
-        connection.execute(
-            queries()["write_call"],
-            send._asdict() | {"call_key": send.key, "lane": lane_of(send.user_hash)},
-        )
-        connection.execute(queries()["reopen_call"], {"key": send.key})
-    else:
-        _give_up(connection, dead.send_key or "", at_ms)
-        insert_send(connection, send)
-    connection.execute(queries()["retake_place"], {"key": send.key, "now_ms": at_ms})
-
-
-def back_to_work(connection: sqlite3.Connection, seq: int, rule: str, operation: str) -> None:
-    """A send that the journal holds is its chain's to do again."""
-    app, user_hash, event_ms = connection.execute(queries()["whose_event"], {"seq": seq}).fetchone()
-    mark = orjson.dumps([operation_name(rule, operation)]).decode()
-    values = {
-        "seq": seq,
-        "app": app,
-        "lane": lane_of(user_hash),
-        "user_hash": user_hash,
-        "event_ms": event_ms,
-        "only": mark,
-        "done": mark,
-    }
-    connection.execute(queries()["revive"], values)

@@ -71,6 +71,8 @@ class SqliteSends:
         now_ms: int,
     ) -> Written:
         def write(connection: sqlite3.Connection) -> Written:
+            if bids and not _is_of(connection, seq, bids[0].send.user_hash):
+                return Written([], finished=False, gone=True)
             passing = False
             if heard is not None and bids:
                 app, user_hash = bids[0].send.app, bids[0].send.user_hash
@@ -94,8 +96,10 @@ class SqliteSends:
         self, app: str, user_hash: int, heard: Heard, *, contradicts: Contradicts
     ) -> None:
         def write(connection: sqlite3.Connection) -> None:
-            passing = contradicts(self._chain(connection, user_hash))
-            _learn(connection, app, user_hash, heard, passing=passing)
+            person = connection.execute(queries()["person_of"], {"id_hash": user_hash}).fetchone()
+            whose = user_hash if person is None else person[0]
+            passing = contradicts(self._chain(connection, whose))
+            _learn(connection, app, whose, heard, passing=passing)
 
         await self._write(write)
 
@@ -128,11 +132,17 @@ class SqliteSends:
 # Writing ------------------------------------------------------------------------------------------
 
 
+def _is_of(connection: sqlite3.Connection, seq: int, user_hash: int) -> bool:
+    """Whether a pending event is this user's still, and nobody's who was found to be the user."""
+    values = {"seq": seq, "user_hash": user_hash}
+    return connection.execute(queries()["is_of"], values).fetchone() is not None
+
+
 def _learn(
     connection: sqlite3.Connection, app: str, user_hash: int, heard: Heard, *, passing: bool
 ) -> None:
     whose = {"user_hash": user_hash, "app": app, "audience": heard.audience}
-    before = _membership(connection, whose)
+    before = membership(connection, whose)
     after = learn(before, heard, passing=passing)
     if after is None:
         return
@@ -141,10 +151,12 @@ def _learn(
         connection.execute(queries()["forget_fired"], whose)
 
 
-def _membership(connection: sqlite3.Connection, whose: dict[str, Any]) -> Membership | None:
+def membership(connection: sqlite3.Connection, whose: dict[str, Any]) -> Membership | None:
     row = connection.execute(queries()["membership"], whose).fetchone()
-    if row is None:
-        return None
+    return None if row is None else membership_of(row)
+
+
+def membership_of(row: Sequence[int]) -> Membership:
     entered, since_ms, last_ms, last_seq, quiet = row
     return Membership(bool(entered), since_ms, last_ms, last_seq, bool(quiet))
 
@@ -179,7 +191,7 @@ def _known(connection: sqlite3.Connection, send: NewSend, guard: Guard, now_ms: 
     if guard.audience is not None:
         whose |= {"audience": guard.audience}
         fired = connection.execute(queries()["fired"], whose).fetchone() is not None
-        known = known._replace(membership=_membership(connection, whose), fired=fired)
+        known = known._replace(membership=membership(connection, whose), fired=fired)
     if guard.once is not None:
         row = connection.execute(queries()["place_taken"], whose | {"once": guard.once}).fetchone()
         known = known._replace(once_taken_ms=None if row is None else row[0])

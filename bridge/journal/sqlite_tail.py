@@ -20,10 +20,12 @@ from collections.abc import Sequence
 
 from bridge import failpoints
 from bridge.journal import sqlite_rows as rows
-from bridge.journal.erasures import ERASED, late
+from bridge.journal.erasures import late
+from bridge.journal.identities import Person
 from bridge.journal.queries import queries
-from bridge.journal.records import Appended, Entry, Late
+from bridge.journal.records import Appended, Changed, Entry, Link
 from bridge.journal.sqlite_erasures import ask
+from bridge.journal.sqlite_identities import Linked, link, news, persons
 
 TAIL_ROWS = 4000
 """More would save little, and whoever comes meanwhile waits 20 ms for this many to be indexed."""
@@ -46,6 +48,8 @@ class Tail:
         self._uncommitted: list[bytes] = []
         #: What writes the group's events, where that is left to the disk's thread.
         self._statements: list[rows.Statement] = []
+        #: Somebody was found to be another, so it has to be asked whether this one was.
+        self.linked: bool = connection.execute(queries()["are_linked"]).fetchone()[0] == 1
         #: Somebody was erased, so it has to be asked whether it was this one.
         self.erasures: bool = connection.execute(queries()["are_erased"]).fetchone()[0] == 1
         for seq, key, user in connection.execute(queries()["tail"]):
@@ -65,10 +69,12 @@ class Tail:
     def append(self, connection: sqlite3.Connection, entries: list[Entry]) -> list[Appended]:
         """Write those that were not heard before; part of a group's transaction."""
         heard = self._heard_of(connection, entries)
-        erased = self._erased_of(connection, entries)
+        known = self._known_of(connection, entries)
+        erased = self._erased_of(connection, entries, known)
         appended: list[Appended] = []
         fresh: list[tuple[int, Entry]] = []
-        asking: list[tuple[int, Entry]] = []
+        #: What is done once they are written, in their order.
+        after: list[tuple[int, Entry] | Linked] = []
         seq = self.last_seq
         for entry in entries:
             key = entry.dedupe_key
@@ -77,14 +83,16 @@ class Tail:
                 appended.append(Appended(before, duplicate=True))
                 continue
             seq += 1
-            if entry.erases_ms is not None:
-                erased[entry.user_hash] = max(entry.erases_ms, erased.get(entry.user_hash, 0))
-                asking.append((seq, entry))
-            elif erased and entry.event_ms <= erased.get(entry.user_hash, -1):
-                entry = late(entry)  # noqa: PLW2901 — what is kept of it is less than what came
+            if known is None and not erased and entry.erases_ms is None:
+                appended.append(Appended(seq, duplicate=False))
+            else:
+                kept, links = _kept(entry, {} if known is None else known, erased)
+                appended.append(_appended(seq, entry, kept, links))
+                if kept.erases_ms is not None:
+                    after.append((seq, kept))
+                after += [Linked(seq, kept, *one) for one in links]
+                entry = kept  # noqa: PLW2901 — what is kept is not always what came
             fresh.append((seq, entry))
-            is_late = entry.ended is ERASED
-            appended.append((Late if is_late else Appended)(seq, duplicate=False))
             self._add(seq, key, None if entry.rank is None else entry.user_hash)
             if key is not None:
                 self._uncommitted.append(key)
@@ -92,13 +100,23 @@ class Tail:
         self.last_seq = seq
         self._statements = rows.event_statements(fresh)
         at_once = len(fresh) < BESIDE_ROWS or any(entry.is_dead for _, entry in fresh)
-        if asking or at_once:
+        if after or at_once:
             self.flush(connection)
             rows.insert_dead(connection, fresh)
-        for number, entry in asking:
-            self.erasures = True
-            ask(connection, number, entry)
+        for one in after:
+            self._follow(connection, one)
         return appended
+
+    def _follow(self, connection: sqlite3.Connection, one: tuple[int, Entry] | Linked) -> None:
+        if not isinstance(one, Linked):
+            self.erasures = True
+            ask(connection, *one)
+            return
+        self.linked = True
+        other, person = one.link.id_hash, one.person.user_hash
+        # The other's list stays: whoever reads by it finds that its events are another's.
+        self._users[person] = sorted({*self.of(person), *self.of(other)})
+        link(connection, one, self.of(other))
 
     def flush(self, connection: sqlite3.Connection) -> None:
         """Write what `append` left for the disk's thread, before the group's commit."""
@@ -135,11 +153,27 @@ class Tail:
         keys = [e.dedupe_key for e in entries if e.dedupe_key is not None]
         return rows.heard(connection, [key for key in keys if key not in known])
 
-    def _erased_of(self, connection: sqlite3.Connection, entries: list[Entry]) -> dict[int, int]:
+    def _known_of(
+        self, connection: sqlite3.Connection, entries: list[Entry]
+    ) -> dict[int, Person] | None:
+        """Whom they were found to be; None when nobody was, and none of them says so of anybody."""
+        linking = [link.id_hash for entry in entries if entry.links for link in entry.links]
+        if not (self.linked or linking):
+            return None
+        return persons(connection, list({*(entry.user_hash for entry in entries), *linking}))
+
+    def _erased_of(
+        self,
+        connection: sqlite3.Connection,
+        entries: list[Entry],
+        known: dict[int, Person] | None,
+    ) -> dict[int, int]:
         """Who of them was erased, and up to when."""
         if not self.erasures:
             return {}
-        return rows.erased(connection, list({entry.user_hash for entry in entries}))
+        users = {entry.user_hash for entry in entries}
+        users |= {person.user_hash for person in (known or {}).values()}
+        return rows.erased(connection, list(users))
 
     def _add(self, seq: int, key: bytes | None, user: int | None) -> None:
         self._rows += 1
@@ -148,3 +182,29 @@ class Tail:
         if user is not None:
             # Before the commit, because a reader may see the event before we hear of it.
             self._users.setdefault(user, []).append(seq)
+
+
+def _kept(
+    entry: Entry, known: dict[int, Person], erased: dict[int, int]
+) -> tuple[Entry, list[tuple[Link, Person]]]:
+    """What is kept of an entry, given who its user is and who was erased; and the links that are news."""
+    person = known.get(entry.user_hash)
+    if person is not None:
+        entry = entry._replace(user_hash=person.user_hash)
+    if entry.erases_ms is not None:
+        erased[entry.user_hash] = max(entry.erases_ms, erased.get(entry.user_hash, 0))
+        return entry, []
+    if entry.event_ms <= erased.get(entry.user_hash, -1):
+        return late(entry), []
+    links = news(entry, known) if entry.links else []
+    if not links and entry.unlinked is not None:
+        entry = entry.unlinked._replace(user_hash=entry.user_hash)
+    return entry, links
+
+
+def _appended(seq: int, came: Entry, kept: Entry, links: list[tuple[Link, Person]]) -> Appended:
+    if kept is came and not links:
+        return Appended(seq, duplicate=False)
+    changed = Changed(seq, duplicate=False)
+    changed.kept, changed.linked = kept, [one.id_hash for one, _ in links]
+    return changed

@@ -28,7 +28,6 @@ from bridge.mapping.written import (
     off,
     optional,
     paths,
-    refusal,
     scalar,
 )
 from bridge.mapping.written_push import SendNotification
@@ -42,6 +41,7 @@ from bridge.mapping.written_user import (
     TagsFrom,
     TrackCustomEvent,
     UpdateUser,
+    alias_label,
 )
 
 __all__ = [
@@ -54,16 +54,6 @@ __all__ = [
 GROUP_MAX_MS = 600_000
 
 
-def _anonymous(value: object) -> object:
-    if value == "alias":
-        raise refusal(
-            "not-yet",
-            "`anonymous: alias` is not offered yet",
-            "write `skip`, or `external_id` to use the anonymous id as the external id",
-        )
-    return value
-
-
 class Identity(Declared):
     """Who an event is about."""
 
@@ -73,9 +63,18 @@ class Identity(Declared):
         ("{{ userId }}",),
         "One path, or a list of which the first present counts; read before the answer to Segment.",
     )
-    anonymous: Annotated[Literal["skip", "external_id"], BeforeValidator(_anonymous)] = default(
+    anonymous: Literal["skip", "external_id", "alias"] = default(
         "skip",
-        "Events without an id: `skip`, or `external_id` to take the anonymousId for one.",
+        "Events without an id: `skip`; or they are about the anonymousId, which is a user of its own,"
+        " known by its `external_id` or by an `alias`, until an event says whose it is.",
+    )
+    label: Annotated[str, AfterValidator(alias_label)] = default(
+        "anonymous_id", "With `anonymous: alias`: the label of that alias."
+    )
+    clients: Annotated[tuple[Beginning, ...], Field(strict=False)] = default(
+        (),
+        "Sources marked `trust: client` whose events may make two users one.",
+        example=["web"],
     )
     unknown: Literal["create", "skip"] = default(
         "create", "What to do with a user that OneSignal does not have yet."

@@ -31,6 +31,7 @@ from bridge.mapping.push import Field, Push, compile_push
 from bridge.mapping.terms import LIMIT_MAX, LIMIT_PER_MS, Rate, Terms, Unchanged
 from bridge.mapping.update import Copy, Glob, Update, compile_update
 from bridge.onesignal.api import ApiName
+from bridge.onesignal.operations import EXTERNAL_ID, Recipient
 from bridge.segment.audience import ReverseEtl
 from bridge.segment.ids import id_text
 
@@ -41,6 +42,7 @@ __all__ = [
 
 Trust = Literal["server", "client"]
 """Who can send events in a source's name: our servers, or anybody who reads its public write key."""
+Anonymous = Literal["skip", "external_id", "alias"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +136,12 @@ class Mapping:
     revision: str
     rules: tuple[Rule, ...]
     identity: tuple[tuple[str, ...], ...] = (("userId",),)
-    #: Whether an event without one of those ids is about its anonymousId.
-    anonymous_counts: bool = False
+    #: Whom an event without one of those ids is about.
+    anonymous: Anonymous = "skip"
+    #: By which its anonymousId is known when that is an alias.
+    anonymous_label: str = "anonymous_id"
+    #: Sources that anybody can send to, and whose events may make two users one all the same.
+    merging_clients: frozenset[str] = frozenset()
     #: Of the source that the mapping is for: what anybody can send must not push by accident.
     trust: Trust = "server"
     #: Which of OneSignal's APIs the app speaks: what it cannot do is left out of every plan.
@@ -158,15 +164,27 @@ class Mapping:
         """The rules whose condition an event meets, in order."""
         return tuple([rule for rule in self._index.likely(fields) if rule.condition.test(fields)])
 
-    def external_id(self, fields: dict[str, Any]) -> str | None:
-        """Whom an event is about: the first identity path that is present."""
+    def user(self, fields: dict[str, Any]) -> Recipient | None:
+        """Whom an event is about: the first identity path that is present, or its anonymousId."""
+        known = self.known(fields)
+        return self.nobody_yet(fields.get("anonymousId")) if known is None else known
+
+    def known(self, fields: dict[str, Any]) -> Recipient | None:
+        """The person that an event names."""
         for path in self.identity:
             found: Any = fields
             for key in path:
                 found = found.get(key) if isinstance(found, dict) else None
             if (text := id_text(found)) is not None:
-                return text
-        return id_text(fields.get("anonymousId")) if self.anonymous_counts else None
+                return Recipient(EXTERNAL_ID, text)
+        return None
+
+    def nobody_yet(self, anonymous_id: object) -> Recipient | None:
+        """Who goes by an anonymous id; None when such events are nobody's."""
+        if self.anonymous == "skip" or (text := id_text(anonymous_id)) is None:
+            return None
+        label = EXTERNAL_ID if self.anonymous == "external_id" else self.anonymous_label
+        return Recipient(label, text)
 
 
 def compile_rule(rule: document.Rule, around: Surroundings) -> tuple[Rule | None, list[Problem]]:

@@ -82,7 +82,6 @@ SHAPES: Final[dict[str, Shape]] = {
     "_tag_value": _as_it_is,
     "_raw": _as_it_is,
     "_vars": _as_it_is,
-    "_anonymous": _as_it_is,
     "_number": _as_it_is,
     "_acts": _as_it_is,
     "_version": _as_it_is,

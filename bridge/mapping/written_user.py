@@ -217,7 +217,7 @@ class TrackCustomEvent(Declared):
     )
 
 
-def _label(value: str) -> str:
+def alias_label(value: str) -> str:
     if value in {"external_id", "onesignal_id", "id"}:
         raise ValueError(f"{value} is OneSignal's own; an alias has a label of yours")
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", value):
@@ -229,7 +229,9 @@ class CreateAlias(Declared):
     """Give a user one more id."""
 
     to: To | None = optional("Who gets it; the event's user unless it says otherwise.")
-    label: Annotated[str, AfterValidator(_label)] = needed("What kind of id it is.", example="crm")
+    label: Annotated[str, AfterValidator(alias_label)] = needed(
+        "What kind of id it is.", example="crm"
+    )
     id: Value = needed("The id.", example="{{ traits.crm_id }}")
 
 

@@ -19,6 +19,7 @@ import orjson
 from bridge.onesignal import legacy, user_model
 from bridge.onesignal.operations import (
     Able,
+    MergeUsers,
     Operation,
     Request,
     Send,
@@ -70,7 +71,7 @@ class Api(Protocol):
     def able(self, operation: Operation) -> Able:
         """What of an operation it can do, and what not."""
 
-    def update_requests(self, update: Update, *, app_id: str) -> tuple[Request, ...]:
+    def update_requests(self, update: Update | MergeUsers, *, app_id: str) -> tuple[Request, ...]:
         """What an update asks for when nothing is known of what was written before."""
 
     def patch_user(self, update: UpdateUser, *, app_id: str) -> Request:

@@ -23,6 +23,7 @@ from bridge.onesignal import user_model
 from bridge.onesignal.operations import (
     SUBSCRIPTION_ID,
     Able,
+    MergeUsers,
     Operation,
     Request,
     Send,
@@ -80,7 +81,7 @@ def _able_to_write(update: UpdateUser) -> Able:
     return Able(tags, cannot)
 
 
-def update_requests(update: Update, *, app_id: str) -> tuple[Request, ...]:
+def update_requests(update: Update | MergeUsers, *, app_id: str) -> tuple[Request, ...]:
     """What an update asks for; of one that cannot be done, nothing."""
     return (patch_user(update, app_id=app_id),) if isinstance(update, UpdateUser) else ()
 

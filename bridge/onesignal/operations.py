@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import JsonValue
 
+EXTERNAL_ID = "external_id"
 EXTERNAL_ID_LENGTH = 512
 """Longer ids are no ids: they do not fit into the address of a request."""
 NAMESPACE = uuid.UUID("5b1f4a52-6a53-5f0e-9d0a-3f4b8f1a7c20")
@@ -190,11 +191,25 @@ class DeleteUser:
     name = "delete_user"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeUsers:
+    """Two ids are one person's: whoever was known by the other one is `to` from now on.
+
+    Of no rule: which ids an event links is said by `identity` of the mapping.
+    """
+
+    to: Recipient
+    other: Recipient
+    rule: str = ""
+
+    name = "merge_users"
+
+
 Update = UpdateUser | CreateAlias | AddSubscription | RemoveSubscription | SetContact | DeleteUser
 """May run again without harm."""
 Send = SendNotification | TrackCustomEvent
 """May not: written before the first attempt, with a key."""
-Operation = Update | Send
+Operation = Update | Send | MergeUsers
 
 
 class Able(NamedTuple):

@@ -22,6 +22,7 @@ from bridge.onesignal.operations import (
     AddSubscription,
     CreateAlias,
     DeleteUser,
+    MergeUsers,
     Method,
     Operation,
     Recipient,
@@ -62,7 +63,7 @@ def able(operation: Operation) -> Able:
 # Updates
 
 
-def update_requests(update: Update, *, app_id: str) -> tuple[Request, ...]:
+def update_requests(update: Update | MergeUsers, *, app_id: str) -> tuple[Request, ...]:
     """What an update asks for when nothing is known of what was written before.
 
     A contact without an address asks for nothing then: what it disables is in our record alone.
@@ -81,6 +82,8 @@ def update_requests(update: Update, *, app_id: str) -> tuple[Request, ...]:
             request = None if update.address is None else _set_contact(update, app_id=app_id)
         case DeleteUser():
             request = delete_user(update.to, app_id=app_id)
+        case MergeUsers():
+            request = merge_users(update, app_id=app_id)
         case _:
             assert_never(update)
     return () if request is None else (request,)
@@ -127,6 +130,29 @@ def add_subscription(
         subscription |= _enabled(enabled)
     path = f"{_user_path(added.to, app_id)}/subscriptions"
     return _write("POST", path, {"subscription": subscription})
+
+
+def merge_users(merge: MergeUsers, *, app_id: str) -> Request:
+    """Whoever has the other id gets the person's; 404 when nobody has it, 409 when the person is there."""
+    path = f"{_user_path(merge.other, app_id)}/identity"
+    return _write("PATCH", path, {"identity": {merge.to.label: merge.to.id}})
+
+
+def move_subscription(subscription: str, to: Recipient, *, app_id: str) -> Request:
+    """Give a subscription, whoever has it, to a user (reference/transfer-subscription)."""
+    path = f"/apps/{app_id}/subscriptions/{quote(subscription, safe='')}/owner"
+    return _write("PATCH", path, {"identity": {to.label: to.id}})
+
+
+def delete_alias(to: Recipient, label: str, *, app_id: str) -> Request:
+    """Take an alias from a user."""
+    return _write("DELETE", f"{_user_path(to, app_id)}/identity/{quote(label, safe='')}", {})
+
+
+def view_user(to: Recipient, *, app_id: str) -> Request:
+    """A user with its subscriptions (reference/view-user); one view a second for all of an app."""
+    path = _user_path(to, app_id)
+    return Request(method="GET", path=path, body={}, endpoint_class="view")
 
 
 def delete_user(to: Recipient, *, app_id: str) -> Request:

@@ -7,7 +7,7 @@ Segment gets its answer: an event that nothing can use is ended there and then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,9 +17,11 @@ from bridge.mapping.terms import Once, Stay, Terms
 from bridge.mapping.update import Update
 from bridge.onesignal.api import USER_MODEL, Api, api_named
 from bridge.onesignal.operations import (
+    EXTERNAL_ID,
     AddSubscription,
     CreateAlias,
     DeleteUser,
+    MergeUsers,
     Operation,
     Recipient,
     RemoveSubscription,
@@ -31,6 +33,7 @@ from bridge.onesignal.user_model import PROPERTIES_PER_REQUEST
 from bridge.plan.contacts import plan_contacts
 from bridge.plan.identities import plan_addition, plan_alias, plan_deletion, plan_removal
 from bridge.plan.legacy import feasible
+from bridge.plan.links import linked, may_not_link
 from bridge.plan.permission import barred, may_not_send
 from bridge.plan.sends import plan_push, plan_track
 from bridge.plan.targets import recipient, unaddressable
@@ -41,33 +44,50 @@ from bridge.segment.events import Event, is_onesignal_echo, routed_away
 
 __all__ = ["Note", "Plan", "Skip", "Triage", "plan", "plan_erasure", "triage"]
 
+Person = Callable[[Recipient], Recipient]
+"""Whom somebody was found to be: the same, as far as is known."""
+
 
 def triage(event: Event, mapping: Mapping) -> Triage:
     """Which rules an event meets, or the one reason why none can act."""
-    external_id = mapping.external_id(event.fields)
+    user = mapping.user(event.fields)
     if event.type == DELETE:
-        return _erasure(external_id)
+        return _erasure(user)
     if routed_away(event):
-        return Triage(external_id=external_id, skip=Skip(reason="integration_disabled"))
-    rules = mapping.met_by(event.fields)
-    if not rules and not (mapping.learns_memberships and stay_of(event) is not None):
-        return Triage(external_id=external_id, skip=Skip(reason="no_rule"))
+        return Triage(user, skip=Skip(reason="integration_disabled"))
+    rules, links = mapping.met_by(event.fields), linked(event, mapping, user)
+    learns = not rules and mapping.learns_memberships and stay_of(event) is not None
+    if not (rules or links or learns):
+        return Triage(user, skip=Skip(reason="no_rule"))
     if is_onesignal_echo(event):
-        rules = tuple(rule for rule in rules if rule.echo)
+        rules, links = tuple(rule for rule in rules if rule.echo), ()
         if not rules:
-            return Triage(external_id=external_id, skip=Skip(reason="onesignal_echo"))
-    reason = "no_external_id" if external_id is None else unaddressable(external_id)
+            return Triage(user, skip=Skip(reason="onesignal_echo"))
+    reason = "no_external_id" if user is None else unaddressable(user.id)
     if reason is not None:
-        return Triage(external_id=None, rules=rules, skip=Skip(reason=reason))
-    return Triage(external_id=external_id, rules=rules)
+        return Triage(None, rules, Skip(reason=reason))
+    found = Triage(user, rules, links=links, learns=learns)
+    return _unlinked(found, event, mapping) if links else found
 
 
-def _erasure(external_id: str | None) -> Triage:
+def _unlinked(found: Triage, event: Event, mapping: Mapping) -> Triage:
+    """Without the links, if the source of the event may make nobody one."""
+    skip = may_not_link(event, mapping)
+    if skip is None:
+        return found
+    nothing_else = not (found.rules or found.learns)
+    whole = Skip(skip.reason, detail=skip.detail) if nothing_else else None
+    return found._replace(links=(), unlinked=skip, skip=whole)
+
+
+def _erasure(user: Recipient | None) -> Triage:
     """No rule is asked, and nobody can say that this is not for OneSignal."""
-    reason = "no_external_id" if external_id is None else unaddressable(external_id)
+    if user is None or user.label != EXTERNAL_ID:
+        return Triage(None, skip=Skip(reason="no_external_id"))
+    reason = unaddressable(user.id)
     if reason is not None:
-        return Triage(external_id=None, skip=Skip(reason=reason))
-    return Triage(external_id=external_id, erases=True)
+        return Triage(None, skip=Skip(reason=reason))
+    return Triage(user, erases=True)
 
 
 def plan_erasure(external_id: str, api: Api, tags: Iterable[str] = ()) -> Plan:
@@ -75,7 +95,7 @@ def plan_erasure(external_id: str, api: Api, tags: Iterable[str] = ()) -> Plan:
 
     `tags` are those that were written: where nobody can be deleted they are emptied, at least.
     """
-    to = Recipient(label="external_id", id=external_id)
+    to = Recipient(EXTERNAL_ID, external_id)
     left = feasible([DeleteUser(rule="", to=to)], api)
     empty = dict.fromkeys(tags, "")
     if left.operations or not empty:
@@ -84,17 +104,24 @@ def plan_erasure(external_id: str, api: Api, tags: Iterable[str] = ()) -> Plan:
     return Plan(operations=tuple(writes), skips=left.skips)
 
 
-def plan(event: Event, mapping: Mapping, *, apart: bool = False) -> Plan:
-    """Everything that an event means: updates of its user first, then sends, deletions last.
+def plan(
+    event: Event, mapping: Mapping, *, apart: bool = False, person: Person | None = None
+) -> Plan:
+    """Everything that an event means: the merge first, updates of its user, sends, deletions last.
 
     `apart` leaves the updates of its rules unfolded, for those who want to know which rule says what.
+    `person` knows whom an id was found to be.
     """
     triaged = triage(event, mapping)
-    if triaged.skip is not None or triaged.external_id is None:
+    if triaged.skip is not None or triaged.user is None:
         return Plan(skips=(triaged.skip,) if triaged.skip else ())
     if triaged.erases:
-        return plan_erasure(triaged.external_id, api_named(mapping.api))
-    drawing = _Drawing(event, mapping, Recipient(label="external_id", id=triaged.external_id))
+        return plan_erasure(triaged.user.id, api_named(mapping.api))
+    user = triaged.user if person is None else person(triaged.user)
+    drawing = _Drawing(event, mapping, user)
+    drawing.merges += [MergeUsers(to=user, other=other) for other in triaged.links]
+    if triaged.unlinked is not None:
+        drawing.skips.append(triaged.unlinked)
     for rule in triaged.rules:
         drawing.add(rule)
     if mapping.api != USER_MODEL.api:
@@ -109,6 +136,7 @@ class _Drawing:
     event: Event
     mapping: Mapping
     user: Recipient
+    merges: list[Operation] = field(default_factory=list)
     writes: list[UpdateUser] = field(default_factory=list)
     others: list[Operation] = field(default_factory=list)
     sends: list[Operation] = field(default_factory=list)
@@ -148,7 +176,7 @@ class _Drawing:
         if not apart and any(one.size > PROPERTIES_PER_REQUEST for one in writes):
             writes = [part for one in writes for part in _split(one)]
         return Plan(
-            operations=(*writes, *self.others, *self.sends, *self.deletions),
+            operations=(*self.merges, *writes, *self.others, *self.sends, *self.deletions),
             skips=tuple(self.skips),
             notes=tuple(self.notes),
             terms=self.terms,

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from bridge.mapping.terms import Rate, Terms
 from bridge.onesignal.operations import (
     ByDevices,
+    MergeUsers,
     Operation,
     SendNotification,
     TrackCustomEvent,
@@ -33,6 +34,8 @@ def provisos(operation: Operation, terms: Terms | None) -> list[Proviso]:
         is_push = isinstance(operation, SendNotification)
         guards = [] if terms is None else list(_of_send(terms, is_push=is_push))
         return guards if by is None else [_of_devices(by), *guards]
+    if isinstance(operation, MergeUsers):
+        return [Proviso("linked", _LINKED), Proviso("devices", _DEVICES)]
     if isinstance(operation, UpdateUser) and operation.always >= _names(operation):
         return [Proviso("overtaken", _OVERTAKEN)]
     return [Proviso("unchanged", _UNCHANGED), Proviso("overtaken", _OVERTAKEN)]
@@ -40,6 +43,8 @@ def provisos(operation: Operation, terms: Terms | None) -> list[Proviso]:
 
 _UNCHANGED = "what OneSignal has had from us for less than 7 days is left out"
 _OVERTAKEN = "what a later event has said already is left out"
+_LINKED = "not when it is known already whose that id is"
+_DEVICES = "the devices are moved one by one when OneSignal knows both"
 
 
 def _names(update: UpdateUser) -> frozenset[str]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from bridge.mapping.expression import Missing, Refused
 from bridge.mapping.rules import Rule
 from bridge.mapping.terms import Stay, Terms
-from bridge.onesignal.operations import Operation
+from bridge.onesignal.operations import Operation, Recipient
 
 
 class Skip(NamedTuple):
@@ -41,11 +41,17 @@ class Note(NamedTuple):
 class Triage(NamedTuple):
     """Whom an event is about and which rules it meets, or why nothing will come of it."""
 
-    external_id: str | None
+    user: Recipient | None
     rules: tuple[Rule, ...] = ()
     skip: Skip | None = None
     #: The user is to be erased, whatever the rules say.
     erases: bool = False
+    #: Who is that user, too, by what the event says.
+    links: tuple[Recipient, ...] = ()
+    #: What it says of a membership is wanted, whatever the rules say.
+    learns: bool = False
+    #: Why it links nobody, though it says so.
+    unlinked: Skip | None = None
 
 
 class Plan(NamedTuple):

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
 
-from bridge.journal.records import End, Entry
+from bridge.journal.records import End, Entry, Link
 from bridge.mapping.rules import Mapping
-from bridge.plan import Triage, triage
+from bridge.plan import Skip, Triage, triage
 from bridge.segment.body import Element
 from bridge.segment.deletion import ERASED_FOR_MS, deletion
 from bridge.segment.dropping import Paths, without
@@ -27,6 +27,8 @@ class Hashing(Protocol):
     """The two hashes of the journal that an entry needs."""
 
     def user_hash(self, app: str, external_id: str) -> int: ...
+
+    def hash_of(self, app: str, label: str, id_: str) -> int: ...
 
     def dedupe_key(self, source: str, message_id: str) -> bytes: ...
 
@@ -83,16 +85,23 @@ def _triage(event: Event, mapping: Mapping) -> Triage:
         return triage(event, mapping)
     except Exception:  # noqa: BLE001 — whatever one event does to us, its neighbours are answered
         # Planning it fails in the same way, and leaves a dead letter and a log line.
-        return Triage(external_id=None)
+        return Triage(None)
 
 
 def _entry(
     event: Event, triaged: Triage, raw: bytes, source: SourceRoute, hashing: Hashing
 ) -> Entry:
-    skip = triaged.skip
-    if triaged.erases and triaged.external_id is not None:
-        return _erasure(event, triaged.external_id, source, hashing)
-    name = event.name
+    if triaged.erases and triaged.user is not None:
+        return _erasure(event, triaged.user.id, source, hashing)
+    if triaged.links and triaged.user is not None:
+        return _linking(event, triaged, raw, source, hashing)
+    return _plain(event, triaged, raw, source, hashing)
+
+
+def _plain(
+    event: Event, triaged: Triage, raw: bytes, source: SourceRoute, hashing: Hashing
+) -> Entry:
+    skip, name = triaged.skip, event.name
     return Entry(
         source.name,
         source.app,
@@ -100,7 +109,7 @@ def _entry(
         None if event.is_test else hashing.dedupe_key(source.name, event.message_id),
         event.type[:_NAME_LENGTH],
         name[:_NAME_LENGTH] if name else None,
-        hashing.user_hash(source.app, triaged.external_id) if triaged.external_id else 0,
+        hashing.hash_of(source.app, *triaged.user) if triaged.user else 0,
         event.received_ms,
         event.event_ms,
         raw if skip is None or source.keep_unmatched else None,
@@ -109,6 +118,22 @@ def _entry(
         else None,
         None if skip is None else End("", "", "skipped", skip.reason, skip.detail),
     )
+
+
+def _linking(
+    event: Event, triaged: Triage, raw: bytes, source: SourceRoute, hashing: Hashing
+) -> Entry:
+    """An event that says whose an id is; when that is no news, only its rules want it."""
+    external_id = triaged.user.id if triaged.user else ""
+    links = [
+        Link(hashing.hash_of(source.app, *one), one.label, one.id, external_id)
+        for one in triaged.links
+    ]
+    unlinked = None
+    if not (triaged.rules or triaged.learns):
+        nothing = triaged._replace(skip=Skip(reason="no_rule"))
+        unlinked = _plain(event, nothing, raw, source, hashing)
+    return _plain(event, triaged, raw, source, hashing)._replace(links=links, unlinked=unlinked)
 
 
 def _erasure(event: Event, external_id: str, source: SourceRoute, hashing: Hashing) -> Entry:
@@ -163,7 +188,11 @@ def _note(event: Event, triaged: Triage, mapping: Mapping) -> str:
         is_legacy = mapping.api == "legacy"
         return _ERASED_HERE if is_legacy else "the user is erased, at OneSignal and here"
     if triaged.skip is None:
-        return f"rules that may act: {', '.join(rule.name for rule in triaged.rules)}"
+        acting = f"rules that may act: {', '.join(rule.name for rule in triaged.rules)}"
+        if not triaged.links:
+            return acting
+        linking = "two ids are one person's from now on, if that is news"
+        return f"{linking}; {acting}" if triaged.rules else linking
     if triaged.skip.reason != "no_rule":
         return f"skipped: {triaged.skip.reason}"
     near = _nearest((event.name or "")[:_NAME_LENGTH], mapping.event_names)

@@ -7,7 +7,7 @@ times a second.
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +19,7 @@ from bridge import failpoints
 from bridge.clock import Clock
 from bridge.errors import JournalUnavailableError
 from bridge.journal import Journal
-from bridge.journal.erasures import late
-from bridge.journal.records import LIVE, Appended, End, Entry, Late
+from bridge.journal.records import LIVE, Appended, Changed, End, Entry
 from bridge.mapping.rules import Mapping
 from bridge.receive.accept import Accepted, SourceRoute, accept
 from bridge.receive.body import (
@@ -70,6 +69,8 @@ class Intake:
     max_body: int
     #: Told of every user with new work, after it is on disk: hash and rank.
     appended: Callable[[int, int], None]
+    #: Told of every user who was found to be another, too: hash, and those of the others.
+    linked: Callable[[int, Sequence[int]], None]
     #: Told of every user who is to be erased: whatever the user waits for, it need not.
     erasing: Callable[[int], None]
     pulse: Pulse
@@ -211,11 +212,7 @@ async def _append(intake: Intake, elements: list[Element]) -> dict[str, Any] | R
 
 
 def _tell(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:
-    fresh = [
-        late(entry) if isinstance(kept, Late) else entry
-        for entry, kept in zip(accepted.entries, appended, strict=True)
-        if not kept.duplicate
-    ]
+    fresh = _fresh(accepted, appended)
     if duplicates := len(appended) - len(fresh):
         intake.metrics.dedupe_hits.inc(duplicates)
     if fresh:
@@ -230,6 +227,22 @@ def _tell(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:
             counter.inc(count)
     if sum(ranks) < len(fresh):
         _tell_ended(intake, [entry.ended for entry in fresh if entry.ended is not None])
+    _tell_linked(intake, appended)
+
+
+def _fresh(accepted: Accepted, appended: list[Appended]) -> list[Entry]:
+    """What was not heard before, as it is kept."""
+    return [
+        told.kept if isinstance(told, Changed) else entry
+        for entry, told in zip(accepted.entries, appended, strict=True)
+        if not told.duplicate
+    ]
+
+
+def _tell_linked(intake: Intake, appended: list[Appended]) -> None:
+    for told in appended:
+        if isinstance(told, Changed) and told.linked:
+            intake.linked(told.kept.user_hash, told.linked)
 
 
 def _wake(intake: Intake, entry: Entry) -> None:

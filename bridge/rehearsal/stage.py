@@ -13,7 +13,7 @@ from bridge.journal.membership import Heard
 from bridge.journal.sends import ALREADY_SENT
 from bridge.mapping.rules import Mapping
 from bridge.mapping.terms import Stay, Terms
-from bridge.onesignal.operations import Operation, Send, SendNotification
+from bridge.onesignal.operations import MergeUsers, Operation, Send, SendNotification
 from bridge.plan import plan
 from bridge.plan.requests import rules_of
 from bridge.plan.values import Plan, Skip
@@ -39,7 +39,9 @@ class Act:
 
     def add(self, operation: Operation, event_ms: int) -> None:
         self.operations.append(operation)
-        self.happenings += [Happening(event_ms, rule, operation) for rule in rules_of(operation)]
+        if not isinstance(operation, MergeUsers):
+            rules = rules_of(operation)
+            self.happenings += [Happening(event_ms, rule, operation) for rule in rules]
 
 
 @dataclass(slots=True)
@@ -58,7 +60,8 @@ class Stage:
         self._events += 1
         planned = plan(event, self.mapping, apart=True)
         for skip in planned.skips:
-            act.skips += [skip] if skip.rule else self.for_every_rule(event, skip)
+            is_whole = not (skip.rule or skip.operation)
+            act.skips += self.for_every_rule(event, skip) if is_whole else [skip]
         self._learn(event, planned.stay)
         for planned_one in planned.operations:
             operation = self._addressed(planned_one)
@@ -94,7 +97,7 @@ class Stage:
         ]
 
     def _user(self, event: Event) -> str:
-        return self.mapping.external_id(event.fields) or ""
+        return str(self.mapping.user(event.fields) or "")
 
     def _learn(self, event: Event, stay: Stay | None) -> None:
         if stay is not None and self.mapping.learns_memberships:

@@ -9,6 +9,7 @@ from bridge.onesignal.operations import (
     AddSubscription,
     CreateAlias,
     DeleteUser,
+    MergeUsers,
     Operation,
     Recipient,
     RemoveSubscription,
@@ -66,7 +67,7 @@ def _view(operation: Operation) -> dict[str, Any]:
             return {"label": label, "id": id_}
         case AddSubscription(type=kind, token=token) | RemoveSubscription(type=kind, token=token):
             return {"type": kind, "token": token}
-        case DeleteUser():
+        case DeleteUser() | MergeUsers():
             return {}
         case _:
             assert_never(operation)

@@ -149,7 +149,8 @@ async def grouped(journal: SqliteJournal, count: int, **more: Any) -> list[int]:
     appended = await journal.append([entry(f"g{n}", user_hash=n + 1) for n in range(count)])
     for number, (seq, _) in enumerate(appended):
         key = f"key-{number}"
-        send = new_send(seq, key, recipient=f"u{number}", group=GROUP, body=b"", **more)
+        whose = {"user_hash": number + 1, "recipient": f"u{number}"}
+        send = new_send(seq, key, group=GROUP, body=b"", **whose, **more)
         await bid(journal, send, last=True)
     return [seq for seq, _ in appended]
 

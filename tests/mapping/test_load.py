@@ -68,7 +68,7 @@ def indented(text: str) -> str:
         ("version: 1\npush: {platforms: {exclude: ios}}\n", "field-invalid a.yaml:2:8"),
         ("version: 1\npush: {links: ['']}\n", "field-invalid a.yaml:2:16"),
         ("version: 1\nidentity: {external_id: []}\n", "field-invalid a.yaml:2:12"),
-        ("version: 1\nidentity: {anonymous: alias}\n", "not-yet a.yaml:2:12"),
+        ("version: 1\nidentity: {label: external_id}\n", "field-invalid a.yaml:2:12"),
         (UPDATES + indented("tags:\n  a: [1]"), "field-invalid a.yaml:8:11"),
         (UPDATES + indented("tags:\n  a: 2026-01-01"), "text-unquoted a.yaml:8:11"),
         (UPDATES + indented("tags:\n  a:"), "field-invalid a.yaml:8:11"),

@@ -58,6 +58,8 @@ FROM pending p JOIN event e USING (seq)
 WHERE p.seq IN (
   SELECT seq FROM (SELECT seq FROM pending WHERE user_hash = :user_hash AND indexed = 1 ORDER BY seq LIMIT :limit)
   UNION SELECT value FROM json_each(:tail))
+-- What is another's by now is in the tail still; the plus keeps to the list.
+AND +p.user_hash = :user_hash
 ORDER BY p.seq LIMIT :limit;
 
 -- state --
@@ -155,31 +157,36 @@ FROM event WHERE seq = :seq;
 SELECT seq, source, message_id, received_ms, payload FROM event WHERE seq > :after ORDER BY seq;
 
 -- whose_event --
-SELECT app, user_hash, event_ms FROM event WHERE seq = :seq;
+-- In whose chain it belongs.
+SELECT app, coalesce((SELECT person_hash FROM identity WHERE id_hash = event.user_hash), user_hash), event_ms
+FROM event WHERE seq = :seq;
 
 -- user_of --
-SELECT app, user_hash FROM event WHERE seq = :seq;
+SELECT app, coalesce((SELECT person_hash FROM identity WHERE id_hash = event.user_hash), user_hash)
+FROM event WHERE seq = :seq;
 
 -- dead_page --
 SELECT id, seq, rule, operation, source, message_id, name, reason, http, attempt, died_ms, answer, request,
-       payload, uncertain, send_key, app, user_hash
+       payload, uncertain, send_key, app,
+       coalesce((SELECT person_hash FROM identity WHERE id_hash = dead.user_hash), user_hash)
 FROM dead WHERE state = 'dead' AND id > :after
   AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
   AND (:app IS NULL OR app = :app) AND (:reason IS NULL OR reason = :reason) AND (:rule IS NULL OR rule = :rule)
-  AND (:user IS NULL OR user_hash = hash_of(app, :user))
+  AND (:user IS NULL OR hash_of(dead.app, :user) IN (dead.user_hash, (SELECT person_hash FROM identity WHERE id_hash = dead.user_hash)))
   AND (:since_ms IS NULL OR died_ms >= :since_ms) AND (:until_ms IS NULL OR died_ms <= :until_ms)
 ORDER BY id LIMIT :limit;
 
 -- dead_one --
 SELECT id, seq, rule, operation, source, message_id, name, reason, http, attempt, died_ms, answer, request,
-       payload, uncertain, send_key, app, user_hash
+       payload, uncertain, send_key, app,
+       coalesce((SELECT person_hash FROM identity WHERE id_hash = dead.user_hash), user_hash)
 FROM dead WHERE state = 'dead' AND id = :id;
 
 -- dead_count --
 SELECT reason, rule, count(*) AS n FROM dead
 WHERE state = 'dead' AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
   AND (:app IS NULL OR app = :app) AND (:reason IS NULL OR reason = :reason) AND (:rule IS NULL OR rule = :rule)
-  AND (:user IS NULL OR user_hash = hash_of(app, :user))
+  AND (:user IS NULL OR hash_of(dead.app, :user) IN (dead.user_hash, (SELECT person_hash FROM identity WHERE id_hash = dead.user_hash)))
   AND (:since_ms IS NULL OR died_ms >= :since_ms) AND (:until_ms IS NULL OR died_ms <= :until_ms)
 GROUP BY reason, rule ORDER BY n DESC;
 
@@ -238,7 +245,8 @@ DELETE FROM gate WHERE key = :key;
 -- counts --
 -- Small tables only; never a scan of events. A send in a group waits without its event.
 SELECT (SELECT count(*) FROM pending) +
-       (SELECT count(*) FROM send WHERE ended_ms IS NULL AND group_id IS NOT NULL AND state = 'pending') AS pending,
+       (SELECT count(*) FROM send WHERE ended_ms IS NULL AND group_id IS NOT NULL AND state = 'pending') +
+       (SELECT count(*) FROM merge WHERE state = 'moving' AND NOT EXISTS (SELECT 1 FROM pending WHERE seq = merge.seq)) AS pending,
        (SELECT count(*) FROM dead WHERE state = 'dead') AS dead,
        (SELECT count(*) FROM send WHERE state = 'held') AS held,
        (SELECT min(received_ms) FROM event WHERE seq = (SELECT min(seq) FROM pending)) AS oldest_ms;

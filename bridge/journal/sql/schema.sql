@@ -325,11 +325,46 @@ CREATE TRIGGER reached_no_more AFTER DELETE ON reached BEGIN
   UPDATE reached_day SET people = people - 1 WHERE app = OLD.app AND day = OLD.day;
 END;
 
--- An id that was found to be somebody already known.
+-- Ids that were found to be somebody's who goes by another: whose it is found at once, however often
+-- that one was found to be somebody else's in turn.
 CREATE TABLE identity (
   id_hash     INTEGER PRIMARY KEY,
-  person_hash INTEGER NOT NULL
+  person_hash INTEGER NOT NULL,
+  app         TEXT    NOT NULL,
+  label       TEXT    NOT NULL,                  -- the id, as OneSignal may know somebody by it
+  id          TEXT    NOT NULL,
+  external_id TEXT    NOT NULL,                  -- the person's
+  at_ms       INTEGER NOT NULL,                  -- when it was heard
+  CHECK (id_hash <> person_hash)
 );
+CREATE INDEX identity_person ON identity (person_hash);
+
+-- Of these, what is not done at OneSignal. The steps are not harmless when they are repeated: a device
+-- may be another's by then. So each is written before the next begins.
+--
+--   asked ──> owing ──> moving ──> (done)
+--     ^         └──> (done)           │
+--     └────────── refused <───────────┘     a person replays it
+CREATE TABLE merge (
+  id_hash       INTEGER PRIMARY KEY,
+  person_hash   INTEGER NOT NULL,                -- whose chain does it
+  app           TEXT    NOT NULL,
+  seq           INTEGER NOT NULL,                -- the event that says so
+  state         TEXT    NOT NULL DEFAULT 'asked' CHECK (state IN ('asked', 'owing', 'moving', 'refused')),
+  http          INTEGER,                         -- what OneSignal answered when it was asked; NULL: it was not
+  owed          TEXT    NOT NULL DEFAULT '{}',   -- what the person's user lacks of what was written for the other
+  detail        TEXT,                            -- what was left out
+  subscriptions TEXT,                            -- those that are to be moved; NULL: they have to be looked for
+  moved         INTEGER NOT NULL DEFAULT 0,
+  run           INTEGER NOT NULL,                -- of the process that looked: what an earlier one moved is not known
+  attempt       INTEGER NOT NULL DEFAULT 0,
+  first_try_ms  INTEGER,
+  not_before_ms INTEGER NOT NULL DEFAULT 0,
+  last_error    TEXT
+);
+CREATE INDEX merge_person ON merge (person_hash);
+CREATE INDEX merge_seq ON merge (seq);
+CREATE INDEX merge_moving ON merge (app, not_before_ms, seq) WHERE state = 'moving';
 
 -- Devices, and whose they are: posted by a page or an app, or read off an event. Whoever has several of
 -- its names has the same device.

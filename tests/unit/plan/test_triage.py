@@ -159,7 +159,7 @@ def test_triage_and_plan_agree_and_name_the_rules() -> None:
 
     assert [one.name for one in triaged.rules] == ["a", "c"]
     assert triaged.skip is None
-    assert triaged.external_id == "u1"
+    assert triaged.user == Recipient("external_id", "u1")
     assert the_update(plan(event, mapping)).rules == ("a", "c")
 
 

@@ -1,0 +1,383 @@
+"""An anonymous visitor turns out to be somebody: nothing said before is lost, and nobody is told twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.sandbox.world import User
+from tests.harness import APP_ID, Rig, ends, identify, iso, rig, track
+
+SHOP = """
+version: 1
+identity: {anonymous: %s}
+push: {platforms: {exclude: [ios]}}
+rules:
+  - name: seen
+    when: type = "page"
+    do: {update_user: {tags: {seen: "{{ name }}"}}}
+  - name: profile
+    when: type = "identify" and audience.key = null
+    do: {update_user: {tags_from: {traits: {include: [tier, seen]}}}}
+  - name: hello
+    when: event = "Hello"
+    do: {send_notification: {contents: "Hello {{ properties.to | default: 'you' }}"}}
+  - name: once
+    when: event = "Once"
+    once_per: {time: 7d}
+    do: {send_notification: {contents: "Once"}}
+  - name: vip
+    when: audience.key = "vip" and audience.entered = true
+    do: {send_notification: {contents: "Welcome"}}
+"""
+ALIAS, EXTERNAL = SHOP % "alias", SHOP % "external_id"
+POLICIES = pytest.mark.parametrize("mapping", [ALIAS, EXTERNAL], ids=["alias", "external_id"])
+LABEL = "anonymous_id"
+
+
+def visits(
+    name: str = "home", anonymous: str = "a1", message_id: str | None = None, **more: Any
+) -> dict[str, Any]:
+    return {
+        "type": "page",
+        "name": name,
+        "anonymousId": anonymous,
+        "messageId": message_id or f"m-page-{name}-{anonymous}",
+        **more,
+    }
+
+
+def signs_up(
+    user: str = "u1", anonymous: str = "a1", message_id: str | None = None, **traits: Any
+) -> dict[str, Any]:
+    return identify(user, message_id or f"m-{anonymous}-is-{user}", **traits) | {
+        "anonymousId": anonymous
+    }
+
+
+def alias(user: str, previous: str, **more: Any) -> dict[str, Any]:
+    return {
+        "type": "alias",
+        "userId": user,
+        "previousId": previous,
+        "messageId": f"m-{previous}-was-{user}",
+        **more,
+    }
+
+
+def by(here: Rig, label: str, id_: str) -> User | None:
+    return here.sandbox.world.find(APP_ID, label, id_)
+
+
+def known(here: Rig, user: str = "u1") -> User:
+    found = here.sandbox.user(user, app_id=APP_ID)
+    assert found is not None
+    return found
+
+
+def visitor(here: Rig, mapping: str, anonymous: str = "a1") -> User | None:
+    return by(here, LABEL if mapping is ALIAS else "external_id", anonymous)
+
+
+def asked(here: Rig) -> list[str]:
+    """Method, last parts of the path, and status of every call of a merge."""
+    parts = ("identity", "owner")
+    return [
+        f"{call.method} {call.path.split('/')[-1]} {call.status}"
+        for call in here.sandbox.calls
+        if call.path.split("/")[-1] in parts or call.method == "GET"
+    ]
+
+
+async def say(here: Rig, *events: dict[str, Any]) -> None:
+    for event in events:
+        await here.post(event)
+        await here.settle()
+
+
+# The visitor was known, the person was not -----------------------------------------------------
+
+
+@POLICIES
+async def test_a_visitor_who_signs_up_is_that_user_with_all_that_was_said(
+    tmp_path: Path, mapping: str
+) -> None:
+    async with rig(tmp_path, mapping) as here:
+        await say(here, visits("shoes"))
+        before = visitor(here, mapping)
+        assert before is not None
+        assert before.tags == {"seen": "shoes"}
+        await say(here, signs_up(tier="gold"))
+        assert known(here) is before
+        assert before.tags == {"seen": "shoes", "tier": "gold"}
+        assert asked(here) == ["PATCH identity 200"]
+        assert ("", "merge_users", "delivered", None) in [one[1:] for one in await here.outcomes()]
+        assert not here.sandbox.complaints
+
+
+@POLICIES
+async def test_what_a_visitor_does_afterwards_is_the_users(tmp_path: Path, mapping: str) -> None:
+    async with rig(tmp_path, mapping) as here:
+        await say(here, visits("shoes"), signs_up(), visits("hats"))
+        assert known(here).tags == {"seen": "hats"}
+        assert len(here.sandbox.users) == 1
+
+
+@POLICIES
+async def test_both_were_known_so_the_devices_move_and_the_visitors_user_is_left(
+    tmp_path: Path, mapping: str
+) -> None:
+    async with rig(tmp_path, mapping) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        await say(here, visits("shoes"))
+        before = visitor(here, mapping)
+        assert before is not None
+        device = here.sandbox.world.app(APP_ID).subscribe(before, "ChromePush", "browser")
+        await say(here, signs_up(tier="gold"))
+        assert device.owner is known(here)
+        assert len(known(here).subscriptions) == 2
+        assert known(here).tags == {"seen": "shoes", "tier": "gold"}
+        assert before in here.sandbox.users
+        assert before.subscriptions == {}
+        assert asked(here) == ["PATCH identity 409", f"GET {'a1'} 200", "PATCH owner 200"]
+        assert not here.sandbox.complaints
+
+
+@POLICIES
+async def test_who_was_never_heard_of_is_nobody_to_merge(tmp_path: Path, mapping: str) -> None:
+    async with rig(tmp_path, mapping) as here:
+        await say(here, signs_up(tier="gold"))
+        assert asked(here) == ["PATCH identity 404"]
+        assert known(here).tags == {"tier": "gold"}
+        ended = ends(await here.outcomes())
+        assert ended["/merge_users"] == ("skipped", "nobody_to_merge")
+        assert ended["profile/update_user"] == ("delivered", None)
+
+
+@POLICIES
+async def test_what_waits_for_the_visitor_is_written_to_the_user(
+    tmp_path: Path, mapping: str
+) -> None:
+    async with rig(tmp_path, mapping) as here:
+        here.sandbox.faults.script({"match": {"class": "write"}, "answers": [{"status": 503}] * 3})
+        await here.post(visits("shoes"))
+        await here.post(track("Hello", anonymousId="a1", message_id="m-hello") | {"userId": None})
+        await here.still()
+        await say(here, signs_up(tier="gold"))
+        assert known(here).tags == {"seen": "shoes", "tier": "gold"}
+        assert len(here.sandbox.users) == 1
+        assert not here.sandbox.complaints
+
+
+@POLICIES
+async def test_an_event_that_says_it_again_links_nothing_and_costs_no_call(
+    tmp_path: Path, mapping: str
+) -> None:
+    async with rig(tmp_path, mapping) as here:
+        await say(here, visits(), signs_up(), signs_up(message_id="again"))
+        await say(here, signs_up(message_id="and again", tier="gold"))
+        assert asked(here) == ["PATCH identity 200"]
+        merged = [one for one in await here.outcomes() if one[2] == "merge_users"]
+        assert len(merged) == 1
+
+
+async def test_a_link_that_no_rule_wants_and_is_no_news_is_over_when_it_is_accepted(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, ALIAS) as here:
+        first = await here.post(alias("u1", "a1"))
+        assert first["note"] == "two ids are one person's from now on, if that is news"
+        await here.settle()
+        await here.post(alias("u1", "a1", message_id="again") | {"messageId": "again"})
+        assert (2, "", "", "skipped", "no_rule") in await here.outcomes()
+
+
+@POLICIES
+async def test_a_late_event_of_the_visitor_overwrites_nothing_newer(
+    tmp_path: Path, mapping: str
+) -> None:
+    async with rig(tmp_path, mapping) as here:
+        earlier = iso(here.clock.now_ms() - 60_000)
+        await say(here, visits("shoes"), signs_up(), visits("late", timestamp=earlier))
+        assert known(here).tags == {"seen": "shoes"}
+
+
+@POLICIES
+@pytest.mark.parametrize("user_is_there", [True, False])
+@pytest.mark.parametrize("visitor_is_later", [True, False])
+async def test_of_two_words_the_later_counts_whoever_said_it(
+    tmp_path: Path, mapping: str, *, user_is_there: bool, visitor_is_later: bool
+) -> None:
+    async with rig(tmp_path, mapping) as here:
+        now = here.clock.now_ms()
+        early, late = iso(now - 120_000), iso(now - 60_000)
+        said = [visits("by visitor"), identify("u1", "m-u1", seen="by user", tier="gold")]
+        times = (late, early) if visitor_is_later else (early, late)
+        for event, at in zip(said, times, strict=True):
+            await say(here, event | {"timestamp": at})
+        if not user_is_there:
+            user = known(here)
+            here.sandbox.world.app(APP_ID).remove_user(user)
+        await say(here, signs_up())
+        seen = "by visitor" if visitor_is_later else "by user"
+        assert known(here).tags == {"seen": seen, "tier": "gold"}
+        assert not here.sandbox.complaints
+
+
+# Pushes ---------------------------------------------------------------------------------------
+
+
+def anonymously(event: str, anonymous: str = "a1", **more: Any) -> dict[str, Any]:
+    message_id = more.pop("message_id", f"m-{event}-{anonymous}")
+    return track(event, message_id=message_id, anonymousId=anonymous, **more) | {"userId": None}
+
+
+@POLICIES
+async def test_a_rule_fires_once_across_a_merge(tmp_path: Path, mapping: str) -> None:
+    async with rig(tmp_path, mapping) as here:
+        await say(here, visits())
+        before = visitor(here, mapping)
+        assert before is not None
+        here.sandbox.world.app(APP_ID).subscribe(before, "ChromePush", "browser")
+        await say(here, anonymously("Once"), signs_up(), track("Once"))
+        assert len(here.sandbox.pushes) == 1
+        assert ends(await here.outcomes())["once/send_notification"] == ("skipped", "once_per")
+
+
+def entered(**who: Any) -> dict[str, Any]:
+    personas = {"computation_class": "audience", "computation_key": "vip"}
+    name = next(iter(who.values()))
+    return {
+        "type": "track",
+        "event": "Audience Entered",
+        "messageId": f"m-vip-{name}",
+        "properties": {"audience_key": "vip", "vip": True},
+        "context": {"personas": personas},
+        **who,
+    }
+
+
+@POLICIES
+@pytest.mark.parametrize("merged_first", [True, False])
+async def test_a_stay_in_an_audience_is_one_across_a_merge(
+    tmp_path: Path, mapping: str, *, merged_first: bool
+) -> None:
+    async with rig(tmp_path, mapping) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        await say(here, visits())
+        before = visitor(here, mapping)
+        assert before is not None
+        here.sandbox.world.app(APP_ID).subscribe(before, "ChromePush", "browser")
+        if merged_first:
+            await say(here, signs_up(), entered(anonymousId="a1"), entered(userId="u1"))
+        else:
+            await say(here, entered(anonymousId="a1"), signs_up(), entered(userId="u1"))
+        assert (
+            sum(
+                1
+                for *_, name, status, _ in await here.outcomes()
+                if (name, status) == ("send_notification", "delivered")
+            )
+            == 1
+        )
+        assert ("vip", "send_notification", "skipped", "same_membership") in [
+            one[1:] for one in await here.outcomes()
+        ]
+
+
+@POLICIES
+async def test_what_the_visitor_got_counts_for_the_cap_of_the_user(
+    tmp_path: Path, mapping: str
+) -> None:
+    async with rig(tmp_path, mapping) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        await say(here, visits())
+        before = visitor(here, mapping)
+        assert before is not None
+        here.sandbox.world.app(APP_ID).subscribe(before, "ChromePush", "browser")
+        await here.post([anonymously("Hello", message_id=f"a{n}") for n in range(3)])
+        await here.settle()
+        await say(here, signs_up())
+        await here.post([track("Hello", message_id=f"u{n}") for n in range(4)])
+        await here.settle()
+        reasons = [reason for *_, reason in await here.outcomes()]
+        assert reasons.count("person_cap") == 2
+
+
+# Chains of links, and links that cross ----------------------------------------------------------
+
+
+async def test_links_that_cross_end_at_the_first(tmp_path: Path) -> None:
+    async with rig(tmp_path, EXTERNAL) as here:
+        await say(here, identify("a", "m1", tier="1"), identify("b", "m2", seen="2"))
+        await here.post([alias("b", "a"), alias("a", "b")])
+        await here.settle()
+        assert known(here, "b").tags == {"tier": "1", "seen": "2"}
+        await say(here, identify("a", "m3", tier="3"))
+        assert known(here, "b").tags == {"tier": "3", "seen": "2"}
+        merged = [one for one in await here.outcomes() if one[2] == "merge_users"]
+        assert [one[3] for one in merged] == ["delivered"]
+        assert (
+            len(
+                await here.bridge.journal.identities.ids(
+                    here.bridge.journal.user_hash("default", "b")
+                )
+            )
+            == 1
+        )
+
+
+@POLICIES
+async def test_a_chain_of_links_is_followed_to_its_end(tmp_path: Path, mapping: str) -> None:
+    async with rig(tmp_path, mapping) as here:
+        await say(here, visits("shoes"), signs_up("u1", tier="gold"))
+        await say(here, alias("u2", "u1"))
+        assert known(here, "u2").tags == {"seen": "shoes", "tier": "gold"}
+        await say(here, visits("hats"), identify("u1", "m-late", tier="black"))
+        assert known(here, "u2").tags == {"seen": "hats", "tier": "black"}
+        assert by(here, "external_id", "u1") is None
+        assert not here.sandbox.complaints
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+async def test_a_chain_of_links_in_one_batch_is_followed_in_any_order(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    async with rig(tmp_path, EXTERNAL) as here:
+        await say(here, identify("a", "m1", tier="1"), identify("b", "m2", seen="2"))
+        batch = [alias("b", "a"), alias("c", "b"), identify("a", "m3", tier="3")]
+        await here.post([batch[n] for n in order])
+        await here.settle()
+        assert known(here, "c").tags == {"tier": "3", "seen": "2"}
+        assert not here.sandbox.complaints
+
+
+@POLICIES
+async def test_an_anonymous_id_is_the_first_persons_for_good(tmp_path: Path, mapping: str) -> None:
+    async with rig(tmp_path, mapping) as here:
+        await say(
+            here, visits("shoes"), signs_up("u1"), signs_up("u2", message_id="m-u2", tier="gold")
+        )
+        assert known(here, "u1").tags == {"seen": "shoes"}
+        assert known(here, "u2").tags == {"tier": "gold"}
+        await say(here, visits("hats"))
+        assert known(here, "u1").tags == {"seen": "hats"}
+
+
+async def test_two_ids_of_one_visitor_are_both_the_users(tmp_path: Path) -> None:
+    async with rig(tmp_path, ALIAS) as here:
+        await say(here, visits("web", "w1"), visits("app", "p1"))
+        await here.post([signs_up("u1", "w1"), signs_up("u1", "p1")])
+        await here.settle()
+        assert known(here).tags == {"seen": "app"}
+        assert sorted(asked(here))[-2:] == ["PATCH identity 200", "PATCH identity 409"]
+        assert not here.sandbox.complaints
+
+
+async def test_nobody_is_made_one_where_anonymous_ids_are_nobodys(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP % "skip") as here:
+        await say(here, signs_up(tier="gold"), alias("u1", "u0"))
+        assert asked(here) == []
+        assert known(here).tags == {"tier": "gold"}
