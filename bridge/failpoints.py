@@ -13,6 +13,15 @@ third time. Without the variable the places cost nothing but a call that does no
     update.leaving    an update is about to leave
     update.answered   its answer has come, and is not written
     event.acking      the ends of its updates are written, and not committed
+    ids.linking       an id is another's, with all that waits for it, and that is not committed
+    merge.asking      OneSignal is about to be asked to make two users one
+    merge.joining     what is known of them is, and that is not committed
+    merge.joined      it is
+    merge.paid        what the user lacked is written, and only devices are left
+    merge.found       which of them are to be moved yet is written
+    merge.moving      one is about to be
+    merge.moved       it is, and that is not written
+    merge.ending      all are, and that is not committed
     operation.dying   a dead letter is written, and not committed
     dead.replaying    it has left the dead, and has not been put back to work; not committed
     dead.replayed     it has, and that is committed

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bridge import failpoints
 from bridge.deliver.attempts import Ended, Wait
 from bridge.deliver.fold import update_of
 from bridge.deliver.joining import Joined, What, joined
@@ -89,6 +90,7 @@ class Merging:
     async def _ask(self) -> Wait | None:
         own = await self.known.read(self.merge.person_hash)
         its = decode(await self.means.journal.state(self.merge.id_hash))
+        failpoints.reached("merge.asking")
         ended = await self._asked(its)
         self.means.spacing.mark(self.merge.person_hash)
         if isinstance(ended, Wait):

@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from bridge import failpoints
 from bridge.deliver.attempts import ask, holds_everyone, look, turn
 from bridge.deliver.gate import StoppingError
 from bridge.deliver.means import CREATED_LATELY_SECONDS, About, Means
@@ -198,9 +199,11 @@ class Move:
                 if spacing.busy(person) or spacing.wait(person) > 0:
                     continue
                 with spacing.writing(person):
+                    failpoints.reached("merge.moving")
                     try:
                         return await ask(means, gate, "write", asked, about)
                     finally:
+                        failpoints.reached("merge.moved")
                         spacing.mark(person)
 
     async def _until_free(self, person: int) -> None:

@@ -81,10 +81,11 @@ def rows(database: Path, sql: str) -> list[Any]:
 
 
 def waiting(database: Path) -> int:
-    """Events with something left to do, and sends that have not ended."""
+    """Events with something left to do, and sends and merges that have not ended."""
     sql = (
         "SELECT (SELECT count(*) FROM pending)"
         " + (SELECT count(*) FROM send WHERE ended_ms IS NULL AND state <> 'held')"
+        " + (SELECT count(*) FROM merge WHERE state <> 'refused')"
     )
     return int(rows(database, sql)[0][0])
 

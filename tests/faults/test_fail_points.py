@@ -23,6 +23,7 @@ from bridge.journal.writer import CHECKPOINT_IDLE_ROWS
 from tests.faults.canary import ADMIN_TOKEN, WORD, person, trait
 from tests.faults.sight import rows
 from tests.faults.story import SHOP, Event, Story, order, profile
+from tests.faults.test_merging import PLACES as MERGING
 from tests.faults.worlds import Outside, Serving
 from tests.harness import APP_ID, track
 
@@ -280,7 +281,7 @@ async def test_an_erasure_that_was_interrupted_is_done_at_the_next_start(
 
 @pytest.mark.unchecked("it reads the code")
 def test_every_place_that_is_named_is_reached_and_tried() -> None:
-    tried = {*BEFORE, *AFTER, *DYING, *REPLAYING, *UPKEEP, *ERASING}
+    tried = {*BEFORE, *AFTER, *DYING, *REPLAYING, *UPKEEP, *ERASING, *MERGING}
     listed = set(re.findall(r"^    (\w+\.\w+) ", failpoints.__doc__ or "", re.MULTILINE))
     source = "".join(path.read_text() for path in Path("bridge").rglob("*.py"))
     reached = set(re.findall(r'failpoints\.reached\("([\w.]+)"\)', source))
