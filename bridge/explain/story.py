@@ -116,7 +116,7 @@ def story(trace: Trace, traces: Traces, around: Around) -> Story:
         planned_with=teller.planned_with,
         mapping_today=None if mapping is None else mapping.revision,
         operations=operations,
-        left_out=[] if planned is None else [str(note) for note in planned.plan.notes],
+        left_out=[] if planned is None else [words.note(one) for one in planned.plan.notes],
         rules_not_met=[
             _unwanted(one) for one in _not_met(trace, planned, mapping, hides=around.hides)
         ],

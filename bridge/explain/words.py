@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bridge.plan.provisos import duration
+from bridge.plan.values import Note
 
 LOGIN_HINT = "do your apps call OneSignal.login with Segment's userId?"
 
@@ -16,6 +17,7 @@ SKIPS = {
     "not_started": "the rule acts on later events only (starts)",
     "ended": "the rule acts on earlier events only (ends)",
     "no_consent": "its person has not agreed to {detail}",
+    "ad_tracking_off": "{detail} is not used, because the device does not allow ad tracking",
     "client_source": "anybody can send events as this source, and the rule does not name it in `when`",
     "replay": "Segment has replayed it, and the rule does not say replays: true",
     "missing": "the event has no value for {detail}",
@@ -46,6 +48,11 @@ SKIPS = {
     "no_platform": "none of this person's registered devices is on a platform that the rule reaches ({detail})",
     "devices_off": "this person's registered devices take no pushes: notifications are off, or there is no consent ({detail})",
     "erased": "its person was erased at their request",
+}
+NOTES = {
+    "ad_tracking_off": "left out: the device does not allow ad tracking ({detail})",
+    "unsubscribed": "switched off: the person has unsubscribed ({detail})",
+    "did_not_subscribe": "switched off: the person never subscribed ({detail})",
 }
 DEATHS = {
     "unknown_outcome": "it grew too old after an attempt of which nobody knows whether OneSignal performed it",
@@ -81,6 +88,12 @@ def discarded(reason: str | None) -> str:
     if reason == "erased":
         return "discarded, because its person was erased"
     return "discarded by a person, unsent"
+
+
+def note(one: Note) -> str:
+    """What was left out of something that was done."""
+    words = NOTES.get(one.reason)
+    return str(one) if words is None else f"{one.field}: {words.format(detail=one.detail)}"
 
 
 def skip(reason: str, detail: str | None) -> str:

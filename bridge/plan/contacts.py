@@ -13,6 +13,7 @@ from bridge.mapping.expression import Missing, Refused
 from bridge.mapping.update import Contact
 from bridge.onesignal.operations import ContactType, Recipient, SetContact
 from bridge.plan.values import Draft, why
+from bridge.segment.consent import subscribed
 
 ADDRESS_LENGTH = 320
 _EMAIL = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\".]+")
@@ -42,9 +43,28 @@ def plan_contacts(
         elif isinstance(opted_in, Refused):
             draft.leave_out(contact.written, *why(opted_in))
         else:
+            said = _as_segment_says(contact, address, draft, opted_in=opted_in)
             yield SetContact(
-                rule=draft.rule, to=to, type=contact.type, address=address, opted_in=opted_in
+                rule=draft.rule, to=to, type=contact.type, address=address, opted_in=said
             )
+
+
+_CHANNELS = {"Email": "EMAIL", "SMS": "SMS"}
+
+
+def _as_segment_says(
+    contact: Contact, address: str | None, draft: Draft, *, opted_in: bool | None
+) -> bool | None:
+    """Who has unsubscribed, by `messaging_subscriptions`, is not written to, whatever the rule reads."""
+    if address is None:
+        return opted_in
+    status = subscribed(draft.fields.get("context", {}), _CHANNELS[contact.type], address)
+    if status == "UNSUBSCRIBED" or (status == "DID_NOT_SUBSCRIBE" and opted_in is None):
+        draft.leave_out(
+            f"{contact.written}.opted_in", status.lower(), "context.messaging_subscriptions"
+        )
+        return False
+    return True if status == "SUBSCRIBED" and opted_in is None else opted_in
 
 
 def _address(contact: Contact, draft: Draft) -> str | Missing | Refused | None:

@@ -11,6 +11,7 @@ from bridge.mapping.expression import Missing, Refused
 from bridge.mapping.rules import Rule
 from bridge.mapping.terms import Stay, Terms
 from bridge.onesignal.operations import Operation, Recipient
+from bridge.segment.consent import AD_IDS, forbids_ad_id
 
 
 class Skip(NamedTuple):
@@ -76,12 +77,23 @@ class Draft:
     notes: list[Note] = field(default_factory=list)
 
     def leave_out(self, name: str, reason: str, detail: str | None = None) -> None:
+        reason = self._exact(reason, detail)
         self.notes.append(
             Note(rule=self.rule, operation=self.operation, field=name, reason=reason, detail=detail)
         )
 
     def skip(self, reason: str, detail: str | None = None) -> Skip:
+        reason = self._exact(reason, detail)
         return Skip(rule=self.rule, operation=self.operation, reason=reason, detail=detail)
+
+    def _exact(self, reason: str, detail: str | None) -> str:
+        """What is missing because it may not be used is there."""
+        if reason != "missing" or detail not in _AD_IDS:
+            return reason
+        return "ad_tracking_off" if forbids_ad_id(self.fields.get("context", {})) else reason
+
+
+_AD_IDS = frozenset(f"context.device.{name}" for name in AD_IDS)
 
 
 def why(found: Any) -> tuple[str, str | None]:

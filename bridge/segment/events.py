@@ -26,6 +26,7 @@ from typing import Any, Final
 
 from bridge.segment import raw_json
 from bridge.segment.audience import REVERSE_ETL_NAMES, Audience, ReverseEtl, audience_of
+from bridge.segment.consent import without_ad_id
 from bridge.segment.device import platform_of
 from bridge.segment.ids import id_text, message_id_of
 
@@ -75,8 +76,9 @@ class Event:
         """What conditions and templates read: the event, normalised, with the computed fields.
 
         Ids are strings, absent ones are left out; `context`, `properties`, `traits` and
-        `integrations` are objects or left out. Computed, over whatever the event calls so:
-        `source`, `replay`, `device.platform`, `audience.{class,key,entered,value}`.
+        `integrations` are objects or left out; an advertising id that may not be used is left out.
+        Computed, over whatever the event calls so: `source`, `replay`, `device.platform`,
+        `audience.{class,key,entered,value}`.
         """
         if self._fields is None:
             self._fields = _fields_of(self)
@@ -207,6 +209,8 @@ def _fields_of(event: Event) -> dict[str, Any]:
     for name in _OBJECTS:
         if name in fields and type(fields[name]) is not dict:
             del fields[name]
+    if "context" in fields:
+        fields["context"] = without_ad_id(fields["context"])
     return fields
 
 

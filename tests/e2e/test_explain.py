@@ -54,6 +54,12 @@ rules:
     when: event = "Newsletter"
     consent: [Marketing]
     do: {send_notification: {contents: "News"}}
+  - name: letters
+    when: event = "Signed Up"
+    do:
+      update_user:
+        tags: {ad: "{{ context.device.advertisingId }}"}
+        email: "{{ properties.email }}"
 """
 
 
@@ -289,6 +295,28 @@ async def test_no_consent(tmp_path: Path) -> None:
         await happen(here, "Newsletter")
         await here.settle()
         assert (await told(here, "marketing"))["words"] == "its person has not agreed to Marketing"
+
+
+async def test_what_a_person_does_not_allow(tmp_path: Path) -> None:
+    said = {"key": "ada@shop.example", "type": "EMAIL", "status": "UNSUBSCRIBED"}
+    device = {"advertisingId": "AD-1", "adTrackingEnabled": False}
+    async with rigged(tmp_path) as here:
+        phones(here)
+        await happen(
+            here,
+            "Signed Up",
+            properties={"email": "ada@shop.example"},
+            context={"device": device, "messaging_subscriptions": [said]},
+        )
+        await here.settle()
+
+        (event,) = (await explain(here))["events"]
+        ad, letters = event["left_out"]
+        assert "ad tracking (context.device.advertisingId)" in ad
+        assert "the person has unsubscribed (context.messaging_subscriptions)" in letters
+        found = here.sandbox.user("u1", app_id=APP_ID)
+        assert found is not None
+        assert not any(one.type == "Email" for one in found.subscriptions.values())
 
 
 async def test_a_stay_for_which_the_rule_has_fired(tmp_path: Path) -> None:

@@ -154,8 +154,9 @@ async def test_the_registry_changed_meanwhile_and_the_devices_first_written_get_
     outside.told.expect_line("bridge.cautious")
     outside.told.expect_metric("bridge_devices_total", result="written")
     first, second = [await an_android_for_each(outside) for _ in range(2)]
-    more = {"BRIDGE_FAIL_AT": place, "BRIDGE_DEVICES_SERVER_KEYS": SERVER_KEY}
-    async with outside.serving(story=BY_DEVICES, **more) as serving:
+    async with outside.serving(
+        story=BY_DEVICES, BRIDGE_FAIL_AT=place, BRIDGE_DEVICES_SERVER_KEYS=SERVER_KEY
+    ) as serving:
         for user, device in first.items():
             await register(serving, user, device)
         await outside.scrape(serving.http)

@@ -107,3 +107,50 @@ def test_what_is_none_is_left_out_beside_tags_that_are_written(
 )
 def test_contacts_that_are_written_wrong(update: dict[str, Any], code: str) -> None:
     assert [one.partition(":")[0] for one in errors_of(rule(update_user=update))] == [code]
+
+
+# What Segment knows of subscriptions
+
+
+def said_to(status: str, kind: str = "EMAIL", key: str = "ada@shop.example") -> dict[str, Any]:
+    return {"messaging_subscriptions": [{"key": key, "type": kind, "status": status}]}
+
+
+@pytest.mark.parametrize(
+    ("status", "trait", "opted_in"),
+    [
+        ("UNSUBSCRIBED", None, False),
+        ("UNSUBSCRIBED", True, False),
+        ("UNSUBSCRIBED", False, False),
+        ("SUBSCRIBED", None, True),
+        ("SUBSCRIBED", True, True),
+        ("SUBSCRIBED", False, False),
+        ("DID_NOT_SUBSCRIBE", None, False),
+        ("DID_NOT_SUBSCRIBE", True, True),
+        ("DID_NOT_SUBSCRIBE", False, False),
+        ("OTHER", None, None),
+    ],
+)
+def test_who_has_unsubscribed_in_segment_is_not_written_to(
+    status: str, trait: Any, opted_in: Any
+) -> None:
+    traits = {"email": "ada@shop.example", "news": trait}
+    found = updated(EMAIL, traits=traits, context=said_to(status))
+
+    assert contacts(found) == [("Email", "ada@shop.example", opted_in)]
+
+
+def test_it_is_said_that_segment_knows_of_it() -> None:
+    found = updated(EMAIL, traits={"email": "ada@shop.example"}, context=said_to("UNSUBSCRIBED"))
+
+    assert notes(found) == ["email.opted_in: unsubscribed (context.messaging_subscriptions)"]
+
+
+@pytest.mark.parametrize(
+    "context",
+    [said_to("UNSUBSCRIBED", "SMS"), said_to("UNSUBSCRIBED", key="eva@shop.example"), {}],
+)
+def test_what_is_said_of_another_address_is_not_about_this_one(context: dict[str, Any]) -> None:
+    found = updated(EMAIL, traits={"email": "ada@shop.example"}, context=context)
+
+    assert contacts(found) == [("Email", "ada@shop.example", None)]
