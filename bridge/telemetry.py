@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from bisect import bisect_left
+from collections.abc import Callable
 from typing import Any, Literal
 
 import structlog
@@ -45,11 +47,48 @@ def configure_logs(style: Literal["auto", "json", "pretty"], *, level: int = log
     )
 
 
+TOOK = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0)
+"""Seconds, by which it is counted how long an event was on its way."""
+_TOOK = tuple(("took", str(number)) for number in range(len(TOOK) + 1))
+
+
+class Tally:
+    """What happened since somebody last took it, by what it is: for people, who look at hours and minutes.
+
+    ::
+
+        rule, operation, outcome, reason      an operation ended
+        in, source                            an event was taken
+        out, class and answer                 OneSignal was called
+        took, number in `TOOK`                an event was delivered, after so long
+        audit, looked or reached              a notification was looked at, and had reached an iPhone
+    """
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[str, ...], int] = {}
+        #: Told when there is something to take.
+        self.begun: Callable[[], None] = lambda: None
+
+    def add(self, key: tuple[str, ...], times: int = 1) -> None:
+        counts = self.counts
+        if not counts:
+            self.begun()
+        counts[key] = counts.get(key, 0) + times
+
+    def took(self, seconds: float) -> None:
+        self.add(_TOOK[bisect_left(TOOK, seconds)])
+
+    def take(self) -> dict[tuple[str, ...], int]:
+        taken, self.counts = self.counts, {}
+        return taken
+
+
 class Metrics:
     """Every metric there is; counters are moved where things happen, gauges read at a scrape."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.tally = Tally()
         counter, histogram = self._counter, self._histogram
         self.accept = counter("accept", "Requests of Segment's, by answer", "result")
         self.accept_200 = self.accept.labels("200")
@@ -81,6 +120,25 @@ class Metrics:
         self.only_users = self._gauge("only_users", "How many people may be reached; -1: everybody")
         self.journal_bytes = self._gauge("journal_bytes", "Size of the database's files", "file")
         self.disk_free = self._gauge("disk_free_bytes", "Left beside the database")
+
+    def ended(
+        self, rule: str, operation: str, outcome: str, reason: str | None, times: int = 1
+    ) -> None:
+        """So many operations of a rule have ended like this."""
+        why = reason or ""
+        self.operations.labels(rule, outcome, why).inc(times)
+        self.tally.add(("rule", rule, operation, outcome, why), times)
+
+    def called(self, endpoint_class: str, http: str, seconds: float) -> None:
+        """OneSignal was called, and answered so, or why it did not."""
+        self.calls.labels(endpoint_class, http).inc()
+        self.call_seconds.labels(endpoint_class).observe(seconds)
+        self.tally.add(("out", f"{endpoint_class} {http}"))
+
+    def arrived(self, seconds: float) -> None:
+        """Nothing is left to do of an event that was heard so long ago."""
+        self.e2e_seconds.observe(seconds)
+        self.tally.took(seconds)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"bridge_{name}", text, labels, registry=self.registry)

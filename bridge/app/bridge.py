@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from starlette.types import ASGIApp
 
 from bridge.alerts.watch import Watch
+from bridge.app.counting import Counting
 from bridge.app.piles import Piles
 from bridge.clock import Clock
 from bridge.config import App, Config, Source
@@ -56,6 +57,7 @@ class Bridge:
     upkeep: Upkeep = field(init=False)
     #: What waits for a person.
     piles: Piles = field(init=False)
+    counting: Counting = field(init=False)
     #: None: nobody is told of anything.
     watch_over: Watch | None = None
     draining: bool = False
@@ -108,6 +110,7 @@ class Bridge:
         self._work += [loop.create_task(moving.run()) for moving in self.moving.values()]
         self._work += [loop.create_task(worker.run()) for worker in self._workers()]
         self._work.append(loop.create_task(self.upkeep.run()))
+        self._work.append(loop.create_task(self.counting.run()))
         if self.watch_over is not None:
             self._work.append(loop.create_task(self.watch_over.run()))
 
@@ -153,6 +156,7 @@ class Bridge:
         for work in self._work:
             work.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
+        await self.counting.flush()
 
 
 def keys_of(app: App) -> list[str]:

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from bridge.alerts.sender import sending
 from bridge.alerts.watch import Watch
 from bridge.app.bridge import Bridge, keys_of, proof_of
+from bridge.app.counting import Counting
 from bridge.app.doors import routes
 from bridge.app.piles import Piles
 from bridge.app.seeing import see
@@ -40,6 +41,7 @@ from bridge.receive.accept import SourceRoute
 from bridge.receive.body import Budget
 from bridge.receive.devices import DeviceDoor
 from bridge.receive.front import Front
+from bridge.receive.matched import Matched
 from bridge.receive.pulse import Pulse
 from bridge.receive.session import Sessions, sessions
 from bridge.receive.webhook import Intake, Webhook
@@ -148,6 +150,9 @@ def _compose(
         record=Reload(loaded_ms=clock.now_ms()),
     )
     bridge.upkeep = Upkeep(journal, clock, lambda: _keep(bridge.settings))
+    bridge.counting = Counting(
+        journal=journal, clock=clock, tally=bridge.metrics.tally, matched=Matched()
+    )
     bridge.piles = Piles(
         journal=journal,
         clock=clock,
@@ -259,4 +264,5 @@ def _intake(bridge: Bridge, source: Source, budget: Budget) -> Intake:
         linked=bridge.lanes[source.app].linked,
         erasing=bridge.lanes[source.app].nudge,
         pulse=Pulse(bridge.clock),
+        matched=bridge.counting.matched,
     )

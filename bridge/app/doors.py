@@ -39,7 +39,7 @@ def routes(bridge: Bridge, webhook: Webhook, devices: DeviceDoor) -> list[BaseRo
         *_status_api(bridge).routes(),
         *_explain_api(bridge).routes(),
         *_users_api(bridge).routes(),
-        *_console(bridge).routes(),
+        *console_of(bridge).routes(),
     ]
 
 
@@ -118,7 +118,7 @@ def _brake_api(bridge: Bridge) -> BrakeApi:
     )
 
 
-def _console(bridge: Bridge) -> Console:
+def console_of(bridge: Bridge) -> Console:
     braking = Braking(bridge)
     return Console(
         journal=bridge.journal,
@@ -126,6 +126,9 @@ def _console(bridge: Bridge) -> Console:
         config=lambda: bridge.config,
         mappings=lambda: bridge.mappings,
         paused=braking.paused,
+        see=lambda: see(bridge),
+        draining=lambda: bridge.draining,
+        fresh=lambda: bridge.counting.fresh,
         pause=braking.pause,
         resume=braking.resume,
     )

@@ -130,6 +130,8 @@ class Audit:
         path = destination.api.notification_path(audited.id, app_id=destination.app_id)
         verdict, answer = await look(self.means, path)
         shown = _shown(answer)
+        if isinstance(verdict, Accepted):
+            self.means.metrics.tally.add(("audit", "looked"))
         if isinstance(verdict, Accepted) and (count := ios_deliveries(shown)) > 0:
             await self._reached(audited, count)
         elif _is_open(verdict, shown) and audited.looks + 1 < LOOKS:
@@ -141,6 +143,7 @@ class Audit:
 
     async def _reached(self, audited: Audited, count: int) -> None:
         self.means.metrics.ios_reached.inc()
+        self.means.metrics.tally.add(("audit", "reached"))
         log().error(
             IOS_REACHED,
             app=audited.app,

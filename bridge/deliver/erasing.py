@@ -176,5 +176,5 @@ class Erasing:
             keep_names=self._keeps_names,
         )
         for rule, count in discarded.items():
-            means.metrics.operations.labels(rule, "discarded", "erased").inc(count)
+            means.metrics.ended(rule, "", "discarded", "erased", count)
         return under_way

@@ -293,7 +293,8 @@ class Groups:
             now_ms=self._means.clock.now_ms(),
         )
         for rule, count in sealing.expired.items():
-            self._settling.count(rule, MemberEnd("skipped", "too_old"), count)
+            end = MemberEnd("skipped", "too_old")
+            self._settling.count(rule, forming.line.endpoint, end, count)
         self._form_on(id_, forming, sealing.taken)
         return sealing.call
 

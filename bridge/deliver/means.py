@@ -152,8 +152,7 @@ class Means:
         answer = await self.destination.client.perform(method, path, body, key=key)
         seconds = self.clock.monotonic() - started
         http = str(answer.status) if isinstance(answer, Answer) else answer.reason
-        self.metrics.calls.labels(endpoint_class, http).inc()
-        self.metrics.call_seconds.labels(endpoint_class).observe(seconds)
+        self.metrics.called(endpoint_class, http, seconds)
         if about is not None:
             answered = isinstance(answer, Answer)
             self.journal.log_call(

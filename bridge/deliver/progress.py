@@ -49,7 +49,7 @@ def _with(ends: list[End], end: End) -> list[End]:
 def tell(means: Means, row: Waiting, ends: Iterable[End]) -> None:
     """Count ends, and log those that a person has to look at."""
     for end in ends:
-        means.metrics.operations.labels(end.rule, end.status, end.reason or "").inc()
+        means.metrics.ended(end.rule, end.operation, end.status, end.reason)
         if end.operation == SendNotification.name:
             means.reach.ended(end.rule, end.status)
         if end.status == "dead":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from bridge.deliver.attempts import holds_everyone
 from bridge.deliver.means import Means
@@ -12,6 +13,7 @@ from bridge.deliver.retry import GiveUp, after_failure
 from bridge.deliver.seal import Sealer, accepted, died, ids_of
 from bridge.journal.groups import EndOf, Member, MemberEnd, OpenCall, Sealed
 from bridge.onesignal.api import alone
+from bridge.onesignal.operations import SendNotification, TrackCustomEvent
 from bridge.onesignal.user_model import custom_events_body
 from bridge.onesignal.verdict import (
     Accepted,
@@ -27,6 +29,7 @@ from bridge.telemetry import log
 REFUSALS = 24
 """So many refusals in a row, of a group of which nothing was accepted since, are not one member's."""
 _REFUSED_GROUPS = 1000
+_OPERATION = {"send": SendNotification.name, "event": TrackCustomEvent.name}
 
 
 @dataclass(slots=True)
@@ -124,7 +127,7 @@ class Settling:
         journal, clock = self.means.journal, self.means.clock
         while ends := await journal.groups.end_some(call.key, end_of=end_of, at_ms=clock.now_ms()):
             for rule, end in ends:
-                self.count(rule, end, 1)
+                self.count(rule, call.endpoint, end, 1)
                 if call.endpoint == "send":
                     self.means.reach.ended(rule, end.status)
             dead = [(rule, end) for rule, end in ends if end.status == "dead"]
@@ -133,9 +136,11 @@ class Settling:
                     "operation.dead", key=call.key, rule=dead[0][0], reason=dead[0][1].reason, members=len(dead)
                 )  # fmt: skip
 
-    def count(self, rule: str, end: MemberEnd, members: int) -> None:
+    def count(
+        self, rule: str, endpoint: Literal["send", "event"], end: MemberEnd, members: int
+    ) -> None:
         metrics = self.means.metrics
-        metrics.operations.labels(rule, end.status, end.reason or "").inc(members)
+        metrics.ended(rule, _OPERATION[endpoint], end.status, end.reason, members)
         if end.status == "dead":
             metrics.dead.labels(end.reason or "").inc(members)
 

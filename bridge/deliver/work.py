@@ -66,4 +66,4 @@ def finished(means: Means, work: Work) -> None:
     work.over = True
     means.alone.discard(work.row.seq)
     age_ms = means.clock.now_ms() - work.row.received_ms
-    means.metrics.e2e_seconds.observe(max(0, age_ms) / 1000)
+    means.metrics.arrived(max(0, age_ms) / 1000)

@@ -35,6 +35,7 @@ from bridge.journal.records import (
 )
 from bridge.journal.retention import Retention
 from bridge.journal.sends import Sends
+from bridge.journal.tallies import Tallies
 from bridge.journal.trace import Asked, Traces
 
 
@@ -72,6 +73,10 @@ class Journal(Protocol):
     @property
     def looks(self) -> Looks:
         """What people look at."""
+
+    @property
+    def tallies(self) -> Tallies:
+        """What is counted for people."""
 
     @property
     def piles(self) -> Piles:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from bridge.journal.erasures import Noted
+from bridge.journal.trace import Event
 
 AMONG = 10_000
 """The newest events among which a list looks for what it is asked for."""
@@ -74,6 +75,9 @@ class Looks(Protocol):
 
     async def of_message(self, message_id: str, sources: Sequence[str]) -> list[int]:
         """The events of a messageId: of these sources, else among the newest."""
+
+    async def events(self, seqs: Sequence[int]) -> list[Event]:
+        """These, as far as they are kept."""
 
     async def names(self) -> list[str]:
         """Names of events that were heard, for a form."""

@@ -18,6 +18,7 @@ _FILES = (
     "identities.sql",
     "retention.sql",
     "looks.sql",
+    "tallies.sql",
 )
 _NAME = re.compile(r"^-- ([a-z_]+) --$", re.MULTILINE)
 

@@ -30,6 +30,7 @@ from bridge.journal import (
     sqlite_revival as revival,
     sqlite_rows as rows,
     sqlite_sends as sends,
+    sqlite_tallies as tallies,
 )
 from bridge.journal.devices import Device
 from bridge.journal.erasures import Noted
@@ -111,6 +112,7 @@ class SqliteJournal:
         )
         self.erasures = erasures.SqliteErasures(write=self._write, read=self._read, tail=tail.of)
         self.looks = looks.SqliteLooks(path, flush=self._flushed)
+        self.tallies = tallies.SqliteTallies(write=self._write, look=self.looks.look)
         self.identities = identities.SqliteIdentities(
             write=self._write, read=self._read, linked=lambda: tail.linked
         )

@@ -17,6 +17,7 @@ from bridge.journal.hashing import dedupe_key
 from bridge.journal.looks import AMONG, PAGE, Ending, Listed, Seen, Wanted
 from bridge.journal.queries import queries
 from bridge.journal.sqlite_file import open_reader
+from bridge.journal.trace import Event
 
 if TYPE_CHECKING:
     from bridge.journal.looks import Looks
@@ -68,6 +69,15 @@ class SqliteLooks:
         keys = [dedupe_key(source, message_id) for source in sources]
         await self._flush()
         return await self.look(lambda connection: _of_message(connection, message_id, keys))
+
+    async def events(self, seqs: Sequence[int]) -> list[Event]:
+        def read(connection: sqlite3.Connection) -> list[Event]:
+            rows = (
+                connection.execute(queries()["event_of"], {"seq": seq}).fetchone() for seq in seqs
+            )
+            return [Event(*row) for row in rows if row is not None]
+
+        return await self.look(read)
 
     async def names(self) -> list[str]:
         def read(connection: sqlite3.Connection) -> list[str]:

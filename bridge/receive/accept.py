@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from bridge.journal.records import End, Entry, Link
-from bridge.mapping.rules import Mapping
+from bridge.mapping.rules import Mapping, Rule
 from bridge.plan import Skip, Triage, triage
 from bridge.segment.body import Element
 from bridge.segment.deletion import ERASED_FOR_MS, deletion
@@ -50,6 +50,8 @@ class Accepted:
     """The entries of one request, and what its answer will say beside their number."""
 
     entries: list[Entry] = field(default_factory=list)
+    #: Of each entry the rules that it met, and what they read; None: it met none.
+    met: list[tuple[tuple[Rule, ...], dict[str, Any]] | None] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
     note: str | None = None
 
@@ -71,10 +73,12 @@ def accept(
         )
         if isinstance(event, Unusable):
             accepted.entries.append(_unusable(event, element, source, hashing, now_ms))
+            accepted.met.append(None)
             accepted.rejected.append({"index": index, "code": event.code, "message": event.message})
             continue
         triaged = _triage(event, mapping)
         accepted.entries.append(_entry(event, triaged, element.raw, source, hashing))
+        accepted.met.append((triaged.rules, event.fields) if triaged.rules else None)
         if len(elements) == 1:
             accepted.note = _note(event, triaged, mapping)
     return accepted

@@ -35,6 +35,7 @@ from bridge.receive.body import (
     too_large,
     unpack,
 )
+from bridge.receive.matched import Matched
 from bridge.receive.pulse import Pulse
 from bridge.receive.sender import BATCH_REFUSED, Proof
 from bridge.segment import raw_json
@@ -74,6 +75,8 @@ class Intake:
     #: Told of every user who is to be erased: whatever the user waits for, it need not.
     erasing: Callable[[int], None]
     pulse: Pulse
+    #: Told which rules an event has met.
+    matched: Matched
     #: Of the events taken, by rank; found once, because finding one costs more than moving it.
     counters: tuple[Counter, Counter] = field(init=False)
 
@@ -212,11 +215,13 @@ async def _append(intake: Intake, elements: list[Element]) -> dict[str, Any] | R
 
 
 def _tell(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:
+    _tell_matched(intake, accepted, appended)
     fresh = _fresh(accepted, appended)
     if duplicates := len(appended) - len(fresh):
         intake.metrics.dedupe_hits.inc(duplicates)
     if fresh:
         intake.pulse.beat(len(fresh))
+        intake.metrics.tally.add(("in", intake.source.name), len(fresh))
     ranks = [0, 0]
     for entry in fresh:
         if entry.rank is not None:
@@ -245,6 +250,14 @@ def _tell_linked(intake: Intake, appended: list[Appended]) -> None:
             intake.linked(told.kept.user_hash, told.linked)
 
 
+def _tell_matched(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:
+    matched = intake.matched
+    for entry, told, met in zip(accepted.entries, appended, accepted.met, strict=True):
+        if met is None or told.duplicate or (isinstance(told, Changed) and told.kept.ended):
+            continue
+        matched.add(met[0], told.seq, entry.received_ms, met[1])
+
+
 def _wake(intake: Intake, entry: Entry) -> None:
     intake.appended(entry.user_hash, entry.rank or LIVE)
     if entry.erases_ms is not None:
@@ -254,7 +267,7 @@ def _wake(intake: Intake, entry: Entry) -> None:
 def _tell_ended(intake: Intake, ends: list[End]) -> None:
     counts = collections.Counter((end.rule, end.status, end.reason or "") for end in ends)
     for (rule, status, reason), count in counts.items():
-        intake.metrics.operations.labels(rule, status, reason).inc(count)
+        intake.metrics.ended(rule, "", status, reason, count)
         if status == "dead":
             _tell_dead(intake, reason, count)
 

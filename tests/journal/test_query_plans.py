@@ -172,6 +172,15 @@ PLANS = {
         "e USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
     ],
     "seqs_of_message": ["event USING INTEGER PRIMARY KEY (rowid>?)"],
+    "drop_rule_tally": ["rule_tally USING PRIMARY KEY (slot_ms<?)"],
+    "drop_traffic": ["traffic USING PRIMARY KEY (slot_ms<?)"],
+    "tally_rules": ["rule_tally USING PRIMARY KEY (slot_ms>?)"],
+    "tally_since": [],
+    "tally_last": [],
+    "tally_paths": [],
+    "drop_rule_path": [],
+    "tally_hours": ["rule_tally USING PRIMARY KEY (slot_ms>?)"],
+    "tally_traffic": ["traffic USING PRIMARY KEY (slot_ms>?)"],
     "look_newest": [
         "e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
         "outcome USING PRIMARY KEY (seq=? AND rule=?)",
@@ -293,8 +302,17 @@ COUNTS = {
     "devices_counted": ["device USING COVERING INDEX"],
 }
 
-#: What a JSON list becomes inside a statement may be scanned, and what was found for one event or user.
-SMALL = ("CONSTANT ROW", "VIRTUAL TABLE", "(subquery", "SCAN own", "SCAN every")
+#: What a JSON list becomes inside a statement may be scanned, and what was found for one event or user; and
+#: tables that have a row for each rule, or for each path that it reads.
+SMALL = (
+    "CONSTANT ROW",
+    "VIRTUAL TABLE",
+    "(subquery",
+    "SCAN own",
+    "SCAN every",
+    "SCAN rule_last",
+    "SCAN rule_path",
+)
 
 
 async def plan_of(journal: SqliteJournal, name: str) -> list[str]:

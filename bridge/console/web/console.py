@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from bridge.alerts.causes import Seen
 from bridge.clock import Clock
 from bridge.config import Config
 from bridge.config.access import access_of
@@ -18,10 +18,16 @@ from bridge.console.web.brake import BrakePage
 from bridge.console.web.door import Door
 from bridge.console.web.event import EventPage
 from bridge.console.web.events import EventsPage
+from bridge.console.web.overview import OverviewPage
+from bridge.console.web.rules import RulesPage
 from bridge.console.web.sessions import Sessions
-from bridge.console.web.shell import HEADERS, ROOT, Shell
-from bridge.console.web.visit import Visit
+from bridge.console.web.shell import Shell
 from bridge.journal import Journal
+from bridge.journal.tallies import Counted
+
+
+class Page(Protocol):
+    def routes(self) -> list[Route]: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,6 +37,10 @@ class Console:
     config: Callable[[], Config]
     mappings: Callable[[], Mappings]
     paused: Callable[[], list[dict[str, Any]]]
+    see: Callable[[], Awaitable[Seen]]
+    draining: Callable[[], bool]
+    #: What was counted, and is not on disk yet.
+    fresh: Callable[[], Counted]
     #: What, and who asks.
     pause: Callable[[str, str], Awaitable[object]]
     resume: Callable[[str, str], Awaitable[dict[str, Any] | None]]
@@ -50,41 +60,19 @@ class Console:
         return [
             *self.shell.routes(),
             *self.door.routes(),
-            *self._brake(),
-            *self._events(),
-            *self._audit(),
+            *(route for page in self._pages() for route in page.routes()),
         ]
+
+    def _pages(self) -> Iterator[Page]:
+        every: dict[str, Any] = {"door": self.door, "shell": self.shell, "journal": self.journal}
+        yield RulesPage(**every, mappings=self.mappings, fresh=self.fresh)
+        yield OverviewPage(
+            **every, clock=self.clock, see=self.see, fresh=self.fresh, draining=self.draining
+        )
+        yield EventsPage(**every, config=self.config)
+        yield EventPage(**every, clock=self.clock, config=self.config, mappings=self.mappings)
+        yield BrakePage(**every, pause=self.pause, resume=self.resume, rules=self._rules)
+        yield AuditPage(**every)
 
     def _rules(self) -> Collection[str]:
         return {rule.name for one in self.mappings().values() for rule in one.rules}
-
-    def _brake(self) -> list[Route]:
-        return BrakePage(
-            door=self.door,
-            shell=self.shell,
-            journal=self.journal,
-            pause=self.pause,
-            resume=self.resume,
-            rules=self._rules,
-        ).routes()
-
-    def _events(self) -> list[Route]:
-        events = EventsPage(
-            door=self.door, shell=self.shell, journal=self.journal, config=self.config
-        )
-        event = EventPage(
-            door=self.door,
-            shell=self.shell,
-            journal=self.journal,
-            clock=self.clock,
-            config=self.config,
-            mappings=self.mappings,
-        )
-        return [*events.routes(), *event.routes()]
-
-    def _audit(self) -> list[Route]:
-        return AuditPage(door=self.door, shell=self.shell, journal=self.journal).routes()
-
-
-async def _to_events(_: Visit) -> Response:
-    return RedirectResponse(f"{ROOT}/events", 303, HEADERS)

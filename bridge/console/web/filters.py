@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -38,6 +39,12 @@ def ago(context: Context, ms: int) -> str:
     """`3 min ago`."""
     passed = _visit(context).now_ms - ms
     return "just now" if passed < 1000 else f"{stretch(passed)} ago"
+
+
+@pass_context
+def hour(context: Context, ms: int) -> str:
+    """`14:15`, where the person is."""
+    return datetime.fromtimestamp(ms / 1000, _visit(context).zone).strftime("%H:%M")
 
 
 def iso(ms: int) -> str:
@@ -77,6 +84,20 @@ def pretty(value: Any) -> str:
     )
 
 
+_PLACE: Final = re.compile(r"\{\{(.*?)\}\}|\{%.*?%\}", re.DOTALL)
+
+
+def places(text: str) -> list[tuple[bool, str]]:
+    """A text in pieces: what is said, and what an event or OneSignal fills in."""
+    found, at = [], 0
+    for match in _PLACE.finditer(text):
+        found.append((False, text[at : match.start()]))
+        if match[1] is not None:
+            found.append((True, match[1].partition("|")[0].strip()))
+        at = match.end()
+    return [piece for piece in (*found, (False, text[at:])) if piece[1]]
+
+
 def plural(count: int, one: str, many: str = "") -> str:
     """`1 event`, `2 events`."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
@@ -85,11 +106,13 @@ def plural(count: int, one: str, many: str = "") -> str:
 ALL: Final[dict[str, Callable[..., Any]]] = {
     "moment": moment,
     "ago": ago,
+    "hour": hour,
     "iso": iso,
     "field": field,
     "number": number,
     "seconds": seconds,
     "stretch": stretch,
     "pretty": pretty,
+    "places": places,
     "plural": plural,
 }

@@ -18,6 +18,8 @@ from bridge.console.web.visit import Visit
 
 ROOT: Final = "/console"
 PAGES: Final = (
+    ("rules", "Rules", ROOT),
+    ("overview", "Overview", f"{ROOT}/overview"),
     ("events", "Events", f"{ROOT}/events"),
     ("audit", "Who did what", f"{ROOT}/audit"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal, NamedTuple
 from urllib.parse import parse_qsl
@@ -37,6 +37,10 @@ class Visit:
     theme: Theme
     zone: tzinfo
     form: dict[str, str] = field(default_factory=dict)
+
+    def at(self, now_ms: int) -> Visit:
+        """The same, later."""
+        return replace(self, now_ms=now_ms)
 
     @property
     def hides(self) -> bool:

@@ -49,11 +49,23 @@ def operation(name: str) -> str:
     return OPERATIONS.get(name, name.replace("_", " ") or "the whole event")
 
 
+_LACKS: Final = {
+    "missing": "the event lacks a value that it needs",
+    "no_consent": "its person has not agreed",
+    "not_text": "a value is no text",
+    "not_a_date": "a value is no date with a zone",
+    "empty_text": "its text would have been empty",
+    "too_long": "a value is longer than OneSignal takes",
+    "liquid_in_value": "a value holds a template, which OneSignal would run",
+    "many_recipients": "it names more than one person",
+}
+"""Skips whose words name a value: of many events together, none."""
+
+
 def reason(name: str) -> str:
     """A reason of a skip or a death as a sentence's half."""
-    if name in explained.SKIPS:
-        return explained.SKIPS[name].format(detail="a value that it needs")
-    return explained.death(name, None)
+    known = _LACKS.get(name) or explained.SKIPS.get(name)
+    return known or explained.death(name, None)
 
 
 def path(text: str) -> str:

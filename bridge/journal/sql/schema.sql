@@ -470,3 +470,41 @@ CREATE TABLE audit (
   looks  INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX audit_due ON audit (app, due_ms);
+
+-- What people look at is counted as it happens, by short stretches of time, so that no page counts events.
+-- How many operations of each rule ended how, by the hour; outcome 'met' counts the events that met it.
+CREATE TABLE rule_tally (
+  slot_ms   INTEGER NOT NULL,                    -- when the hour began
+  rule      TEXT    NOT NULL,
+  operation TEXT    NOT NULL,
+  outcome   TEXT    NOT NULL,
+  reason    TEXT    NOT NULL,
+  times     INTEGER NOT NULL,
+  PRIMARY KEY (slot_ms, rule, operation, outcome, reason)
+) WITHOUT ROWID;
+
+-- What came in and went out, by the minute: `in` by source, `out` by class and answer, `took` by how long.
+CREATE TABLE traffic (
+  slot_ms INTEGER NOT NULL,                      -- when the minute began
+  what    TEXT    NOT NULL,
+  label   TEXT    NOT NULL,
+  times   INTEGER NOT NULL,
+  PRIMARY KEY (slot_ms, what, label)
+) WITHOUT ROWID;
+
+-- The last event that each rule met.
+CREATE TABLE rule_last (
+  rule  TEXT    PRIMARY KEY,
+  seq   INTEGER NOT NULL,
+  at_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- In how many of the events that were looked at a path was found that the rule reads.
+CREATE TABLE rule_path (
+  rule   TEXT    NOT NULL,
+  path   TEXT    NOT NULL,
+  looked INTEGER NOT NULL,
+  found  INTEGER NOT NULL,
+  at_ms  INTEGER NOT NULL,
+  PRIMARY KEY (rule, path)
+) WITHOUT ROWID;

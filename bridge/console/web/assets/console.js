@@ -30,3 +30,21 @@ document.addEventListener("submit", (event) => {
 window.addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("form[method=post] button")) button.disabled = false;
 });
+
+// A rule that is asked for by name comes into view.
+document.querySelector("[data-jump]")?.addEventListener("change", (event) => {
+  const card = document.getElementById(`rule-${event.target.value}`);
+  card?.scrollIntoView({ block: "start" });
+});
+document.querySelector(".jump")?.addEventListener("submit", (event) => event.preventDefault());
+
+// What is live is sent by the service, ready to be shown.
+const live = document.querySelector("[data-live]");
+if (live && window.EventSource) {
+  const stream = new EventSource(live.dataset.live);
+  stream.onmessage = (event) => {
+    const page = new DOMParser().parseFromString(event.data, "text/html");
+    live.replaceChildren(...page.body.childNodes);
+  };
+  window.addEventListener("pagehide", () => stream.close());
+}
