@@ -116,8 +116,9 @@ class Rig:
         quiet = 0
         before: object = None
         while quiet < 8:
-            # Each of these goes through the reader's thread and the loop, as all work does.
+            # Each of these goes through a thread and the loop, as all work does.
             await self.bridge.journal.user_of(0)
+            await self.bridge.journal.looks.look(lambda _: None)
             await self.bridge.journal.append([])
             working = f"{self.bridge.lanes} {self.bridge.groups}"
             after = (working, repr(self.clock), len(self.sandbox.calls))

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
@@ -95,9 +95,10 @@ class SqliteJournal:
         self._loop = asyncio.get_running_loop()
         self._writer = Writer(connection, tail=tail, broken=self._break)
 
+        self.looks = looks.SqliteLooks(path, hashed=self.user_hash, flush=self._flushed)
         self.sends = sends.SqliteSends(
             write=self._write,
-            read=self._read,
+            look=self._look,
             chain=lambda connection, user: rows.waiting(
                 connection, user, tail.of(user), AHEAD_ROWS
             ),
@@ -105,13 +106,12 @@ class SqliteJournal:
 
         for one in (connection, self._reader):
             one.create_function("hash_of", 2, self.user_hash, deterministic=True)
-        self.piles = piles.SqlitePiles(write=self._write, read=self._read)
+        self.piles = piles.SqlitePiles(write=self._write, read=self._read, look=self._look)
         self.groups = groups.SqliteGroups(write=self._write, read=self._read)
         self.devices = devices.SqliteDevices(
             write=self._write, read=self._read, hashed=self.user_hash
         )
         self.erasures = erasures.SqliteErasures(write=self._write, read=self._read, tail=tail.of)
-        self.looks = looks.SqliteLooks(path, flush=self._flushed)
         self.tallies = tallies.SqliteTallies(write=self._write, look=self.looks.look)
         self.identities = identities.SqliteIdentities(
             write=self._write, read=self._read, linked=lambda: tail.linked
@@ -166,8 +166,19 @@ class SqliteJournal:
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         if self._closed:
             raise JournalUnavailableError("the journal is closed")
-        try:
+        with self._fails_with_the_file():
             return await self._loop.run_in_executor(self._reading, query, self._reader)
+
+    async def _look(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """For people, who may ask for a million rows: delivery does not wait for it."""
+        with self._fails_with_the_file():
+            return await self.looks.look(query)
+
+    @contextmanager
+    def _fails_with_the_file(self) -> Iterator[None]:
+        """What cannot be read any more is not written to, either."""
+        try:
+            yield
         except sqlite3.Error as error:
             if (name := fatal_name(error)) is not None:
                 self._writer.fail(f"the database failed ({name})")
@@ -288,7 +299,7 @@ class SqliteJournal:
         self, choice: Choice = EVERYTHING, *, after: int = 0, limit: int = 100
     ) -> list[Dead]:
         values = choice.values() | {"after": after, "limit": limit}
-        return await self._read(
+        return await self._look(
             lambda connection: [
                 Dead(*row) for row in connection.execute(queries()["dead_page"], values)
             ]
@@ -299,7 +310,7 @@ class SqliteJournal:
 
     async def dead_counts(self, choice: Choice = EVERYTHING) -> list[tuple[str, str, int]]:
         values = choice.values()
-        return await self._read(
+        return await self._look(
             lambda connection: connection.execute(queries()["dead_count"], values).fetchall()
         )
 
@@ -338,9 +349,9 @@ class SqliteJournal:
 
     async def traces(self, asked: Asked) -> Traces:
         await self._flushed()
-        return await asyncio.to_thread(self._look, asked)
+        return await asyncio.to_thread(self._traces, asked)
 
-    def _look(self, asked: Asked) -> Traces:
+    def _traces(self, asked: Asked) -> Traces:
         """On a connection of its own: delivery does not wait for who looks back."""
         with closing(open_reader(self.path)) as connection:
             return read_traces(connection, asked)
@@ -419,12 +430,12 @@ class SqliteJournal:
     # Looking --------------------------------------------------------------------------------------
 
     async def counts(self) -> Counts:
-        return await self._read(
+        return await self._look(
             lambda connection: Counts(*connection.execute(queries()["counts"]).fetchone())
         )
 
     async def pending_apps(self) -> dict[str, int]:
-        return await self._read(
+        return await self._look(
             lambda connection: dict(connection.execute(queries()["pending_apps"]).fetchall())
         )
 

@@ -32,9 +32,16 @@ _NAMES_AMONG = 5_000
 class SqliteLooks:
     """Looks on a thread of its own, at what is on disk by then."""
 
-    def __init__(self, path: Path, *, flush: Callable[[], Awaitable[object]]) -> None:
-        """`flush` returns when what was heard last is on disk."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        hashed: Callable[[str, str], int],
+        flush: Callable[[], Awaitable[object]],
+    ) -> None:
+        """`hashed` is of an app and an id; `flush` returns when what was heard last is on disk."""
         self._path = path
+        self._hashed = hashed
         self._flush = flush
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal-looks")
         self._connection: sqlite3.Connection | None = None
@@ -49,6 +56,7 @@ class SqliteLooks:
     def _look(self, query: Callable[[sqlite3.Connection], T]) -> T:
         if self._connection is None:
             self._connection = open_reader(self._path)
+            self._connection.create_function("hash_of", 2, self._hashed, deterministic=True)
         self._connection.execute("BEGIN")
         try:
             return query(self._connection)

@@ -28,14 +28,17 @@ class SqlitePiles:
         *,
         write: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
         read: Read,
+        look: Read,
     ) -> None:
+        """`look` is for people: work does not wait for it."""
         self._write = write
         self._read = read
+        self._look = look
 
     # Dead -----------------------------------------------------------------------------------------
 
     async def last_dead(self) -> int:
-        return await self._read(
+        return await self._look(
             lambda connection: int(connection.execute(queries()["last_dead"]).fetchone()[0])
         )
 
@@ -50,11 +53,11 @@ class SqlitePiles:
             found: int | None = connection.execute(queries()[query], choice.values()).fetchone()[0]
             return found
 
-        return await self._read(read)
+        return await self._look(read)
 
     async def dead_ids(self, choice: Choice, *, after: int, last: int, limit: int) -> list[int]:
         values = choice.values() | {"after": after, "last": last, "limit": limit}
-        return await self._read(
+        return await self._look(
             lambda connection: [
                 number for (number,) in connection.execute(queries()["dead_ids"], values)
             ]
@@ -69,14 +72,14 @@ class SqlitePiles:
     # Held -----------------------------------------------------------------------------------------
 
     async def held_one(self, key: str) -> HeldOne | None:
-        row = await self._read(
+        row = await self._look(
             lambda connection: connection.execute(queries()["held_one"], {"key": key}).fetchone()
         )
         return None if row is None else HeldOne(*row)
 
     async def releases(self, *, counted: bool = False) -> list[Releasing]:
-        query = "releases_counted" if counted else "releases"
-        return await self._read(
+        query, ask = ("releases_counted", self._look) if counted else ("releases", self._read)
+        return await ask(
             lambda connection: [Releasing(*row) for row in connection.execute(queries()[query])]
         )
 
@@ -120,10 +123,10 @@ class SqlitePiles:
     # Skipped --------------------------------------------------------------------------------------
 
     async def skipped(self, choice: Choice, *, limit: int) -> list[Skipped]:
-        return await self._read(lambda connection: _skipped(connection, choice, limit))
+        return await self._look(lambda connection: _skipped(connection, choice, limit))
 
     async def skipped_counts(self, choice: Choice) -> list[SkippedCount]:
-        return await self._read(
+        return await self._look(
             lambda connection: [
                 SkippedCount(*row)
                 for row in connection.execute(queries()["too_old_counts"], choice.values())
@@ -143,7 +146,7 @@ class SqlitePiles:
     # Alerts ---------------------------------------------------------------------------------------
 
     async def alerts(self) -> list[AlertRow]:
-        return await self._read(
+        return await self._look(
             lambda connection: [AlertRow(*row) for row in connection.execute(queries()["alerts"])]
         )
 

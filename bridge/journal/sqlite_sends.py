@@ -50,12 +50,12 @@ class SqliteSends:
         self,
         *,
         write: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
-        read: Read,
+        look: Read,
         chain: Callable[[sqlite3.Connection, int], list[Waiting]],
     ) -> None:
-        """`chain` finds the pending events of a user on the writer's connection."""
+        """`look` is for people; `chain` finds the pending events of a user on the writer's connection."""
         self._write = write
-        self._read = read
+        self._look = look
         self._chain = chain
 
     async def write(
@@ -112,10 +112,10 @@ class SqliteSends:
         await self._write(write)
 
     async def held(self, choice: Choice = EVERYTHING, *, limit: int = 100) -> list[HeldSend]:
-        return await self._read(lambda connection: held.page(connection, choice, limit))
+        return await self._look(lambda connection: held.page(connection, choice, limit))
 
     async def held_counts(self, choice: Choice = EVERYTHING) -> list[tuple[str, str, str, int]]:
-        return await self._read(lambda connection: held.counts(connection, choice))
+        return await self._look(lambda connection: held.counts(connection, choice))
 
     async def release(self, choice: Choice, *, limit: int) -> Released:
         result: Released = await self._write(

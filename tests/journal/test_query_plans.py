@@ -257,7 +257,7 @@ TAIL = {"tail", "index_dedupe", "index_done"}
 COUNTS = {
     "counts": [
         "pending USING COVERING INDEX",
-        "dead USING INDEX dead_reason",
+        "dead USING COVERING INDEX dead_reason",
         "send USING COVERING INDEX send_held",
         "send USING COVERING INDEX send_grouped",
         "event USING INTEGER PRIMARY KEY (rowid=?)",
@@ -277,9 +277,9 @@ COUNTS = {
     "releases_counted": ["SCAN r", "s USING COVERING INDEX send_held (app=? AND rule=? AND hold=?"],
     "alerts": ["alert"],
     "last_dead": ["dead"],
-    "newest_dead": ["dead USING INDEX dead_reason"],
+    "newest_dead": ["dead USING COVERING INDEX dead_reason"],
     "newest_held": ["send USING INDEX send_held"],
-    "dead_count": ["dead USING INDEX dead_reason"],
+    "dead_count": ["dead USING COVERING INDEX dead_reason"],
     "gates": ["gate"],
     "suspects": ["suspect", "pending USING INTEGER PRIMARY KEY (rowid=?)"],
     "seqs_of_user": [
