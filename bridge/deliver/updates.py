@@ -95,7 +95,7 @@ class Write:
                 self._note_created()
                 return Ended(status="delivered", http=status)
             case Postponed(after_seconds=seconds):
-                return await self._wait(max(seconds or 0.0, _USER_WAIT_SECONDS), "user_limit")
+                return await self._held(max(seconds or 0.0, _USER_WAIT_SECONDS))
             case Failed():
                 return await self._failed(verdict, text)
             case Refused(reason=reason, status=status):
@@ -119,6 +119,11 @@ class Write:
             return self.absent
         means.missing.mark(self.user_hash, now)
         return wait_of(means, means.spacing.wait(self.user_hash))
+
+    async def _held(self, seconds: float) -> Wait:
+        """OneSignal asked for it, for this user alone; it costs no attempt."""
+        log().warning("user.held", message_id=self.row.message_id, seconds=round(seconds, 1))
+        return await self._wait(seconds, "user_limit")
 
     async def _failed(self, failed: Failed, text: str) -> Ended | Wait:
         now = self.means.clock.now_ms()

@@ -102,3 +102,19 @@ def order(number: int, message_id: str, **more: Any) -> Event:
     """An event that writes a tag, and pushes."""
     properties = {"order": trait(message_id)}
     return track("Order", person(number), message_id, properties=properties, **more)
+
+
+SALE = Story(
+    mapping="""
+version: 1
+push: {platforms: {exclude: [ios]}}
+rules:
+  - name: sale
+    when: event = "Sale"
+    limit: off
+    group: 3s
+    do: {send_notification: {contents: "Everything must go"}}
+""",
+    owes=lambda event: {("sale", "send_notification")},
+)
+"""One push, the same for everybody, in as few calls as can be."""
