@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from bridge.clock import SystemClock
-from bridge.onesignal.client import ANSWER_LIMIT, DEADLINE_SECONDS, _fast_transport
+from bridge.onesignal.client import CONNECT_SECONDS, DEADLINE_SECONDS
+from bridge.onesignal.pool import ANSWER_LIMIT, Pool
 from tests.faults.canary import person
 from tests.faults.story import SALE, order, ping
 from tests.faults.wire import (
@@ -26,7 +27,6 @@ from tests.faults.wire import (
     Behaviour,
     Exchange,
     Wire,
-    be_impatient,
     http,
     ordinary,
     settled,
@@ -39,10 +39,19 @@ CERTIFICATES = Path(__file__).parent / "certificates"
 
 
 @asynccontextmanager
-async def wired(inside: Inside, wire: Wire, url: str = "", **more: Any) -> AsyncIterator[Rig]:
-    """A bridge with a way to OneSignal of its own, as a real one has."""
+async def wired(
+    inside: Inside,
+    wire: Wire,
+    url: str = "",
+    *,
+    deadline: float = DEADLINE_SECONDS,
+    **more: Any,
+) -> AsyncIterator[Rig]:
+    """A bridge with connections to OneSignal, as a real one has; `deadline` is of the machine's seconds."""
     url = url or f"http://127.0.0.1:{wire.port}"
-    async with inside.bridge(transport=_fast_transport(), onesignal_url=url, **more) as here:
+    async with inside.bridge(onesignal_url=url, **more) as here:
+        client = here.means.destination.client
+        client._way = Pool(deadline=deadline, connect=CONNECT_SECONDS)
         yield here
 
     async def nothing_is_open() -> bool | None:
@@ -90,6 +99,12 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     return known
+
+
+def connector_of(here: Rig) -> Any:
+    """What makes the connections, and keeps them."""
+    pool: Any = here.means.destination.client._way
+    return pool._session.connector
 
 
 def free_port() -> int:
@@ -159,8 +174,7 @@ async def test_a_name_that_moves_is_followed(inside: Inside, names: dict[str, st
         await failed(here)
         old.hang_up()
         # The client believes a name for ten seconds; here they are over.
-        transport: Any = here.means.destination.client._transport
-        transport.client.connector.clear_dns_cache()
+        connector_of(here).clear_dns_cache()
         await all_arrived_once(inside, here, 2)
         assert new.made > 0
 
@@ -187,8 +201,7 @@ async def test_a_server_that_cannot_prove_who_it_is_hears_nothing(
         await failed(here)
         assert not wire.bodies
         if certificate == "untrusted":
-            transport: Any = here.means.destination.client._transport
-            transport.ssl_context.load_verify_locations(CERTIFICATES / "trusted.pem")
+            connector_of(here)._ssl.load_verify_locations(CERTIFICATES / "trusted.pem")
         tls.load_cert_chain(CERTIFICATES / "right.pem")
         await all_arrived_once(inside, here)
     wire.hang_up()
@@ -331,8 +344,7 @@ async def test_what_was_done_without_an_answer_is_asked_again_and_done_once(
 ) -> None:
     inside.people(3)
     expect(inside, "timeout")
-    async with wire_to(inside.sandbox) as wire, wired(inside, wire) as here:
-        be_impatient(here, 0.15)
+    async with wire_to(inside.sandbox) as wire, wired(inside, wire, deadline=0.15) as here:
         for endpoint_class in ("write", "send"):
             wire.plan(endpoint_class, silence_when_done, times=6)
         await inside.post([order(number, f"m{number}") for number in range(3)])
@@ -347,8 +359,10 @@ async def test_a_shared_call_without_an_answer_is_made_again_as_it_was(inside: I
     inside.people(count)
     inside.told.expect_line("send.failed", reason="timeout", members=count)
     inside.told.expect_metric("bridge_calls_total", http="timeout")
-    async with wire_to(inside.sandbox) as wire, wired(inside, wire, story=SALE) as here:
-        be_impatient(here, 0.15)
+    async with (
+        wire_to(inside.sandbox) as wire,
+        wired(inside, wire, deadline=0.15, story=SALE) as here,
+    ):
         wire.plan("send", silence_when_done, times=2)
         await inside.post([track("Sale", person(n), f"m{n}") for n in range(count)])
         await all_arrived_once(inside, here, count)
@@ -430,8 +444,7 @@ async def test_an_answer_that_is_none_is_bounded_and_asked_for_again(
     inside.told.expect_line("send.failed", reason=reason)
     counted = {"not_json": "200"}.get(reason, reason.removeprefix("http_"))
     inside.told.expect_metric("bridge_calls_total", http=counted)
-    async with wire_to(inside.sandbox) as wire, wired(inside, wire) as here:
-        be_impatient(here, 0.3)
+    async with wire_to(inside.sandbox) as wire, wired(inside, wire, deadline=0.3) as here:
         for endpoint_class in ("write", "send"):
             wire.plan(endpoint_class, behaviour)
         await inside.post(order(0, "m1"))

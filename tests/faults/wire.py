@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.onesignal.client import OneSignal
 from bridge.sandbox import Sandbox
 from bridge.sandbox.routes import find_route
 from tests.harness import Rig, eventually
@@ -164,13 +163,6 @@ async def wire_to(sandbox: Sandbox, **more: Any) -> AsyncIterator[Wire]:
         yield wire
     finally:
         wire.hang_up()
-
-
-def be_impatient(here: Rig, seconds: float) -> OneSignal:
-    """Let its client wait for an answer for so long by the machine's clock, instead of 100 seconds."""
-    client = here.means.destination.client
-    client._deadline = seconds
-    return client
 
 
 async def settled(here: Rig, *, within: float = 4 * 3600.0) -> None:
