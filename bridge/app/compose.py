@@ -26,7 +26,7 @@ from bridge.deliver.brake import Brake, load_brake
 from bridge.deliver.cautious import CAUTIOUS_ROWS, Caution
 from bridge.deliver.gates import make_gates
 from bridge.deliver.groups import Groups
-from bridge.deliver.lanes import CREDIT, Lanes
+from bridge.deliver.lanes import CHAINS, CREDIT, Lanes
 from bridge.deliver.means import SOURCE_GONE, Destination, Means
 from bridge.deliver.moving import Moving
 from bridge.deliver.releases import Releases
@@ -49,8 +49,8 @@ from bridge.segment.dropping import paths_of
 from bridge.settings import Settings
 from bridge.telemetry import Metrics, log
 
-LEAST_CREDIT = 500
-"""Events in memory for each app, however many there are."""
+LEAST_CREDIT, LEAST_CHAINS = 500, 200
+"""Events in memory and users at work for each app, however many there are."""
 FOR_EVER_SECONDS = 10 * 365 * 86_400.0
 BODIES_IN_MEMORY = 64_000_000
 
@@ -166,7 +166,9 @@ def _compose(
         bridge.moving[app.name] = Moving(bridge.means[app.name])
         bridge.means[app.name].to_move = bridge.moving[app.name].look
         bridge.lanes[app.name] = Lanes(
-            bridge.means[app.name], credit=max(LEAST_CREDIT, CREDIT // len(config.apps))
+            bridge.means[app.name],
+            credit=max(LEAST_CREDIT, CREDIT // len(config.apps)),
+            chains=max(LEAST_CHAINS, CHAINS // len(config.apps)),
         )
     bridge.intakes = _intakes(bridge)
     webhook = Webhook(bridge.intakes)

@@ -5,7 +5,7 @@ Most of them need no call at all, because OneSignal has it: those hold nothing u
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bridge.deliver.attempts import Ended, Wait
 from bridge.deliver.known import Known
@@ -148,4 +148,4 @@ def _of_alias(ended: Ended) -> Ended:
     if ended.http != _CONFLICT or ended.death is None:
         return ended
     death = ended.death._replace(reason="alias_conflict")
-    return replace(ended, reason="alias_conflict", death=death)
+    return ended._replace(reason="alias_conflict", death=death)

@@ -7,20 +7,21 @@ comes back as `Wait`, and the chain leaves memory until then.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bridge import failpoints
 from bridge.deliver.cautious import out_of_hand
 from bridge.deliver.gate import EndpointClass, Gate
 from bridge.deliver.means import About, Means, kept
+from bridge.deliver.pace import Pass
 from bridge.journal.records import Death, End, Status
 from bridge.onesignal.verdict import Answer, NoAnswer, Postponed, Verdict, judge
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(NamedTuple):
     """How an operation ended; `death` says more when a person has to look."""
 
     status: Status
@@ -33,8 +34,7 @@ class Ended:
         return End(rule, operation, self.status, self.reason, self.detail, self.http, call_key)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
+class Wait(NamedTuple):
     """Not before `until_ms`; or, when something new is heard of the user, not before `news_ms`."""
 
     until_ms: int
@@ -49,20 +49,29 @@ def first_of(waits: Iterable[Wait | None]) -> Wait | None:
     return min(filter(None, waits), key=lambda one: (one.apart, one.until_ms), default=None)
 
 
-@asynccontextmanager
-async def turn(gate: Gate, *, bulk: bool, patient: bool = False) -> AsyncIterator[None]:
+def turn(gate: Gate, *, bulk: bool, patient: bool = False) -> AbstractAsyncContextManager[None]:
     """Wait for a turn at the gate; within the block it is this call's.
 
     Raises:
         ShutError: not patient, and the gate is shut for longer than one waits in memory.
         StoppingError: there are no more turns.
     """
-    out_of_hand()
-    entered = await gate.enter(bulk=bulk, patient=patient)
-    try:
-        yield
-    finally:
-        gate.leave(entered)
+    return _Turn(gate, bulk, patient)
+
+
+@dataclass(slots=True)
+class _Turn:
+    gate: Gate
+    bulk: bool
+    patient: bool
+    entered: Pass = field(init=False)
+
+    async def __aenter__(self) -> None:
+        out_of_hand()
+        self.entered = await self.gate.enter(bulk=self.bulk, patient=self.patient)
+
+    async def __aexit__(self, *_: object) -> None:
+        self.gate.leave(self.entered)
 
 
 async def ask(

@@ -1,4 +1,4 @@
-"""How many events may be in memory at once, and whose. Pure.
+"""How many events may be in memory, or users at work, at once, and whose. Pure.
 
 No rank takes more than nine tenths while the other wants some: live goes first and bulk is never
 kept out, and a flood of bulk leaves room for what is live.
@@ -10,7 +10,7 @@ from bridge.journal.records import BULK, LIVE
 
 
 class Credit:
-    """A number of events, lent to users at work."""
+    """A number of events, or of places, lent to users at work."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -25,6 +25,10 @@ class Credit:
     def lent(self) -> int:
         """Events in memory."""
         return self._total[LIVE] + self._total[BULK]
+
+    def lent_to(self, rank: int) -> int:
+        """What users of this rank have of it."""
+        return self._total[rank]
 
     def room(self, rank: int) -> int:
         """Events of this rank that may still come into memory."""

@@ -36,6 +36,9 @@ from bridge.telemetry import log
 
 CREDIT = 5000
 """Events in memory at once."""
+CHAINS = 800
+"""Users at work at once: several times what can be out at OneSignal, and more would only wait at its
+gate, and be walked through by the collector of garbage again and again."""
 PARKED = 50_000
 """Users that wait for a time of their own."""
 ROWS_PER_CHAIN = 50
@@ -47,6 +50,9 @@ _EVENTS_PER_LOOK = 4
 _EVENTS_PER_CHAIN = 25
 """And when chains are begun: the events that a chain has are those that can share a call, so that a
 backlog of few users is no backlog of calls."""
+_AT_ONCE = 40
+"""Chains that are begun together when there is more work than room: to look for one whenever one has
+ended would cost as much again."""
 _TROUBLE_SECONDS = 5.0
 
 
@@ -54,13 +60,20 @@ class Lanes:
     """All 256 lanes of one app, owned by this process."""
 
     def __init__(
-        self, means: Means, *, credit: int = CREDIT, parked: int = PARKED, lot: int = LOT_SIZE
+        self,
+        means: Means,
+        *,
+        credit: int = CREDIT,
+        chains: int = CHAINS,
+        parked: int = PARKED,
+        lot: int = LOT_SIZE,
     ) -> None:
         self._means = means
         self._lots = Lots(means.destination.gates, size=lot)
         self._room_to_park = parked
         self._forgotten: dict[int, set[int]] = {LIVE: set(), BULK: set()}
         self._credit = Credit(credit)
+        self._places = Credit(chains)
         self._cursors = {LIVE: [0] * LANES, BULK: [0] * LANES}
         self._dirty = {LIVE: set(range(LANES)), BULK: set(range(LANES))}
         self._first_lane = {LIVE: 0, BULK: 0}
@@ -105,7 +118,7 @@ class Lanes:
         """There may be a new event of this user."""
         self._dirty[rank].add(lane_of(user_hash))
         # Without credit there is nothing to wake up for; whoever gives some back wakes the search.
-        if self._credit.room(rank):
+        if self._room(rank, 1):
             self._wake.set()
 
     def nudge(self, user_hash: int) -> None:
@@ -234,8 +247,11 @@ class Lanes:
         return is_shut and len(self._lots) >= ENOUGH_WAIT
 
     def _room(self, rank: int, events: int) -> int:
-        """Users that there is still credit for, with so many events each."""
-        return -(-self._credit.room(rank) // events)
+        """Users that there is still credit for, with so many events each, and a place."""
+        places = self._places.room(rank)
+        if places < _AT_ONCE <= self._places.lent_to(rank):
+            return 0
+        return min(places, -(-self._credit.room(rank) // events))
 
     def _next_lanes(self, rank: int, room: int) -> list[int]:
         """Dirty lanes, not more than there is room for, each in its turn."""
@@ -318,6 +334,7 @@ class Lanes:
 
     def _begin(self, user: int, rank: int, loaded: Loaded, limit: int) -> None:
         self._credit.lend(user, rank, len(loaded.rows))
+        self._places.lend(user, rank, 1)
         work = self._work(user, rank, loaded, limit)
         self._chains[user] = asyncio.get_running_loop().create_task(work)
 
@@ -364,6 +381,7 @@ class Lanes:
     def _end(self, user: int, rank: int, wait: Wait | ShutError | None) -> None:
         del self._chains[user]
         self._credit.give_back(user)
+        self._places.give_back(user)
         self._means.gone.discard(user)
         for person in self._behind.pop(user, ()):
             self.nudge(person)
@@ -373,7 +391,8 @@ class Lanes:
         elif user in self._again:
             self._due[rank][user] = None
         self._again.discard(user)
-        self._wake.set()
+        if not self._chains or self._room(LIVE, 1) or self._room(BULK, 1):
+            self._wake.set()
 
     def _park(self, user: int, rank: int, wait: Wait | ShutError) -> bool:
         """Remember who waits, and for what; False when there is no room."""

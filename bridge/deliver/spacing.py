@@ -7,8 +7,7 @@ that a user's row may have changed under its chain.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from bridge.clock import Clock
@@ -64,14 +63,9 @@ class Spacing:
         """Whether somebody is writing to this user."""
         return user_hash in self._busy
 
-    @contextmanager
-    def writing(self, user_hash: int) -> Iterator[None]:
+    def writing(self, user_hash: int) -> AbstractContextManager[None]:
         """From the comparison with what was written before until the answer is on disk."""
-        self._busy.add(user_hash)
-        try:
-            yield
-        finally:
-            self._busy.discard(user_hash)
+        return _Writing(self._busy, user_hash)
 
     def mark(self, user_hash: int) -> None:
         """A write to this user has just been answered."""
@@ -83,3 +77,15 @@ class Spacing:
 
     def changed_lately(self, user_hash: int) -> bool:
         return self._by_another.since(user_hash, self.clock.monotonic()) < LATELY_SECONDS
+
+
+@dataclass(slots=True)
+class _Writing:
+    busy: set[int]
+    user_hash: int
+
+    def __enter__(self) -> None:
+        self.busy.add(self.user_hash)
+
+    def __exit__(self, *_: object) -> None:
+        self.busy.discard(self.user_hash)

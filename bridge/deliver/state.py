@@ -148,6 +148,8 @@ def _known(row: Row, name: str) -> JsonValue:
 
 def join(row: Row, delta: Row) -> dict[str, Fact]:
     """The row after a delta: of each name the later word; doubt is doubt, however old."""
+    if not row and DELETED not in delta:
+        return dict(delta)
     joined = dict(row)
     for name, fact in delta.items():
         joined[name] = _join(row.get(name), fact)

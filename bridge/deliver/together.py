@@ -6,7 +6,7 @@ goes again alone, so that a bad value kills its own event and no other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
@@ -101,11 +101,11 @@ class SharedCall:
     said: list[Said]
     #: What an attempt that may have been performed makes uncertain, while there is one.
     doubt: list[Learnt] = field(default_factory=list)
+    #: The events, each once.
+    works: list[Work] = field(init=False)
 
-    @property
-    def works(self) -> list[Work]:
-        """The events, each once."""
-        return list(dict.fromkeys(part.work for part in self.parts))
+    def __post_init__(self) -> None:
+        self.works = list(dict.fromkeys([part.work for part in self.parts]))
 
     async def run(self, *, until_ms: int) -> Wait | None:
         """None when it has ended, and that is on disk; it may wait for further updates until then."""
@@ -169,7 +169,7 @@ def _end(part: Part, compared: Compared, ended: Ended | None) -> None:
         ended = Ended(status="skipped", reason=compared.reason)
     elif ended.status != "delivered":
         work.refused = True
-    else:
-        ended = replace(ended, detail=compared.detail)
+    elif compared.left_out:
+        ended = ended._replace(detail=compared.detail)
     for rule in part.rules:
         work.progress.add(ended.end(rule, UpdateUser.name), ended.death)

@@ -35,19 +35,21 @@ class UserCall:
 
     async def run(self, request: Callable[[], Request], row: Row, write: Values) -> Ended | Wait:
         """Ask for it of a user that is there; `write` is what a user is created with that is not."""
-        everything = self._everything(row, write)
+        # What is posted first goes to users that are there, too: they have the rest.
+        before = {} if self.means.destination.post_first else row
+        everything = partial(whole, before, write)
         call = self._write(request, everything)
         ended = await call.run()
         if call.created and isinstance(ended, Ended) and ended.http == _CONFLICT:
             # An alias or a subscription that was this user's has become another's since.
-            everything = whole(row, write, identities=False)
+            everything = partial(whole, row, write, identities=False)
             call = self._write(request, everything)
             ended = await call.run()
         for work in self.works:
             work.begun = True
         self.created = call.created and isinstance(ended, Ended) and ended.status == "delivered"
         if self.created and isinstance(ended, Ended):
-            await self._restore(row, everything, is_new=ended.http == 201)
+            await self._restore(row, everything(), is_new=ended.http == 201)
         return ended
 
     async def plain(self, request: Request, absent: Ended) -> Ended | Wait:
@@ -57,12 +59,12 @@ class UserCall:
             work.begun = True
         return ended
 
-    def _everything(self, row: Row, write: Values) -> Whole:
-        # What is posted first goes to users that are there, too: they have the rest.
-        return whole({} if self.means.destination.post_first else row, write)
-
     def _write(
-        self, request: Callable[[], Request], create: Whole | None, *, absent: Ended = UNKNOWN_USER
+        self,
+        request: Callable[[], Request],
+        create: Callable[[], Whole] | None,
+        *,
+        absent: Ended = UNKNOWN_USER,
     ) -> Write:
         first, destination = self.works[0], self.means.destination
         wanted = first.mapping.unknown_user != "skip" and self.to.label != SUBSCRIPTION_ID
@@ -75,7 +77,7 @@ class UserCall:
             operation=self.operation,
             user_hash=self.user_hash,
             request=request,
-            create=partial(create.request, self.to, app_id=destination.app_id)
+            create=(lambda: create().request(self.to, app_id=destination.app_id))
             if create and may_create
             else None,
             absent=absent,

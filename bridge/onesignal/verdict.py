@@ -33,7 +33,7 @@ import email.utils
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -44,8 +44,7 @@ _REFUSED_KEY = re.compile(r"header of Authorization\b|valid REST API key", re.IG
 REST API key.` (OneSignal-Flutter-SDK issue 498, onesignal-python-api issue 26)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(NamedTuple):
     """An HTTP answer, as it came; header names in lower case."""
 
     status: int
@@ -64,8 +63,7 @@ class NoAnswer:
     sent: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class Accepted(NamedTuple):
     status: int
     id: str | None = None
     unreached: frozenset[str] = frozenset()

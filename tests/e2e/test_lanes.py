@@ -72,6 +72,19 @@ async def test_few_events_at_a_time_are_enough_for_many_users(tmp_path: Path, si
         assert watched.lent == 0
 
 
+@pytest.mark.parametrize("size", [1, 7, 60])
+async def test_few_users_at_work_are_enough_for_many(tmp_path: Path, size: int) -> None:
+    users = [f"u{n}" for n in range(300)]
+    async with rig(tmp_path, COUNTER) as here:
+        with_phones(here, *users)
+        here.lanes._places = watched = Watched(size)
+        await here.post([counted(n, user) for n in range(2) for user in users])
+        await here.settle(step=0.5)
+        assert all(written(here, user)[-1] == "1" for user in users)
+        assert 0 < watched.peak <= size
+        assert watched.lent == 0
+
+
 async def test_users_who_waited_come_back_a_few_at_a_time(tmp_path: Path) -> None:
     users = [f"u{n}" for n in range(100)]
     limited = {
@@ -97,6 +110,20 @@ async def test_a_flood_of_bulk_leaves_room_for_what_is_live(tmp_path: Path) -> N
     async with rig(tmp_path, COUNTER) as here:
         with_phones(here, *bulk, "u1")
         here.lanes._credit = Credit(20)
+        here.means.destination.writes.hold(10)
+        await here.post([counted(0, user, replay=True) for user in bulk])
+        await here.pass_time(5)
+        await here.post(counted(0, "u1"))
+        await here.settle(step=0.05)
+        assert here.sandbox.calls[0].user == "u1"
+        assert len(here.sandbox.calls) == 201
+
+
+async def test_many_bulk_users_at_work_leave_a_place_to_one_who_is_live(tmp_path: Path) -> None:
+    bulk = [f"b{n}" for n in range(200)]
+    async with rig(tmp_path, COUNTER) as here:
+        with_phones(here, *bulk, "u1")
+        here.lanes._places = Credit(60)
         here.means.destination.writes.hold(10)
         await here.post([counted(0, user, replay=True) for user in bulk])
         await here.pass_time(5)
