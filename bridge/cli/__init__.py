@@ -20,6 +20,7 @@ from bridge.cli import (
     pause,
     plan,
     replay,
+    salvage,
     sandbox,
     schema,
     serve,
@@ -48,6 +49,7 @@ for _command in (
     pause.resume,
     replay.replay,
     forget.forget,
+    salvage.salvage,
     status.status,
     explain.explain,
 ):

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
@@ -111,6 +112,11 @@ def service(*, looks: bool = False) -> Iterator[Service]:
             hint=f"set {SERVICE_URL} for a running bridge, BRIDGE_DATABASE_URL for its database",
         )
     yield _Stopped(database)
+
+
+def database_path() -> Path:
+    """Of the environment's settings."""
+    return _where()[2].database_path
 
 
 def _where() -> tuple[str, str | None, Settings]:

@@ -19,6 +19,7 @@ _FILES = (
     "retention.sql",
     "looks.sql",
     "tallies.sql",
+    "salvage.sql",
 )
 _NAME = re.compile(r"^-- ([a-z_]+) --$", re.MULTILINE)
 

@@ -54,7 +54,15 @@ from bridge.journal.records import (
     NewSend,
     Send,
 )
-from bridge.journal.sqlite_file import create, lock, open_reader, open_writer, reading
+from bridge.journal.sqlite_file import (
+    begin_run,
+    create,
+    lock,
+    note_run,
+    open_reader,
+    open_writer,
+    reading,
+)
 from bridge.journal.sqlite_tail import TAIL_ROWS, Tail
 from bridge.journal.trace import Asked, Traces, read_traces
 from bridge.journal.writer import Transaction, Writer, fatal_name
@@ -87,7 +95,7 @@ class SqliteJournal:
         self._held = held
         self._pressure = pressure
         self._closed = False
-        connection.execute(queries()["next_run"])
+        begin_run(path, held, connection)
         self._salt = connection.execute(queries()["meta_get"], {"key": "salt"}).fetchone()[0]
         self._tail = tail
         self._reader = open_reader(path)
@@ -439,7 +447,19 @@ class SqliteJournal:
             lambda connection: dict(connection.execute(queries()["pending_apps"]).fetchall())
         )
 
+    async def _end_run(self) -> None:
+        """Also an end is counted, so that a copy made before it is known to be one."""
+
+        def write(connection: sqlite3.Connection) -> int:
+            connection.execute(queries()["next_run"])
+            return int(connection.execute(queries()["run"]).fetchone()[0])
+
+        with suppress(JournalUnavailableError):
+            note_run(self._held, await self._write(write))
+
     async def close(self) -> None:
+        if not self._closed:
+            await self._end_run()
         self._closed = True
         await asyncio.to_thread(self._reading.shutdown)
         await asyncio.to_thread(self.looks.close)

@@ -12,7 +12,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -34,12 +34,14 @@ def lock(path: Path) -> IO[bytes]:
         JournalError: the folder is missing or cannot be written.
     """
     try:
-        handle = path.with_name(path.name + ".lock").open("wb")
+        # Not emptied: it says which run of the database was the last.
+        opened = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise JournalError(
             f"cannot write beside the database {path}: {error.strerror}",
             hint="create the folder, and let the user that the bridge runs as write there",
         ) from None
+    handle = os.fdopen(opened, "r+b", buffering=0)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -55,6 +57,35 @@ def lock(path: Path) -> IO[bytes]:
             hint="put the database on a local disk; network file systems cannot keep the promise",
         ) from None
     return handle
+
+
+def begin_run(path: Path, held: IO[bytes], connection: sqlite3.Connection) -> None:
+    """Count a run of the database, in it and beside it.
+
+    Raises:
+        JournalError: there was a later one, so this is not the file that it was: a copy from before.
+    """
+    (run,) = connection.execute(queries()["run"]).fetchone()
+    if run < (last := _last_run(held)):
+        raise JournalError(
+            f"{path} is an older copy: what was accepted since it was made is not in it (run {run} of {last})",
+            hint=f"bring the newer file back; to go on from this one all the same, remove {path}.lock",
+        )
+    connection.execute(queries()["next_run"])
+    note_run(held, run + 1)
+
+
+def _last_run(held: IO[bytes]) -> int:
+    held.seek(0)
+    text = held.read(20).strip()
+    return int(text) if text.isdigit() else 0
+
+
+def note_run(held: IO[bytes], run: int) -> None:
+    held.seek(0)
+    # As many bytes each time, so that there is never a part of two numbers. A disk that is full loses only this check.
+    with suppress(OSError):
+        held.write(b"%019d\n" % run)
 
 
 def create(path: Path) -> None:
@@ -155,7 +186,7 @@ def _identify(connection: sqlite3.Connection, path: Path) -> None:
     if application != APPLICATION_ID:
         raise JournalDamagedError(
             f"{path} exists, and is not a journal of the bridge",
-            hint="move it away to start a new one, or correct BRIDGE_DATABASE_URL",
+            hint="correct BRIDGE_DATABASE_URL, or move it away to begin a new one; if it was a journal once: segment-bridge salvage",
         )
     if version < SCHEMA_VERSION:
         raise JournalError(
@@ -214,5 +245,5 @@ def _unusable(path: Path, error: sqlite3.DatabaseError) -> JournalError:
 def _damaged(path: Path, detail: str) -> JournalDamagedError:
     return JournalDamagedError(
         f"the database {path} is damaged: {detail}",
-        hint=f"keep a copy of it, then save what is readable: sqlite3 {path} .recover | sqlite3 rescued.db",
+        hint="save what can be read of it in a new one: segment-bridge salvage",
     )

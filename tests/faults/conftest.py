@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.disk import Switches, built
+from tests.faults.small_disk import Small, mounted, unmounted
 from tests.faults.worlds import Inside, Outside, Worlds, inside as an_inside, outside as an_outside
 
 WORLDS = {"inside", "outside", "worlds"}
@@ -55,3 +56,11 @@ def switches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Switches]:
     made = Switches(tmp_path_factory.mktemp("switches") / "switches")
     yield made
     made.close()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Small]:
+    """A disk of 100 MB; ask for it before the world whose database is on it."""
+    made = mounted(tmp_path / "small")
+    yield made
+    unmounted(made)

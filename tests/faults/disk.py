@@ -9,7 +9,6 @@ last sync of the folder.
 from __future__ import annotations
 
 import mmap
-import os
 import random
 import shutil
 import struct
@@ -193,7 +192,3 @@ def put(files: dict[str, bytes], folder: Path) -> Path:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     return folder / "bridge.db"
-
-
-def is_root() -> bool:
-    return os.geteuid() == 0

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -22,16 +20,15 @@ from tests.faults.disk import (
     TEMPORARY_FULL,
     Disk,
     Switches,
-    is_root,
 )
 from tests.faults.sight import waiting
+from tests.faults.small_disk import Small
 from tests.faults.story import order, ping, profile
 from tests.faults.worlds import Outside, Serving
 from tests.harness import eventually, track
 
 pytestmark = pytest.mark.slow
 
-SIZE = 100_000_000
 RESUMES_SECONDS = 5.0
 ANSWERS_SECONDS = 1.0
 
@@ -157,47 +154,6 @@ async def sends_are_out(outside: Outside) -> bool | None:
 
 
 # A small disk ----------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Small:
-    """A file system of its own, with a ballast in it."""
-
-    folder: Path
-
-    @property
-    def _ballast(self) -> Path:
-        return self.folder / "ballast"
-
-    def fill(self, *, left: int) -> None:
-        """Leave so many bytes, or as many as there are."""
-        with self._ballast.open("wb") as file, suppress(OSError):
-            while True:
-                size = min(1_000_000, self._free() - left)
-                if size <= 0:
-                    return
-                file.write(bytes(size))
-                file.flush()
-
-    def _free(self) -> int:
-        found = subprocess.run(
-            ["df", "--output=avail", "-B1", str(self.folder)], check=True, capture_output=True
-        )
-        return int(found.stdout.split()[-1])
-
-    def empty(self) -> None:
-        self._ballast.unlink()
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Small]:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)]
-    if not is_root() or subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    yield Small(folder)
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 async def test_a_disk_that_is_nearly_full_takes_nothing_and_what_was_taken_is_delivered(

@@ -141,7 +141,7 @@ class Inside(World):
             "alerts": _Chat(self.told),
         }
         given = {"clock": self.clock, "onesignal": self.onesignal} | secrets | options
-        async with rig(self.folder, self.story.mapping, **given) as here:
+        async with rig(self.database.parent, self.story.mapping, **given) as here:
             self.here = here
             try:
                 yield here

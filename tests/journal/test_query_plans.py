@@ -228,6 +228,7 @@ PLANS = {
     "survived": ["suspect USING INTEGER PRIMARY KEY (rowid=?)"],
     "drop_gate": ["gate USING PRIMARY KEY (key=?)"],
     "meta_get": ["meta USING PRIMARY KEY (key=?)"],
+    "run": ["meta USING PRIMARY KEY (key=?)"],
     "devices_of": ["device USING INDEX device_user (user_hash=? AND app=?)"],
     "device_holder": ["device USING INDEX device_token (app=? AND token=?)"],
     "device_erased": ["erased USING INTEGER PRIMARY KEY (rowid=?)"],
@@ -398,6 +399,10 @@ def _of_file(name: str) -> set[str]:
 ELSEWHERE = _of_file("erasures.sql") | _of_file("retention.sql") | _of_file("identities.sql")
 
 
+#: A journal is mended as a whole, and before anybody uses it.
+SALVAGE = _of_file("salvage.sql")
+
+
 async def test_nothing_is_removed_by_reading_a_table(filled: SqliteJournal) -> None:
     # A row a day and app; and the rows of lists that are given.
     small = (
@@ -431,7 +436,7 @@ async def test_every_statement_that_reads_is_in_the_table() -> None:
         "write_group_call",
     }
     writes |= {"meta_keep", "begin_alone", "keep_audit", "release_slowly", "hold_on", "keep_alert"}
-    assert set(PLANS) | set(COUNTS) | TAIL | writes | ELSEWHERE == set(queries())
+    assert set(PLANS) | set(COUNTS) | TAIL | writes | ELSEWHERE | SALVAGE == set(queries())
 
 
 async def test_the_work_of_one_event_does_not_grow_with_the_journal(journal: SqliteJournal) -> None:

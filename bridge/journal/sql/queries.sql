@@ -258,6 +258,10 @@ SELECT app, count(*) FROM pending GROUP BY app;
 -- meta_get --
 SELECT value FROM meta WHERE key = :key;
 
+-- run --
+-- How often the database was opened and closed.
+SELECT coalesce((SELECT value FROM meta WHERE key = 'run'), 0);
+
 -- next_run --
 INSERT INTO meta (key, value) VALUES ('run', 1) ON CONFLICT (key) DO UPDATE SET value = value + 1;
 
