@@ -12,7 +12,7 @@ from bridge.alerts.watch import Watch
 from bridge.app.counting import Counting
 from bridge.app.piles import Piles
 from bridge.clock import Clock
-from bridge.config import App, Config, Source
+from bridge.config import IMPORT, App, Config, Source
 from bridge.config.mappings import Mappings
 from bridge.config.reload import Reloader
 from bridge.deliver.brake import Brake
@@ -20,12 +20,14 @@ from bridge.deliver.cautious import CAUTIOUS_ROWS
 from bridge.deliver.groups import Groups
 from bridge.deliver.held import release_resumed
 from bridge.deliver.lanes import Lanes
-from bridge.deliver.means import Means
+from bridge.deliver.means import SOURCE_GONE, Means
 from bridge.deliver.moving import Moving
 from bridge.deliver.upkeep import Upkeep
 from bridge.deliver.watchdog import Hand
 from bridge.errors import BridgeError
 from bridge.journal.sqlite import SqliteJournal
+from bridge.mapping.rules import Mapping
+from bridge.receive.importing import Importing
 from bridge.receive.sender import Proof
 from bridge.receive.webhook import Intake
 from bridge.segment.dropping import paths_of
@@ -55,6 +57,8 @@ class Bridge:
     app: ASGIApp
     reloader: Reloader = field(init=False)
     upkeep: Upkeep = field(init=False)
+    #: None: there are several sources, and none is called `import`.
+    importing: Importing | None = None
     #: What waits for a person.
     piles: Piles = field(init=False)
     counting: Counting = field(init=False)
@@ -69,6 +73,11 @@ class Bridge:
     @property
     def settings(self) -> Settings:
         return self.config.settings
+
+    def mapping_of(self, source: str) -> Mapping:
+        """What is in force for a source's events, also for those of an import."""
+        base = self.config.importing if source == IMPORT else None
+        return self.mappings.get(base.name if base else source, SOURCE_GONE)
 
     def drain(self) -> None:
         """Say that it is time to send new events elsewhere; what comes is still taken."""
@@ -131,6 +140,9 @@ class Bridge:
         for name, intake in self.intakes.items():
             intake.proof = proof_of(config.sources[name])
             intake.source = replace(intake.source, drop=paths_of(config.sources[name].drop))
+        if self.importing is not None and (base := config.importing) is not None:
+            rows = self.importing.intake
+            rows.source = replace(rows.source, drop=paths_of(base.drop))
         for name, means in self.means.items():
             means.restraint = config.restraint
             if config.apps[name].api_keys != self.config.apps[name].api_keys:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
@@ -18,7 +19,7 @@ from bridge.app.doors import routes
 from bridge.app.piles import Piles
 from bridge.app.seeing import see
 from bridge.clock import Clock
-from bridge.config import App, Config, Source
+from bridge.config import IMPORT, App, Config, Source
 from bridge.config.mappings import Mappings
 from bridge.config.reload import Reload, Reloader
 from bridge.deliver.audit import Audit
@@ -27,7 +28,7 @@ from bridge.deliver.cautious import CAUTIOUS_ROWS, Caution
 from bridge.deliver.gates import make_gates
 from bridge.deliver.groups import Groups
 from bridge.deliver.lanes import CHAINS, CREDIT, Lanes
-from bridge.deliver.means import SOURCE_GONE, Destination, Means
+from bridge.deliver.means import Destination, Means
 from bridge.deliver.moving import Moving
 from bridge.deliver.releases import Releases
 from bridge.deliver.spacing import SPACING_SECONDS, Spacing
@@ -41,6 +42,7 @@ from bridge.receive.accept import SourceRoute
 from bridge.receive.body import Budget
 from bridge.receive.devices import DeviceDoor
 from bridge.receive.front import Front
+from bridge.receive.importing import Importing
 from bridge.receive.matched import Matched
 from bridge.receive.pulse import Pulse
 from bridge.receive.session import Sessions, sessions
@@ -171,6 +173,7 @@ def _compose(
             chains=max(LEAST_CHAINS, CHAINS // len(config.apps)),
         )
     bridge.intakes = _intakes(bridge)
+    bridge.importing = _importing(bridge)
     webhook = Webhook(bridge.intakes)
     devices = DeviceDoor(
         registry=lambda: bridge.config.registry,
@@ -180,7 +183,7 @@ def _compose(
         sessions=asking,
     )
     rest = Starlette(routes=routes(bridge, webhook, devices))
-    bridge.app = Front(webhook, rest, list(config.sources))
+    bridge.app = Front(webhook, rest, list(bridge.intakes))
     return bridge
 
 
@@ -222,7 +225,7 @@ def _means(bridge: Bridge, app: App, client: OneSignal) -> Means:
     means = Means(
         journal=bridge.journal,
         destination=destination,
-        mapping=lambda source: bridge.mappings.get(source, SOURCE_GONE),
+        mapping=bridge.mapping_of,
         restraint=bridge.config.restraint,
         clock=clock,
         spacing=Spacing(clock=clock, not_before=first_write),
@@ -241,8 +244,18 @@ def _means(bridge: Bridge, app: App, client: OneSignal) -> Means:
 def _intakes(bridge: Bridge) -> dict[str, Intake]:
     budget = Budget(max(BODIES_IN_MEMORY, bridge.settings.max_body))
     return {
-        source.name: _intake(bridge, source, budget) for source in bridge.config.sources.values()
+        source.name: _intake(bridge, source, budget)
+        for source in bridge.config.sources.values()
+        if source.name != IMPORT
     }
+
+
+def _importing(bridge: Bridge) -> Importing | None:
+    base = bridge.config.importing
+    if base is None:
+        return None
+    rows = replace(base, name=IMPORT, bulk=True)
+    return Importing(_intake(bridge, rows, Budget(BODIES_IN_MEMORY)))
 
 
 def _intake(bridge: Bridge, source: Source, budget: Budget) -> Intake:
@@ -257,7 +270,7 @@ def _intake(bridge: Bridge, source: Source, budget: Budget) -> Intake:
         ),
         proof=proof_of(source),
         journal=bridge.journal,
-        mapping=lambda: bridge.mappings[source.name],
+        mapping=lambda: bridge.mapping_of(source.name),
         clock=bridge.clock,
         metrics=bridge.metrics,
         budget=budget,

@@ -13,6 +13,7 @@ from bridge.app.seeing import see
 from bridge.config.access import Access, access_of
 from bridge.console.brake import BrakeApi
 from bridge.console.explain import ExplainApi
+from bridge.console.importing import ImportApi, Imported, Refusal
 from bridge.console.status import StatusApi
 from bridge.console.users import UsersApi
 from bridge.console.web.console import Console
@@ -39,6 +40,7 @@ def routes(bridge: Bridge, webhook: Webhook, devices: DeviceDoor) -> list[BaseRo
         *_status_api(bridge).routes(),
         *_explain_api(bridge).routes(),
         *_users_api(bridge).routes(),
+        *_import_api(bridge).routes(),
         *console_of(bridge).routes(),
     ]
 
@@ -147,6 +149,25 @@ def _users_api(bridge: Bridge) -> UsersApi:
     return UsersApi(
         access=lambda: _access(bridge), apps=lambda: list(bridge.config.apps), erase=erase
     )
+
+
+def _import_api(bridge: Bridge) -> ImportApi:
+    async def take(body: bytes) -> Imported:
+        if bridge.importing is None:
+            return _NO_IMPORTS
+        taken = await bridge.importing.take(body)
+        if isinstance(taken, dict):
+            return taken
+        return Refusal(taken.status, taken.code, taken.message, taken.retry_after)
+
+    return ImportApi(access=lambda: _access(bridge), take=take)
+
+
+_NO_IMPORTS = Refusal(
+    409,
+    "import-undecided",
+    "There are several sources: add `import: {app: …, mappings: …}` to `sources` of bridge.yaml.",
+)
 
 
 def _access(bridge: Bridge) -> Access:

@@ -16,6 +16,7 @@ from bridge.cli import (
     explain,
     forget,
     held,
+    import_,
     init,
     pause,
     plan,
@@ -54,6 +55,7 @@ for _command in (
     explain.explain,
 ):
     app.command()(_command)
+app.command("import")(import_.import_file)
 app.command("test")(test.play_examples)
 app.add_typer(dead.app, name="dead")
 app.add_typer(held.app, name="held")

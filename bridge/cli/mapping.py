@@ -87,6 +87,23 @@ def chosen_mapping(path: Path | None, *, source: str | None = None) -> Mapping:
     return mapping
 
 
+def importing_mapping() -> Mapping:
+    """The mapping that rows of an import are planned with.
+
+    Raises:
+        ConfigurationError: it is not as it should be, or it is not said which one it is.
+    """
+    from bridge.config import IMPORT
+    from bridge.errors import ConfigurationError, Finding
+
+    known = dict(_sources())
+    if IMPORT not in known and len(known) > 1:
+        hint = "add `import: {app: …, mappings: …}` to `sources` of bridge.yaml"
+        said = "there are several sources, and none is called import"
+        raise ConfigurationError([Finding(code="import-undecided", message=said, hint=hint)])
+    return chosen_mapping(None, source=IMPORT if IMPORT in known else None)
+
+
 def what_serves() -> tuple[dict[str, Source], dict[str, App], dict[str, Mapping]]:
     """Sources, apps, and the mappings that are as they should be; the others have none."""
     from bridge.config.mappings import load_of

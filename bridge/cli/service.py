@@ -68,6 +68,9 @@ class Service(Protocol):
     def resume(self, what: str) -> int:
         """Let go of it; how many pushes were released."""
 
+    def import_rows(self, events: bytes, /) -> dict[str, Any]:
+        """Hand over a JSON array of identify events, and wait until there was room for them."""
+
     #: What becomes of those who are to be forgotten.
     forgetting: str
 
@@ -166,6 +169,13 @@ class _Running:
         answer = self._object("POST", "/api/v1/resume", json=_target(what), timeout=None)
         return int(answer["released"])
 
+    def import_rows(self, events: bytes, /) -> dict[str, Any]:
+        while True:
+            answer = self._http.post("/api/v1/import", content=events)
+            # It has waited for room itself.
+            if answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                return _body_of(answer)
+
     forgetting = "on its way. `user.erased` in the log says when it is done."
 
     def forget(self, external_id: str, *, app: str | None) -> None:
@@ -262,6 +272,12 @@ class _Stopped:
         if released is None:
             raise ServiceError(f"{what} is not paused", hint="nothing was changed")
         return released
+
+    def import_rows(self, _events: bytes, /) -> dict[str, Any]:
+        raise ServiceError(
+            "no bridge runs that could deliver the rows",
+            hint="start it with segment-bridge serve, and give the command BRIDGE_ADMIN_TOKEN",
+        )
 
     forgetting = "nothing is left here; OneSignal is asked when the bridge runs."
 

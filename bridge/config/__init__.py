@@ -26,6 +26,8 @@ from bridge.segment.audience import ReverseEtl
 from bridge.settings import SENDS_PER_SECOND, TAG_CAP, Plan, Settings
 
 DEFAULT = "default"
+IMPORT = "import"
+"""The source of rows that `segment-bridge import` reads. One of this name is posted to by nobody else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,12 @@ class Config:
     registry: Registry | None = None
     #: Files beside the mappings that decided something of it.
     files: tuple[Path, ...] = ()
+
+    @property
+    def importing(self) -> Source | None:
+        """Whose app and mapping the rows of imports have: the source `import`, or the only one."""
+        only = next(iter(self.sources.values())) if len(self.sources) == 1 else None
+        return self.sources.get(IMPORT, only)
 
     @property
     def restraint(self) -> Restraint:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from bridge.config import (
     DEFAULT,
+    IMPORT,
     App,
     Config,
     Source,
@@ -215,7 +216,7 @@ def _source(
     secrets = reading.secrets(at, entry, "secrets")
     token = next(iter(reading.secrets(at, entry, "token")), None)
     said = entry.model_copy(update={"unsigned": entry.unsigned or settings.segment_unsigned})
-    if _is_open(said):
+    if name != IMPORT and _is_open(said):
         message = f"source {name} has neither secrets nor a token: anyone could post its events"
         hint = "set the secret that Segment's webhook signs with; to try without, unsigned: allow"
         reading.report("sender-unproven", message, at, hint)
@@ -275,6 +276,8 @@ def warnings(config: Config) -> list[Finding]:
     """What is allowed, and worth knowing at every start."""
     found = []
     for source in config.sources.values():
+        if source.name == IMPORT:
+            continue
         if source.secrets and not source.token and source.batches:
             found.append(_half_signed(source))
         if not source.secrets and not source.token:

@@ -6,7 +6,7 @@ from collections.abc import Mapping as Named
 from dataclasses import asdict
 from typing import Any
 
-from bridge.config import App, Source
+from bridge.config import IMPORT, App, Source
 from bridge.explain.hiding import hidden_story
 from bridge.explain.story import Around, stories
 from bridge.journal.trace import Asked, Traces
@@ -25,7 +25,8 @@ def asked_of(
     apps: Named[str, App],
     sources: Named[str, Source],
 ) -> Asked:
-    return Asked(user, message_id, list(apps), list(sources), min(limit, MOST))
+    names = list(dict.fromkeys([*sources, IMPORT]))
+    return Asked(user, message_id, list(apps), names, min(limit, MOST))
 
 
 def answer_of(
@@ -44,9 +45,9 @@ def answer_of(
     """
     around = Around(
         now_ms=now_ms,
-        mapping=mappings.get,
+        mapping=lambda source: _mapping_of(source, mappings),
         app_id=lambda app: apps[app].app_id if app in apps else "",
-        is_bulk=lambda source: source in sources and sources[source].bulk,
+        is_bulk=lambda source: source == IMPORT or (source in sources and sources[source].bulk),
         hides=hides,
     )
     told = [asdict(story) for story in stories(traces, around)]
@@ -57,3 +58,9 @@ def answer_of(
         "events": [hidden_story(one) for one in told] if hides else told,
         "more": traces.more,
     }
+
+
+def _mapping_of(source: str, mappings: Named[str, Mapping]) -> Mapping | None:
+    """The rows of an import have the mapping of the only source, unless they have one of their own."""
+    only = next(iter(mappings.values())) if source == IMPORT and len(mappings) == 1 else None
+    return mappings.get(source, only)

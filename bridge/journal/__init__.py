@@ -243,5 +243,8 @@ class Journal(Protocol):
     async def pending_apps(self) -> dict[str, int]:
         """How many events wait for each app; one that is not configured any more is nobody's work."""
 
+    async def still_pending(self, seqs: Sequence[int]) -> list[int]:
+        """Which of these events have operations that have not ended."""
+
     async def close(self) -> None:
         """Finish what was asked, then let go of the database."""

@@ -15,6 +15,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+import orjson
+
 from bridge.clock import Clock, SystemClock
 from bridge.errors import JournalUnavailableError
 from bridge.journal import (
@@ -445,6 +447,12 @@ class SqliteJournal:
     async def pending_apps(self) -> dict[str, int]:
         return await self._look(
             lambda connection: dict(connection.execute(queries()["pending_apps"]).fetchall())
+        )
+
+    async def still_pending(self, seqs: Sequence[int]) -> list[int]:
+        sql, asked = queries()["still_pending"], orjson.dumps(list(seqs)).decode()
+        return await self._read(
+            lambda connection: [seq for (seq,) in connection.execute(sql, {"seqs": asked})]
         )
 
     async def _end_run(self) -> None:

@@ -201,6 +201,14 @@ def _has_too_many(body: bytes) -> bool:
 
 
 async def _append(intake: Intake, elements: list[Element]) -> dict[str, Any] | Rejected:
+    kept = await keep(intake, elements)
+    return kept if isinstance(kept, Rejected) else kept[2]
+
+
+async def keep(
+    intake: Intake, elements: list[Element]
+) -> tuple[Accepted, list[Appended], dict[str, Any]] | Rejected:
+    """Keep elements that are vouched for: the entries, what became of each, and the answer's object."""
     accepted = accept(
         elements, intake.source, intake.mapping(), intake.journal, now_ms=intake.clock.now_ms()
     )
@@ -211,7 +219,7 @@ async def _append(intake: Intake, elements: list[Element]) -> dict[str, Any] | R
         return _unavailable(error.message)
     failpoints.reached("accept.written")
     _tell(intake, accepted, appended)
-    return _result(accepted, appended)
+    return accepted, appended, _result(accepted, appended)
 
 
 def _tell(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:

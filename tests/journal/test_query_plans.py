@@ -300,6 +300,7 @@ COUNTS = {
     "calls_before": ["call_log"],
     "last_call": ["call_log"],
     "pending_apps": ["pending USING COVERING INDEX pending_lane"],
+    "still_pending": ["pending USING INTEGER PRIMARY KEY (rowid=?)"],
     "last_seq": ["sqlite_sequence"],
     "devices_counted": ["device USING COVERING INDEX"],
 }

@@ -255,6 +255,10 @@ SELECT (SELECT count(*) FROM pending) +
 -- Of which apps events wait, and how many.
 SELECT app, count(*) FROM pending GROUP BY app;
 
+-- still_pending --
+-- Which of these events are not done.
+SELECT value FROM json_each(:seqs) WHERE EXISTS (SELECT 1 FROM pending WHERE seq = value);
+
 -- meta_get --
 SELECT value FROM meta WHERE key = :key;
 
