@@ -13,6 +13,7 @@ from bridge.cli import app
 from bridge.cli.importing.carried import carry
 from bridge.cli.importing.forecast import forecast
 from bridge.cli.importing.rows import Bad, ImportFileError, Reading, Row
+from bridge.errors import ConfigurationError
 from tests.harness import mapping_of
 
 MAPPING = """
@@ -160,9 +161,8 @@ sources:
     monkeypatch.setenv("BRIDGE_CONFIG", str(config))
     config.write_text(text)
     undecided = CliRunner().invoke(app, ["import", str(users), "--plan"])
-    assert "import-undecided" in str(undecided.exception or undecided.output) or isinstance(
-        undecided.exception, Exception
-    )
+    assert isinstance(undecided.exception, ConfigurationError)
+    assert [finding.code for finding in undecided.exception.findings] == ["import-undecided"]
     config.write_text(text + "  import: {app: shop, mappings: m.yaml}\n")
     ran = CliRunner().invoke(app, ["import", str(users), "--plan"])
     assert ran.exit_code == 0, ran.output
