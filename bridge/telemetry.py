@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a time for every series that nobody reads
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_MANY = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2000)
 _SLOW = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800, 7200, 14400)
 
 
@@ -103,6 +104,17 @@ class Metrics:
             "rule_events", "Operations that ended", "rule", "outcome", "reason"
         )
         self.e2e_seconds = histogram("e2e_seconds", "From receiving an event to its end", _SLOW)
+        self.notification_age = histogram(
+            "notification_age_seconds",
+            "From what a push is about to its acceptance by OneSignal",
+            _SLOW,
+            "rule",
+        )
+        self.events_per_call = histogram(
+            "events_per_call", "Events that shared a call to OneSignal", _MANY, "class"
+        )
+        self.commit_seconds = histogram("commit_seconds", "A commit of the journal", _FAST)
+        self.commit_rows = histogram("commit_rows", "Rows of work that shared it", _MANY)
         self.dead = counter("dead", "Operations that died", "reason")
         self.lanes_users = self._gauge(
             "lanes_users", "Users with work, by what they wait for", "app", "state"
@@ -116,6 +128,13 @@ class Metrics:
         )
         self.pending = self._gauge("pending", "Events with something left to do")
         self.oldest_pending = self._gauge("oldest_pending_seconds", "Age of the oldest of them")
+        self.held = self._gauge("held", "Pushes that wait for a person", "rule")
+        self.last_event = self._gauge(
+            "last_event_seconds",
+            "Since a source was heard of, of those heard since the start",
+            "source",
+        )
+        self.lanes_owned = self._gauge("lanes_owned", "Lanes of users that this process works on")
         self.dry_run = self._gauge("dry_run", "1 while nothing is sent to OneSignal at all")
         self.only_users = self._gauge("only_users", "How many people may be reached; -1: everybody")
         self.journal_bytes = self._gauge("journal_bytes", "Size of the database's files", "file")
@@ -129,11 +148,22 @@ class Metrics:
         self.operations.labels(rule, outcome, why).inc(times)
         self.tally.add(("rule", rule, operation, outcome, why), times)
 
-    def called(self, endpoint_class: str, http: str, seconds: float) -> None:
-        """OneSignal was called, and answered so, or why it did not."""
+    def called(self, endpoint_class: str, http: str, seconds: float, events: int) -> None:
+        """OneSignal was called for so many events, and answered so, or why it did not."""
+        if events:
+            self.events_per_call.labels(endpoint_class).observe(events)
         self.calls.labels(endpoint_class, http).inc()
         self.call_seconds.labels(endpoint_class).observe(seconds)
         self.tally.add(("out", f"{endpoint_class} {http}"))
+
+    def pushed(self, rule: str, age_ms: int) -> None:
+        """OneSignal has accepted a rule's push about what happened so long ago."""
+        self.notification_age.labels(rule).observe(max(0, age_ms) / 1000)
+
+    def committed(self, rows: int, seconds: float) -> None:
+        """So many rows of work are on disk, which took so long."""
+        self.commit_rows.observe(rows)
+        self.commit_seconds.observe(seconds)
 
     def arrived(self, seconds: float) -> None:
         """Nothing is left to do of an event that was heard so long ago."""

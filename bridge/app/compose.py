@@ -143,6 +143,7 @@ def _compose(
         hand=Hand(),
         app=Starlette(),
     )
+    journal.tell_commits(bridge.metrics.committed)
     bridge.reloader = Reloader(
         clock=clock,
         config=config,

@@ -71,6 +71,7 @@ def _health(bridge: Bridge) -> Health:
         metrics_token=token.get_secret_value().encode() if token else None,
         unready=bridge.unready,
         gates=gates,
+        sources=lambda: {name: one.pulse.last_ms for name, one in bridge.intakes.items()},
         users=users,
     )
 

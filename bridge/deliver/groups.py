@@ -328,7 +328,7 @@ class Groups:
         self.look()
 
     async def _ask(self, gate: Gate, call: Sealed) -> tuple[Verdict, str]:
-        about = About(OPERATIONS[call.endpoint], call.key)
+        about = About(OPERATIONS[call.endpoint], call.key, members=call.members)
         return await ask_sealed(
             self._means, gate, call.endpoint, (call.method, call.path, call.body), about
         )

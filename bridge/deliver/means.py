@@ -46,6 +46,12 @@ class About(NamedTuple):
     seqs: Sequence[int] = ()
     #: Whom it is about, when that is not the user of its events.
     other_hash: int | None = None
+    #: Of a send's call, how many share it.
+    members: int = 1
+
+    @property
+    def events(self) -> int:
+        return len(self.seqs) or self.members
 
 
 @dataclass(slots=True, kw_only=True)
@@ -152,7 +158,7 @@ class Means:
         answer = await self.destination.client.perform(method, path, body, key=key)
         seconds = self.clock.monotonic() - started
         http = str(answer.status) if isinstance(answer, Answer) else answer.reason
-        self.metrics.called(endpoint_class, http, seconds)
+        self.metrics.called(endpoint_class, http, seconds, 0 if about is None else about.events)
         if about is not None:
             answered = isinstance(answer, Answer)
             self.journal.log_call(

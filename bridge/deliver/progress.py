@@ -52,6 +52,8 @@ def tell(means: Means, row: Waiting, ends: Iterable[End]) -> None:
         means.metrics.ended(end.rule, end.operation, end.status, end.reason)
         if end.operation == SendNotification.name:
             means.reach.ended(end.rule, end.status)
+            if end.status == "delivered":
+                means.metrics.pushed(end.rule, means.clock.now_ms() - row.event_ms)
         if end.status == "dead":
             means.metrics.dead.labels(end.reason or "").inc()
             log().error(

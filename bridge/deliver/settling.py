@@ -126,11 +126,13 @@ class Settling:
         """End the members, some at a time; a call of which some are left would be sent again."""
         journal, clock = self.means.journal, self.means.clock
         while ends := await journal.groups.end_some(call.key, end_of=end_of, at_ms=clock.now_ms()):
-            for rule, end in ends:
+            for rule, end, event_ms in ends:
                 self.count(rule, call.endpoint, end, 1)
                 if call.endpoint == "send":
                     self.means.reach.ended(rule, end.status)
-            dead = [(rule, end) for rule, end in ends if end.status == "dead"]
+                    if end.status == "delivered" and event_ms is not None:
+                        self.means.metrics.pushed(rule, clock.now_ms() - event_ms)
+            dead = [(rule, end) for rule, end, _ in ends if end.status == "dead"]
             if dead:
                 log().error(
                     "operation.dead", key=call.key, rule=dead[0][0], reason=dead[0][1].reason, members=len(dead)

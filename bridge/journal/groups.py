@@ -87,6 +87,13 @@ class MemberEnd(NamedTuple):
     death: Death | None = None
 
 
+class EndedMember(NamedTuple):
+    rule: str
+    end: MemberEnd
+    #: When what it is about happened; None when its event is not kept any more.
+    event_ms: int | None
+
+
 Choose = Callable[[SendGroup, Sequence[Member]], Sequence[Member]]
 """Those of the members that may share one call; at least one."""
 Make = Callable[[SendGroup, Sequence[Member]], tuple[str, bytes]]
@@ -114,8 +121,8 @@ class Groups(Protocol):
     async def split(self, key: str, *, make: Make, now_ms: int) -> list[OpenCall]:
         """Of a call that was certainly refused make two, of half of the members each."""
 
-    async def end_some(self, key: str, *, end_of: EndOf, at_ms: int) -> list[tuple[str, MemberEnd]]:
-        """End some members of a call, and with the last the call: rule and end of each.
+    async def end_some(self, key: str, *, end_of: EndOf, at_ms: int) -> list[EndedMember]:
+        """End some members of a call, and with the last the call.
 
         Nothing when all have ended. A call with a member that died of an unknown outcome is kept:
         only its own bytes may ever be sent again.

@@ -136,6 +136,10 @@ class SqliteJournal:
     def __repr__(self) -> str:
         return f"<SqliteJournal {self.path}, {self._tail!r}>"
 
+    def tell_commits(self, told: Callable[[int, float], None]) -> None:
+        """Call `told` after every commit, with its rows and its seconds."""
+        self._writer.told = told
+
     def _break(self, why: str) -> None:
         if not self.broken.done():
             self.broken.set_result(why)

@@ -13,6 +13,7 @@ from bridge import failpoints
 from bridge.journal import sqlite_rows as rows
 from bridge.journal.groups import (
     Choose,
+    EndedMember,
     EndOf,
     Make,
     Member,
@@ -111,26 +112,30 @@ class SqliteGroups:
         result: list[OpenCall] = await self._write(write)
         return result
 
-    async def end_some(self, key: str, *, end_of: EndOf, at_ms: int) -> list[tuple[str, MemberEnd]]:
-        def write(connection: sqlite3.Connection) -> list[tuple[str, MemberEnd]]:
+    async def end_some(self, key: str, *, end_of: EndOf, at_ms: int) -> list[EndedMember]:
+        def write(connection: sqlite3.Connection) -> list[EndedMember]:
             values = {"call_key": key, "limit": ENDS_AT_ONCE}
             found = connection.execute(queries()["call_members"], values).fetchall()
-            ended = [(Member(*row[:5]), row[5], end_of(Member(*row[:5]))) for row in found]
+            members = [Member(*row[:5]) for row in found]
+            ended = [(one, row[5], end_of(one)) for one, row in zip(members, found, strict=True)]
             alike: dict[MemberEnd, list[Member]] = defaultdict(list)
             for member, seq, end in ended:
                 alike[end._replace(death=None)].append(member)
                 if end.death is not None:
                     rows.insert_ends(connection, seq, [], [end.death], at_ms)
-            for end, members in alike.items():
+            for end, same in alike.items():
                 kept = end.status == "dead" and any(
                     one.death is not None and one.death.uncertain for _, _, one in ended
                 )
-                _end(connection, members, end, at_ms, kept=kept)
+                _end(connection, same, end, at_ms, kept=kept)
             if len(found) < ENDS_AT_ONCE:
                 _end_call(connection, key)
-            return [(member.rule, end) for member, _, end in ended]
+            return [
+                EndedMember(member.rule, end, row[7])
+                for (member, _, end), row in zip(ended, found, strict=True)
+            ]
 
-        result: list[tuple[str, MemberEnd]] = await self._write(write)
+        result: list[EndedMember] = await self._write(write)
         failpoints.reached("group.ending")
         return result
 

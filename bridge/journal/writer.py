@@ -81,10 +81,14 @@ class Writer:
         #: What is done on the disk's thread between two groups, one at a time.
         self._beside: deque[Callable[[], None]] = deque()
         self._queued_rows = self._queued_bytes = 0
+        #: Of the group that was taken last.
+        self._group_rows = 0
         self._busy = False
         self._closing = False
         self._failed: str | None = None
         self._rows_since_checkpoint = 0
+        #: Told of every group that is on disk: its rows, and how long the commit took.
+        self.told: Callable[[int, float], None] = lambda _rows, _seconds: None
         self._loop = asyncio.get_running_loop()
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="journal-disk")
         self._idle = asyncio.Event()
@@ -206,8 +210,10 @@ class Writer:
             self._undo()
             self._trouble(group, error)
             return
+        began, rows = self._loop.time(), self._group_rows
         committing = self._loop.run_in_executor(self._disk, self._commit)
         committing.add_done_callback(lambda done: self._committed(group, results, done))
+        committing.add_done_callback(lambda _: self.told(rows, self._loop.time() - began))
 
     def _next_group(self) -> _Group:
         if self._alone:
@@ -221,6 +227,7 @@ class Writer:
         self._queued_rows -= rows
         self._queued_bytes -= size
         self._rows_since_checkpoint += rows
+        self._group_rows = rows
         return group
 
     def _change(self, works: list[list[Entry] | Transaction]) -> list[Any]:

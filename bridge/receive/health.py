@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from starlette.routing import Route
 
 from bridge.clock import Clock
 from bridge.journal import Journal
+from bridge.journal.records import LANES
 from bridge.telemetry import Metrics
 
 
@@ -32,6 +34,8 @@ class Health:
     unready: Callable[[], str | None]
     #: Seconds that each gate is certainly held for, by its app and class.
     gates: Callable[[], dict[tuple[str, str], tuple[float, int]]]
+    #: When each source was last heard of, in milliseconds since 1970; None: not since the start.
+    sources: Callable[[], dict[str, int | None]]
     #: Users with work, by app and by what they wait for.
     users: Callable[[], dict[tuple[str, str], int]]
 
@@ -71,8 +75,23 @@ class Health:
         for labels, (seconds, state) in self.gates().items():
             metrics.gate_blocked.labels(*labels).set(seconds)
             metrics.gate_state.labels(*labels).set(state)
+        metrics.lanes_owned.set(LANES)
+        for source, last_ms in self.sources().items():
+            if last_ms is not None:
+                age_ms = max(0, self.clock.now_ms() - last_ms)
+                metrics.last_event.labels(source).set(age_ms / 1000)
+        await self._look_at_held()
         for labels, count in self.users().items():
             metrics.lanes_users.labels(*labels).set(count)
+
+    async def _look_at_held(self) -> None:
+        """A rule of which nothing is held any more has no figure."""
+        held: Counter[str] = Counter()
+        for _, rule, _, count in await self.journal.sends.held_counts():
+            held[rule] += count
+        self.metrics.held.clear()
+        for rule, count in held.items():
+            self.metrics.held.labels(rule).set(count)
 
 
 def sizes(database: Path) -> dict[str, int]:

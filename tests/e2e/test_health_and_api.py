@@ -101,6 +101,28 @@ async def test_metrics_count_what_was_accepted_refused_and_done(tmp_path: Path) 
         assert found["bridge_disk_free_bytes{}"] > 0
 
 
+async def test_metrics_say_what_shares_a_call_what_is_held_and_how_old_a_push_is(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, MAPPING, **WITH_ADMIN) as here:
+        here.clock.advance(100)
+        await here.post(track("Order Shipped", properties={"id": "A1"}))
+        await here.settle()
+        here.clock.advance(7)
+        await here.http.post("/api/v1/pause", json={"what": "pushes"}, headers=ADMIN)
+        await here.post(track("Order Shipped", "u2", properties={"id": "A2"}))
+        await here.still()
+        found = await metrics(here)
+        assert found["bridge_held{rule=shipped}"] == 1
+        assert found["bridge_last_event_seconds{source=default}"] == 0
+        assert found["bridge_lanes_owned{}"] == 256
+        assert found["bridge_events_per_call_count{class=send}"] >= 1
+        assert found["bridge_commit_seconds_count{}"] == found["bridge_commit_rows_count{}"] > 1
+        await here.http.post("/api/v1/resume", json={"what": "pushes"}, headers=ADMIN)
+        await here.settle()
+        assert "bridge_held{rule=shipped}" not in await metrics(here)
+
+
 async def test_metrics_say_how_long_the_oldest_event_waits(tmp_path: Path) -> None:
     async with rig(tmp_path, MAPPING) as here:
         here.sandbox.faults.script({**REFUSES, "answers": [{"status": 503}]})

@@ -40,8 +40,9 @@ WHERE c.key = :key AND (s.ended_ms IS NULL OR s.state = 'dead') AND s.state = 'p
 GROUP BY c.key;
 
 -- call_members --
-SELECT key, rule, recipient, part, expires_ms, seq, operation FROM send
-WHERE call_key = :call_key AND (ended_ms IS NULL OR state = 'dead') AND state = 'pending' LIMIT :limit;
+SELECT key, rule, recipient, part, expires_ms, seq, operation,
+       (SELECT event_ms FROM event WHERE event.seq = send.seq)
+FROM send WHERE call_key = :call_key AND (ended_ms IS NULL OR state = 'dead') AND state = 'pending' LIMIT :limit;
 
 -- leave_call --
 UPDATE send SET call_key = NULL WHERE call_key = :call_key AND (ended_ms IS NULL OR state = 'dead') AND state = 'pending';
