@@ -100,6 +100,7 @@ async def _serve(config: Config) -> str | None:
             pending=counts.pending,
             dead=counts.dead,
             sources={one.name: one.app for one in config.sources.values()},
+            api={app.name: app.spoken.api for app in config.apps.values()},
             plan={app.name: app.plan or UNKNOWN_PLAN for app in config.apps.values()},
             platforms={app.name: list(app.platforms) for app in config.apps.values()},
             dry_run=config.restraint.dry_run,

@@ -50,16 +50,22 @@ def _in_vain(do: document.Do) -> Iterator[Path]:
         yield "do", "send_notification", "to", "alias"
 
 
-def check_unknown(identity: document.Identity | None) -> Problem | None:
-    """A warning when users are to be created, which only the apps themselves can do there."""
-    if identity is None or "unknown" not in identity.model_fields_set:
-        return None
-    if identity.unknown != "create":
-        return None
-    message = (
-        "OneSignal's legacy API creates nobody: who has no device there is skipped, unknown_user"
-    )
-    return Problem(("identity", "unknown"), "legacy-cannot", message, _MOVE, "warning")
+def check_identity(identity: document.Identity) -> Iterator[Problem]:
+    """Warn of users that are to be created, known by an alias or made one, which is not to be had there."""
+    said = {
+        ("unknown", "create"): "creates nobody: who has no device there is skipped, unknown_user",
+        (
+            "anonymous",
+            "alias",
+        ): "has no aliases: whatever is about an anonymous id is skipped, legacy_api",
+        ("anonymous", "external_id"): (
+            "makes nobody one: what an anonymous id had stays with it, legacy_api"
+        ),
+    }
+    for (name, value), why in said.items():
+        if name in identity.model_fields_set and getattr(identity, name) == value:
+            message = f"OneSignal's legacy API {why}"
+            yield Problem(("identity", name), "legacy-cannot", message, _MOVE, "warning")
 
 
 def check_flags(reach: Collection[str], path: Path, compiling: Compiling) -> None:

@@ -22,7 +22,7 @@ from bridge.mapping import document
 from bridge.mapping.examples import Example, mismatches
 from bridge.mapping.expression import ExpressionError, Vars
 from bridge.mapping.kept import around, compiled, with_what_is_known
-from bridge.mapping.legacy import check_unknown
+from bridge.mapping.legacy import check_identity
 from bridge.mapping.mistakes import problems_of
 from bridge.mapping.rules import Mapping, Problem, Rule, Surroundings, Trust
 from bridge.mapping.traps import Trap, bangs, explain, refine, unquoted_template
@@ -403,8 +403,7 @@ def _identity(reading: Reading) -> document.Identity:
 
 def _legacy_identity(reading: Reading) -> None:
     for source, tree, parsed in reading.documents:
-        problem = check_unknown(parsed.identity)
-        if problem is not None:
+        for problem in check_identity(parsed.identity) if parsed.identity else ():
             reading.report(source, tree, (), problem)
 
 

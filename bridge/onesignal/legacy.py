@@ -21,6 +21,7 @@ import orjson
 
 from bridge.onesignal import user_model
 from bridge.onesignal.operations import (
+    EXTERNAL_ID,
     SUBSCRIPTION_ID,
     Able,
     MergeUsers,
@@ -48,21 +49,30 @@ NOTIFICATIONS_PATH: Final = f"{PREFIX}/notifications"
 RECIPIENTS: Final = 2_000
 """Of one call (reference/create-notification)."""
 
-_EXTERNAL_ID = "external_id"
 _CONTACTS = {"Email": "email", "SMS": "phone"}
+_ALIASES = "aliases"
+_LACKS = {
+    "track_custom_event": "custom events",
+    "create_alias": _ALIASES,
+    "add_subscription": "subscriptions to add",
+    "remove_subscription": "subscriptions to remove",
+    "delete_user": "deletion of users",
+    "merge_users": "merging of users",
+}
+"""What it would take for an operation, in words."""
 
 
 def able(operation: Operation) -> Able:
     """What of an operation can be done: tags and pushes, by external id; a push to players, too."""
     label = operation.to.label
     if isinstance(operation, UpdateUser):
-        return Able(None, ("to",)) if label != _EXTERNAL_ID else _able_to_write(operation)
+        return Able(None, (_ALIASES,)) if label != EXTERNAL_ID else _able_to_write(operation)
     if isinstance(operation, SendNotification):
-        is_known = label in {_EXTERNAL_ID, SUBSCRIPTION_ID}
-        return Able(operation, ()) if is_known else Able(None, ("to",))
+        is_known = label in {EXTERNAL_ID, SUBSCRIPTION_ID}
+        return Able(operation) if is_known else Able(None, (_ALIASES,))
     if isinstance(operation, SetContact):
         return Able(None, (_CONTACTS[operation.type],))
-    return Able(None, (operation.name,))
+    return Able(None, (_LACKS[operation.name],))
 
 
 def _able_to_write(update: UpdateUser) -> Able:

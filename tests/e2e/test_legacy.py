@@ -369,6 +369,25 @@ async def test_what_is_written_when_the_api_is_switched_leaves_once_as_it_was_wr
         assert not here.sandbox.complaints
 
 
+async def test_flags_that_were_written_for_the_user_model_are_not_taken_to_where_they_may_do_nothing(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock()
+    onesignal = create_sandbox(clock=clock)
+    async with rig(
+        tmp_path, NO_IPHONES, clock=clock, onesignal=onesignal, drain=0, **MODERN
+    ) as here:
+        with_phones(here, "u1", "u2", "u3")
+        here.means.destination.sends.hold(3600)
+        await here.post([shipped("u1"), track("Sale", "u2"), track("Sale", "u3")])
+        await here.pass_time(8)
+        assert sends(here) == []
+    async with rig(tmp_path, SHOP, clock=clock, onesignal=onesignal, **LEGACY) as here:
+        await here.settle()
+        assert {call.is_legacy for call in sends(here)} == {False}
+        assert Counter(push.platform for push in here.sandbox.pushes) == {"android": 3}
+
+
 async def test_what_was_held_before_the_switch_is_released_as_it_was_written(
     tmp_path: Path,
 ) -> None:

@@ -76,11 +76,14 @@ def test_what_it_cannot_do_is_warned_of_at_its_place(do: dict[str, Any], named: 
     assert said(do, spoken=Spoken()) == []
 
 
-def test_users_that_are_to_be_created_are_warned_of_when_somebody_wrote_it() -> None:
+def test_identities_that_it_does_not_know_are_warned_of_when_somebody_wrote_it() -> None:
     tags = {"update_user": {"tags": {"a": "1"}}}
 
     assert said(tags, identity={"unknown": "create"}) == [("warning", "legacy-cannot")]
     assert said(tags, identity={"unknown": "skip"}) == []
+    assert said(tags, identity={"anonymous": "alias"}) == [("warning", "legacy-cannot")]
+    assert said(tags, identity={"anonymous": "external_id"}) == [("warning", "legacy-cannot")]
+    assert said(tags, identity={"anonymous": "skip"}) == []
     assert said(tags) == []
 
 
@@ -95,6 +98,13 @@ def test_users_that_are_to_be_created_are_warned_of_when_somebody_wrote_it() -> 
         ({"exclude": ["web"]}, EVERYWHERE, ("warning", "legacy-flags-unproven")),
         ({"only": ["ios"]}, EVERYWHERE, ("warning", "legacy-flags-unproven")),
         ({"exclude": ["ios_web"]}, EVERYWHERE, ("warning", "legacy-flags-unproven")),
+        # Registered devices need no flags, unless they are asked for where none is registered.
+        ({"exclude": ["ios"], "by": "devices"}, EVERYWHERE, None),
+        (
+            {"exclude": ["ios"], "by": "devices", "unknown_devices": "flags"},
+            EVERYWHERE,
+            ("error", "legacy-flags-refused"),
+        ),
         ("all", EVERYWHERE, None),
     ],
 )
@@ -122,21 +132,28 @@ names = st.lists(st.sampled_from(PLATFORMS), min_size=1, unique=True)
 @given(
     st.one_of(
         st.just("all"),
-        st.builds(lambda kind, some: {kind: some}, st.sampled_from(["only", "exclude"]), names),
+        st.builds(
+            lambda kind, some, how: {kind: some} | how,
+            st.sampled_from(["only", "exclude"]),
+            names,
+            st.sampled_from([{}, {"by": "devices"}, {"by": "devices", "unknown_devices": "flags"}]),
+        ),
     ),
     names.map(tuple),
+    st.sampled_from([{}, {"to": {"devices": "{{ userId }}"}}]),
 )
-def test_no_push_to_a_person_that_is_let_through_leaves_iphones_out(
-    platforms: Any, serves: tuple[str, ...]
+def test_no_push_to_a_person_that_is_let_through_leaves_iphones_out_by_flags(
+    platforms: Any, serves: tuple[str, ...], to: dict[str, Any]
 ) -> None:
-    """Whatever flags do there: what is let through is for iPhones, too."""
-    source = Source(name="a.yaml", text=text_of(a_push(platforms)))
+    """Whatever flags do there: what is let through is for iPhones, too, or names devices alone."""
+    source = Source(name="a.yaml", text=text_of(a_push(platforms, **to)))
     try:
         mapping, _ = compile_mapping([source], serves=serves, spoken=LEGACY)
     except ConfigurationError:
         return
-    for rule in mapping.rules:
-        assert rule.push is None or rule.push.flags.get("isIos") is True
+    for push in (rule.push for rule in mapping.rules if rule.push is not None):
+        is_strict = push.devices is not None and push.devices.unknown == "skip"
+        assert is_strict or push.flags.get("isIos") is True
 
 
 def test_the_same_rule_is_compiled_for_each_api_apart() -> None:

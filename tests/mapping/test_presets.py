@@ -11,6 +11,7 @@ import pytest
 from bridge.mapping.lint import check_mapping
 from bridge.mapping.load import load_mapping, preset, presets, starter
 from bridge.mapping.rules import Mapping
+from bridge.onesignal.api import Spoken
 from bridge.onesignal.operations import SendNotification, SetContact, UpdateUser
 from bridge.onesignal.platforms import PLATFORMS
 from bridge.plan import Plan, plan
@@ -67,6 +68,7 @@ def test_they_are_known_by_their_names() -> None:
         "b2b-saas",
         "ecommerce",
         "engage-audiences",
+        "legacy-player-model",
         "mobile-lifecycle",
         "starter",
     )
@@ -86,6 +88,16 @@ def test_a_preset_says_on_top_when_to_use_it(path: Path) -> None:
 @pytest.mark.parametrize("serves", [("android", "web"), PLATFORMS], ids=len)
 def test_check_finds_nothing_where_a_user_has_ten_tags(path: Path, serves: tuple[str, ...]) -> None:
     assert check_mapping(path, serves=serves, tag_cap=GROWTH) == []
+
+
+def test_check_finds_nothing_in_the_preset_for_the_legacy_api_where_that_is_spoken() -> None:
+    legacy = Spoken(api="legacy")
+
+    found = check_mapping(
+        preset("legacy-player-model"), serves=PLATFORMS, tag_cap=GROWTH, spoken=legacy
+    )
+
+    assert found == []
 
 
 @pytest.mark.parametrize(

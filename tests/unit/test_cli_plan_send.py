@@ -259,3 +259,62 @@ def test_whom_the_settings_list_gets_it(
 
     assert send().exit_code == 0
     assert len(pushes(onesignal)) == 1
+
+
+# The legacy API ------------------------------------------------------------------------------------
+
+LEGACY = {
+    "ONESIGNAL_API": "legacy",
+    "ONESIGNAL_API_KEY": "NGEwMGZmMjItY2NkNy0xMWUzLTk5ZDUtMDAwYzI5NDBlNjJj",
+    "ONESIGNAL_PLATFORMS": "android,web,ios",
+}
+
+
+def speak_legacy(monkeypatch: pytest.MonkeyPatch, **more: str) -> None:
+    for name, value in (LEGACY | more).items():
+        monkeypatch.setenv(f"BRIDGE_{name}", value)
+
+
+def test_to_an_app_of_the_legacy_api_it_sends_as_the_service_would(
+    send: Any, onesignal: Starlette, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shop.yaml").write_text(MAPPING.replace("{exclude: [ios]}", "all"))
+    speak_legacy(monkeypatch)
+
+    result = send()
+
+    assert result.exit_code == 0, result.output
+    assert "/api/v1/notifications" in result.output
+    (body,) = creations(onesignal)
+    assert body["include_external_user_ids"] == ["me"]
+    assert len(pushes(onesignal)) == 1
+
+
+@pytest.mark.parametrize(
+    ("trusts", "code"), [({}, 1), ({"ONESIGNAL_LEGACY_FLAGS": "trust"}, 0)], ids=["refuse", "trust"]
+)
+def test_what_the_service_would_send_to_devices_is_not_sent_by_flags_that_may_do_nothing(
+    send: Any,
+    onesignal: Starlette,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trusts: dict[str, str],
+    code: int,
+) -> None:
+    by_devices = MAPPING.replace("{exclude: [ios]}", "{exclude: [ios], by: devices}")
+    (tmp_path / "shop.yaml").write_text(by_devices)
+    speak_legacy(monkeypatch, **trusts)
+
+    result = send()
+
+    assert result.exit_code == code, result.output
+    assert len(creations(onesignal)) == 1 - code
+
+
+def test_a_mapping_that_the_service_would_refuse_there_is_refused_here(
+    send: Any, onesignal: Starlette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speak_legacy(monkeypatch)
+
+    assert "legacy-flags-refused" in str(send().exception)
+    assert creations(onesignal) == []

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from bridge.config import Config
+from bridge.config.changes import live, restart_needed
 from bridge.config.load import load_config, warnings
 from bridge.errors import ConfigurationError, Finding
+from bridge.onesignal.api import Spoken
 from bridge.segment.audience import ReverseEtl
 
 SHOP_ID = "8a1b3c4d-0000-4000-8000-000000000001"
@@ -280,3 +282,56 @@ def test_whatever_the_file_says_comes_out_as_findings(
         load_config({"BRIDGE_CONFIG": str(file)})
     # Nothing in it is an app id, and the environment names no app.
     assert any(one.is_error for one in caught.value.findings)
+
+
+# The legacy API ------------------------------------------------------------------------------------
+
+
+def of_shop(more: str) -> str:
+    return f"apps: {{shop: {{app_id: {SHOP_ID}, api_key: k, {more}}}}}"
+
+
+def test_each_app_speaks_what_its_entry_says_or_the_environment(folder: Path) -> None:
+    two = TWO.replace("event_key: payload", "event_key: payload\n    api: user-model")
+    legacy = load(folder, two, ONESIGNAL_API="legacy", ONESIGNAL_LEGACY_FLAGS="trust")
+
+    assert legacy.apps["shop"].spoken == Spoken(api="legacy", trusts_flags=True)
+    assert legacy.apps["club"].spoken.api == "user-model"
+    assert load(folder, TWO).apps["shop"].spoken == Spoken()
+    own = load(folder, of_shop("api: legacy, legacy_flags: refuse"), SEGMENT_SECRETS="s", ONESIGNAL_LEGACY_FLAGS="trust")  # fmt: skip
+    assert own.apps["shop"].spoken == Spoken(api="legacy")
+
+
+def test_more_people_in_a_call_than_the_legacy_api_takes_are_wrong(folder: Path) -> None:
+    more = "api: legacy, alias_chunk: 2001"
+    found = wrong(folder, of_shop(more), SEGMENT_SECRETS="s")
+
+    assert [(one.code, one.line) for one in found] == [("setting-invalid", 1)]
+    assert "2000" in found[0].message
+    for fine in ("api: legacy, alias_chunk: 2000", "alias_chunk: 20000"):
+        load(folder, of_shop(fine), SEGMENT_SECRETS="s")
+    alone = ONE_APP | {"ONESIGNAL_API": "legacy", "ONESIGNAL_ALIAS_CHUNK": "5000"}
+    assert codes(wrong(folder, "sources: {a: {secrets: s}}", **alone)) == ["setting-invalid"]
+
+
+def codes(found: list[Finding]) -> list[str]:
+    return [one.code for one in found]
+
+
+def test_what_the_legacy_api_means_is_said_at_every_start(folder: Path) -> None:
+    proven = {"SEGMENT_SECRETS": "s", "SEGMENT_BATCHES": "refuse"}
+
+    assert codes(warnings(load(folder, of_shop("api: legacy"), **proven))) == ["legacy-api"]
+    assert codes(warnings(load(folder, of_shop("legacy_flags: trust"), **proven))) == []
+    trusting = load(folder, of_shop("api: legacy, legacy_flags: trust"), **proven)
+    assert codes(warnings(trusting)) == ["legacy-api", "legacy-flags-trusted"]
+
+
+def test_another_api_takes_a_restart_and_until_then_the_old_one_is_planned_for(
+    folder: Path,
+) -> None:
+    old = load(folder, of_shop("api: legacy"), SEGMENT_SECRETS="s")
+    new = load(folder, of_shop("api: user-model, legacy_flags: trust"), SEGMENT_SECRETS="s")
+
+    assert restart_needed(old, new) == ("app shop",)
+    assert live(old, new).apps["shop"].spoken == Spoken(api="legacy", trusts_flags=True)

@@ -82,6 +82,12 @@ def the_push(
             "this push goes to registered devices on a platform that no flag names",
             hint="let the running service send it",
         )
+    if found[0].devices is not None and not app.spoken.keeps_flags and not push.flags.get("isIos"):
+        raise NotOnePushError(
+            "this push goes to registered devices, and by flags, which are all that this command has,"
+            " OneSignal's legacy API may send it to your iPhone, too",
+            hint="let the running service send it",
+        )
     # A key of its own: OneSignal would otherwise take it for a push that it has sent already.
     key = str(uuid.uuid4())
     (request,) = requests_of(push, message_id="", app_id=app.app_id, key=key, api=app.spoken.api)

@@ -29,17 +29,21 @@ def skips(plan: Plan) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(
     ("operation", "written", "detail"),
     [
-        ("track_custom_event", {"name": "bought"}, "track_custom_event"),
-        ("create_alias", {"label": "crm", "id": "17"}, "create_alias"),
-        ("add_subscription", {"type": "Email", "token": "a@b.example"}, "add_subscription"),
-        ("remove_subscription", {"type": "Email", "token": "a@b.example"}, "remove_subscription"),
-        ("delete_user", {}, "delete_user"),
+        ("track_custom_event", {"name": "bought"}, "custom events"),
+        ("create_alias", {"label": "crm", "id": "17"}, "aliases"),
+        ("add_subscription", {"type": "Email", "token": "a@b.example"}, "subscriptions to add"),
+        (
+            "remove_subscription",
+            {"type": "Email", "token": "a@b.example"},
+            "subscriptions to remove",
+        ),
+        ("delete_user", {}, "deletion of users"),
         ("update_user", {"language": "de"}, "language"),
         ("update_user", {"timezone": "Europe/Vienna"}, "timezone_id"),
         ("update_user", {"email": "a@b.example"}, "email"),
         ("update_user", {"raw": {"lat": 1}}, "lat"),
-        ("update_user", TAGS | {"to": {"alias": {"crm": "17"}}}, "to"),
-        ("send_notification", {"contents": "Hi", "to": {"alias": {"crm": "17"}}}, "to"),
+        ("update_user", TAGS | {"to": {"alias": {"crm": "17"}}}, "aliases"),
+        ("send_notification", {"contents": "Hi", "to": {"alias": {"crm": "17"}}}, "aliases"),
     ],
 )
 def test_an_operation_that_it_has_not_is_a_skip(
@@ -81,11 +85,13 @@ def test_nobody_is_erased_there_and_everybody_with_the_user_model() -> None:
     erasure = plan_erasure("u1", user_model)
 
     assert erasure.operations == (DeleteUser(rule="", to=Recipient("external_id", "u1")),)
-    assert skips(plan_erasure("u1", legacy)) == [("", "delete_user", "legacy_api: delete_user")]
+    assert skips(plan_erasure("u1", legacy)) == [
+        ("", "delete_user", "legacy_api: deletion of users")
+    ]
 
 
 def test_a_deletion_that_segment_asks_for_is_planned_in_the_same_way() -> None:
     found = of(rule(update_user=TAGS), type="delete")
 
-    assert skips(found) == [("", "delete_user", "legacy_api: delete_user")]
+    assert skips(found) == [("", "delete_user", "legacy_api: deletion of users")]
     assert not any(isinstance(one, UpdateUser) for one in found.operations)
