@@ -22,7 +22,7 @@ from bridge.deliver.together import Together
 from bridge.deliver.updates import wait_of
 from bridge.deliver.work import Work, ack, finished
 from bridge.journal import Journal
-from bridge.journal.records import LIVE, End, Entry, Loaded, operation_name
+from bridge.journal.records import LIVE, Changed, End, Entry, Loaded, operation_name
 from bridge.onesignal.operations import DeleteUser, Operation, Recipient, UpdateUser
 from bridge.plan import Plan, plan_erasure
 from bridge.plan.restraint import restrain
@@ -53,8 +53,8 @@ async def forget(journal: Journal, app: str, external_id: str, *, now_ms: int) -
         rank=LIVE,
         erases_ms=now_ms + ERASED_FOR_MS,
     )
-    await journal.append([entry])
-    return user_hash
+    (appended,) = await journal.append([entry])
+    return appended.kept.user_hash if isinstance(appended, Changed) else user_hash
 
 
 async def sweep(
@@ -92,10 +92,13 @@ class Erasing:
     user_hash: int
     #: What is there under other names, of the same person: found when the row is read, before it goes.
     others: tuple[int, ...] = ()
+    #: The user's, when others were found to be the user: one of those may have been named.
+    external_id: str | None = None
 
     async def begin(self, loaded: Loaded, before_ms: int) -> Loaded:
         """Sweep, and leave of what was loaded what the chain has still to do."""
         self.others = tuple(self._others(loaded.state))
+        self.external_id = loaded.external_id
         await self._sweep()
         rows = [row for row in loaded.rows if row.type == DELETE or row.event_ms > before_ms]
         return Loaded(rows, blanked(loaded.state) if self._keeps_names else None)
@@ -140,7 +143,10 @@ class Erasing:
     async def _planned(self, work: Work, known: Known) -> Plan:
         row = await known.row(self.user_hash) if self._keeps_names else {}
         tags = [name.removeprefix(TAG) for name in row if name.startswith(TAG)]
-        return plan_erasure(deleted_id(work.row.payload), self.means.destination.api, tags)
+        external_id = self.external_id or deleted_id(work.row.payload)
+        ids = await self.means.journal.identities.ids(self.user_hash)
+        others = [Recipient(one.label, one.id) for one in ids]
+        return plan_erasure(external_id, self.means.destination.api, tags, others=others)
 
     async def _at_onesignal(
         self, work: Work, known: Known, together: Together, one: Operation

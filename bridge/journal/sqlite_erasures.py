@@ -7,6 +7,7 @@ write-ahead log is emptied by `scrub`, see `retention`.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,6 @@ _OF_A_PERSON = (
     "forget_firings",
     "forget_person_places",
     "forget_reached",
-    "forget_identity",
     "forget_devices",
 )
 
@@ -58,9 +58,11 @@ class SqliteErasures:
         blank: Blank | None = None,
     ) -> Swept:
         def write(connection: sqlite3.Connection) -> Swept:
-            tail = _json(self._tail(user_hash))
+            ids = _ids(connection, user_hash)
+            # An id's events that were pending when it was found to be the user's are the user's there.
+            tail = _json({seq for one in (user_hash, *ids) for seq in self._tail(one)})
             kept = None if blank is None else blank(rows.state(connection, user_hash))
-            swept = _sweep(connection, user_hash, others, tail, limit, at_ms)
+            swept = _sweep(connection, user_hash, ids, others, tail, limit, at_ms)
             if kept is not None and not swept.more:
                 rows.keep_state(connection, user_hash, kept, at_ms)
             return swept
@@ -87,12 +89,21 @@ class SqliteErasures:
 
 def ask(connection: sqlite3.Connection, seq: int, entry: Entry) -> None:
     """An event asks for its user to be erased; part of the transaction that appends it."""
-    connection.execute(queries()["erase"], entry._asdict() | {"seq": seq})
+    for one in (entry.user_hash, *_ids(connection, entry.user_hash)):
+        values = entry._asdict() | {"seq": seq, "user_hash": one}
+        connection.execute(queries()["erase"], values)
+
+
+def _ids(connection: sqlite3.Connection, user_hash: int) -> list[int]:
+    """By which other ids the user was heard of."""
+    found = connection.execute(queries()["ids_of_person"], {"person_hash": user_hash})
+    return [row[0] for row in found]
 
 
 def _sweep(
     connection: sqlite3.Connection,
     user_hash: int,
+    ids: Sequence[int],
     others: Sequence[int],
     tail: str,
     limit: int,
@@ -101,12 +112,15 @@ def _sweep(
     erasure = connection.execute(queries()["erasure"], {"user_hash": user_hash}).fetchone()
     if erasure is None:
         return Swept(0, {}, more=False, under_way=0)
-    persons = [user_hash, *others]
-    whose = {"user_hash": user_hash, "before_ms": erasure[3], "tail": tail, "limit": limit}
-    found = connection.execute(queries()["events_to_erase"], whose).fetchall()
-    seqs = [seq for (seq,) in found]
+    persons = [user_hash, *ids, *others]
+    whose = {"person_hash": user_hash, "before_ms": erasure[3], "tail": tail, "limit": limit}
+    connection.execute(queries()["forget_merges"], whose)
+    found = {one: _to_erase(connection, one, whose) for one in (user_hash, *ids)}
     _forget_calls(connection, persons)
-    discarded = _forget_events(connection, user_hash, seqs, at_ms)
+    discarded: Counter[str] = Counter()
+    for one, some in found.items():
+        discarded.update(_forget_events(connection, one, some, at_ms))
+    seqs = [seq for some in found.values() for seq in some]
     sends = [
         one
         for person in persons
@@ -115,15 +129,21 @@ def _sweep(
         ).fetchall()
     ]
     _forget_sends(connection, sends, at_ms)
-    more = len(seqs) == limit or len(sends) >= limit
+    more = any(len(some) == limit for some in found.values()) or len(sends) >= limit
     if not more:
         # Last, because the names that a user goes by are found in the state.
         for person in persons:
             _forget_person(connection, person)
     counted = {"events": len(seqs), "user_hash": user_hash}
     connection.execute(queries()["count_erased"], counted)
-    under_way = 0 if more else _under_way(connection, whose, persons)
-    return Swept(len(seqs), discarded, more, under_way)
+    under_way = 0 if more else _under_way(connection, whose, list(found), persons)
+    return Swept(len(seqs), dict(discarded), more, under_way)
+
+
+def _to_erase(connection: sqlite3.Connection, id_hash: int, whose: dict[str, Any]) -> list[int]:
+    """Some events of one of a person's ids."""
+    values = whose | {"user_hash": id_hash}
+    return [seq for (seq,) in connection.execute(queries()["events_to_erase"], values)]
 
 
 def _forget_calls(connection: sqlite3.Connection, persons: Sequence[int]) -> None:
@@ -177,15 +197,14 @@ def _forget_person(connection: sqlite3.Connection, person_hash: int) -> None:
 
 
 def _under_way(
-    connection: sqlite3.Connection, whose: dict[str, Any], persons: Sequence[int]
+    connection: sqlite3.Connection,
+    whose: dict[str, Any],
+    ids: Sequence[int],
+    persons: Sequence[int],
 ) -> int:
-    (events,) = connection.execute(queries()["events_under_way"], whose).fetchone()
-    for person in persons:
-        (sends,) = connection.execute(
-            queries()["sends_under_way"], {"person_hash": person}
-        ).fetchone()
-        events += sends
-    return int(events)
+    asked = [("events_under_way", whose | {"user_hash": one}) for one in ids]
+    asked += [("sends_under_way", {"person_hash": one}) for one in persons]
+    return sum(connection.execute(queries()[name], values).fetchone()[0] for name, values in asked)
 
 
 def _finish(connection: sqlite3.Connection, seq: int, user_hash: int, at_ms: int) -> Erased | None:
@@ -193,15 +212,22 @@ def _finish(connection: sqlite3.Connection, seq: int, user_hash: int, at_ms: int
     if status == "dead":
         rows.finish(connection, seq)
         return None
-    _forget_person(connection, user_hash)
-    _forget_calls(connection, [user_hash])
+    ids = (user_hash, *_ids(connection, user_hash))
+    for one in ids:
+        _forget_person(connection, one)
+        _forget_calls(connection, [one])
+    connection.execute(queries()["forget_identity"], {"person_hash": user_hash})
     seqs = {"seqs": _json([seq]), "user_hash": user_hash}
     connection.execute(queries()["forget_letters"], seqs)
     connection.execute(queries()["forget_events"], seqs)
     failpoints.reached("user.erasing")
     rows.finish(connection, seq)
     values = {"user_hash": user_hash, "seq": seq, "at_ms": at_ms}
-    if connection.execute(queries()["erasure_done"], values).rowcount == 0:
+    done = [
+        connection.execute(queries()["erasure_done"], values | {"user_hash": one}).rowcount
+        for one in ids
+    ]
+    if not done[0]:
         return None
     _, _, who, _, asked_ms, events = connection.execute(queries()["erasure"], values).fetchone()
     erased = Erased(who, user_hash, events, status if reason is None else reason, http)

@@ -90,13 +90,16 @@ def _erasure(user: Recipient | None) -> Triage:
     return Triage(user, erases=True)
 
 
-def plan_erasure(external_id: str, api: Api, tags: Iterable[str] = ()) -> Plan:
+def plan_erasure(
+    external_id: str, api: Api, tags: Iterable[str] = (), *, others: Iterable[Recipient] = ()
+) -> Plan:
     """What it takes at OneSignal to erase a user; a step of the bridge's own, so of no rule.
 
     `tags` are those that were written: where nobody can be deleted they are emptied, at least.
+    `others` are who the user was taken for before.
     """
     to = Recipient(EXTERNAL_ID, external_id)
-    left = feasible([DeleteUser(rule="", to=to)], api)
+    left = feasible([DeleteUser(rule="", to=one) for one in (to, *others)], api)
     empty = dict.fromkeys(tags, "")
     if left.operations or not empty:
         return Plan(operations=left.operations, skips=left.skips)

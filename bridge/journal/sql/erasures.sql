@@ -21,11 +21,11 @@ SELECT before_ms FROM erased WHERE user_hash = :user_hash AND done_ms IS NULL;
 SELECT app, seq, who, before_ms, at_ms, events FROM erased WHERE user_hash = :user_hash;
 
 -- events_to_erase --
--- Some events of a user: what has ended, what is pending, and what is pending in the tail. Not those
+-- Some events of an id: what has ended, what is pending for its person, and what is pending in the tail. Not those
 -- that ask for an erasure, and not those of which a push shares a call that is out.
 SELECT e.seq FROM (
   SELECT seq FROM history WHERE user_hash = :user_hash
-  UNION SELECT seq FROM pending WHERE user_hash = :user_hash AND indexed = 1
+  UNION SELECT seq FROM pending WHERE user_hash = :person_hash AND indexed = 1
   UNION SELECT value FROM json_each(:tail)) o
 CROSS JOIN event e ON e.seq = o.seq
 WHERE e.event_ms <= :before_ms AND e.user_hash = :user_hash
@@ -37,7 +37,7 @@ LIMIT :limit;
 -- How many of them have to wait for a call that is out.
 SELECT count(*) FROM (
   SELECT seq FROM history WHERE user_hash = :user_hash
-  UNION SELECT seq FROM pending WHERE user_hash = :user_hash AND indexed = 1
+  UNION SELECT seq FROM pending WHERE user_hash = :person_hash AND indexed = 1
   UNION SELECT value FROM json_each(:tail)) o
 CROSS JOIN event e ON e.seq = o.seq
 WHERE e.event_ms <= :before_ms AND e.user_hash = :user_hash
@@ -125,7 +125,7 @@ DELETE FROM place WHERE person_hash = :person_hash;
 DELETE FROM reached WHERE person_hash = :person_hash;
 
 -- forget_identity --
-DELETE FROM identity WHERE id_hash = :person_hash;
+DELETE FROM identity WHERE person_hash = :person_hash;
 
 -- forget_devices --
 DELETE FROM device WHERE user_hash = :person_hash;
