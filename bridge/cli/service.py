@@ -243,7 +243,7 @@ class _Stopped:
 
     def explain(self, *, user: str | None, message_id: str | None, limit: int) -> dict[str, Any]:
         sources, apps, mappings = what_serves()
-        asked = asked_of(user, message_id, limit, apps=apps, sources=sources)
+        asked = asked_of(user, message_id, limit, apps=apps, sources=sources, mappings=mappings)
         with reading(self._path) as connection:
             traces = read_traces(connection, asked)
         now_ms = SystemClock().now_ms()

@@ -48,6 +48,7 @@ class ExplainApi:
             max(1, int(limit[:9])),
             apps=config.apps,
             sources=config.sources,
+            mappings=self.mappings(),
         )
         traces = await self.journal.traces(asked)
         return answer(

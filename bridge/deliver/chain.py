@@ -93,6 +93,8 @@ class Chain:
         rows = {row.seq: row for row in (*loaded.linking, *loaded.rows)}
         for merge in loaded.merges:
             row = rows.get(merge.seq)
+            if merge.state == "moving":
+                self.means.to_move()  # a replay puts one back to work
             if row is None or merge.state == "moving":
                 continue
             try:

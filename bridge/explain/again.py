@@ -12,7 +12,7 @@ from bridge.journal.trace import Trace
 from bridge.mapping.conjuncts import Unmet, unmet
 from bridge.mapping.rules import Mapping, Rule
 from bridge.mapping.terms import Terms
-from bridge.onesignal.operations import Operation, Recipient, Send
+from bridge.onesignal.operations import EXTERNAL_ID, Operation, Recipient, Send
 from bridge.plan import plan
 from bridge.plan.requests import requests_of, rules_of
 from bridge.plan.values import Plan
@@ -32,6 +32,8 @@ class Again:
     event: Event
     mapping: Mapping
     plan: Plan
+    #: It was heard of another id of the one whom it is about.
+    is_another: bool = False
 
     def operation(self, rule: str, name: str) -> Operation | None:
         """What a rule asks for."""
@@ -99,9 +101,18 @@ def again(trace: Trace, mapping: Mapping | None) -> Again | None:
         )
         if isinstance(event, Unusable):
             return None
-        return Again(event=event, mapping=mapping, plan=plan(event, mapping, apart=True))
+        planned = plan(event, mapping, apart=True, person=lambda user: _person(user, trace))
+        user = mapping.user(event.fields)
+        is_another = user is not None and user.id != trace.external_id
+        return Again(event=event, mapping=mapping, plan=planned, is_another=is_another)
     except Exception:  # noqa: BLE001 — an event that breaks planning is dead, and its death is told
         return None
+
+
+def _person(user: Recipient, trace: Trace) -> Recipient:
+    """Whom the event is about by now: an id of it may have been found to be somebody's."""
+    known = trace.external_id
+    return user if known is None else Recipient(EXTERNAL_ID, known)
 
 
 def not_met_by_name(trace: Trace, mapping: Mapping) -> list[NotMet]:

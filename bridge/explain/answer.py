@@ -24,9 +24,12 @@ def asked_of(
     *,
     apps: Named[str, App],
     sources: Named[str, Source],
+    mappings: Named[str, Mapping],
 ) -> Asked:
     names = list(dict.fromkeys([*sources, IMPORT]))
-    return Asked(user, message_id, list(apps), names, min(limit, MOST))
+    labels = {one.anonymous_label for one in mappings.values() if one.anonymous == "alias"}
+    most = min(limit, MOST)
+    return Asked(user, message_id, list(apps), names, most, labels=sorted(labels))
 
 
 def answer_of(

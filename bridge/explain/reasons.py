@@ -69,7 +69,7 @@ class Reasons:
         heard = self.trace.event
         key = user_hash(self.salt, heard.app, f"once|{once.key}")
         person = None if self.again is None else self.again.recipient(rule, operation)
-        if person is None or hash_of(self.salt, heard.app, *person) != heard.user_hash:
+        if person is None or hash_of(self.salt, heard.app, *person) != self.trace.person_hash:
             return None
         found = (one for one in self.trace.places if (one.rule, one.once) == (rule, key))
         return next((one for one in found if one.seq != heard.seq), None)

@@ -12,12 +12,15 @@ from bridge.explain import words
 from bridge.explain.again import Again, NotMet, again, not_met_by_name
 from bridge.explain.calls import CallTold, calls_told
 from bridge.explain.reasons import Reasons
-from bridge.journal.records import GateRow, operation_name
+from bridge.journal.identities import MERGE_USERS
+from bridge.journal.records import GateRow, Merge, operation_name
 from bridge.journal.trace import Ended, Sent, Trace, Traces
 from bridge.mapping.rules import Mapping
 
 ORDER = ("pending", "held", "dead", "delivered", "no_recipients", "discarded", "skipped")
 """An event is what the first of its operations is that there is one of."""
+MERGE = ("", MERGE_USERS)
+"""Two users are made one, of which no rule says anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +152,10 @@ class _Teller:
         ends = {(one.end.rule, one.end.operation): one for one in self.trace.ends}
         sends = {(one.rule, one.operation): one for one in self.trace.sends}
         planned = list(dict.fromkeys(self.again.names())) if self.again else []
+        # Whether it is news whose an id is depends on what came before.
+        planned = [name for name in planned if name != MERGE]
+        if self.trace.merges and MERGE not in ends:
+            yield self._merging(self.trace.merges[0])
         rest = [name for name in planned if name not in ends and name not in sends]
         for name in dict.fromkeys([*planned, *ends, *sends]):
             send, end = sends.get(name), ends.get(name)
@@ -160,6 +167,11 @@ class _Teller:
                 yield told
         if self.trace.pending is not None and not rest:
             yield from self._whole(ends, sends)
+
+    def _merging(self, merge: Merge) -> Told:
+        waits = None if merge.state == "moving" else self._waits("write")
+        said = words.merging(merge.state, merge.subscriptions, waits)
+        return self._told(*MERGE, "pending", None, said, attempts=len(self._calls(MERGE[1], None)))
 
     def _whole(self, ends: Any, sends: Any) -> Iterator[Told]:
         """The event is pending, and nothing says for what."""
@@ -209,6 +221,8 @@ class _Teller:
     def _end_words(self, ended: Ended, attempts: int, events: int) -> str:
         end = ended.end
         match end.status:
+            case "delivered" if end.operation == MERGE[1]:
+                return words.merged(end.detail)
             case "delivered":
                 company = f", in one call for {events} events" if events > 1 else ""
                 tries = f", after {attempts} attempts" if attempts > 1 else ""
@@ -360,6 +374,8 @@ def _unwanted(one: NotMet) -> Unwanted:
 def _remarks(
     trace: Trace, planned: Again | None, mapping: Mapping | None, planned_with: str | None
 ) -> Iterator[str]:
+    if trace.external_id is not None and planned is not None and planned.is_another:
+        yield "It was heard of another id, which was found to be its user's."
     if trace.event.payload is None:
         yield (
             "The event's payload is not kept (any more), so rules that did not act are told by its"

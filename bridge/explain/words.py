@@ -104,6 +104,24 @@ def skip(reason: str, detail: str | None) -> str:
     return words.format(detail=detail or "a value")
 
 
+def merging(state: str, subscriptions: list[str] | None, waits: str | None) -> str:
+    """How far two users have become one."""
+    if state == "moving" and subscriptions is None:
+        return (
+            "OneSignal knows both users: which devices the other has is looked up in its turn, one look"
+            " a second for all of the app"
+        )
+    if state == "moving":
+        return f"OneSignal knows both users: {len(subscriptions or ())} devices are to be moved yet"
+    what = "OneSignal is to be asked" if state == "asked" else "what the user lacks is written next"
+    return f"the id is the user's from now on; {what}: {waits}"
+
+
+def merged(detail: str | None) -> str:
+    said = f"; {detail}" if detail else ""
+    return f"the two are one user at OneSignal now{said}"
+
+
 def no_recipients(reason: str | None) -> str:
     if reason == "unknown_user":
         return f"accepted by OneSignal, which knows no such user: {LOGIN_HINT}"

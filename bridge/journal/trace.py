@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from bridge.journal.hashing import dedupe_key, user_hash
+from bridge.journal.hashing import dedupe_key, hash_of
 from bridge.journal.queries import queries
-from bridge.journal.records import End, GateRow
+from bridge.journal.records import End, GateRow, Merge
+from bridge.journal.sqlite_rows import merges_of
 
 CALLS_PER_EVENT = 30
 """The newest attempts that are told: an outage of a day makes dozens."""
@@ -31,6 +32,8 @@ class Asked(NamedTuple):
     limit: int
     #: The very one, by its number here.
     seq: int | None = None
+    #: Labels under which the user may be known, if not by external id.
+    labels: Sequence[str] = ()
 
 
 class Event(NamedTuple):
@@ -154,6 +157,11 @@ class Trace:
     dead: list[Letter]
     places: list[Place]
     fired: list[Fired]
+    #: What is not done of making two users one because of it.
+    merges: list[Merge]
+    #: The hash of whom it is about by now, and the external id when there are several ids.
+    person_hash: int
+    external_id: str | None
     #: Of the mapping of its source when it was planned last; None: not known.
     revision: str | None
 
@@ -195,13 +203,33 @@ def _seqs(connection: sqlite3.Connection, asked: Asked, salt: bytes) -> set[int]
     if asked.seq is not None:
         return {asked.seq}
     if asked.user is not None:
-        users = [user_hash(salt, app, asked.user) for app in asked.apps]
-        limit = asked.limit + 1
-        return {seq for user in users for seq in _newest(connection, user, limit)}
+        return _seqs_of_user(connection, asked, asked.user, salt)
     message_id = asked.message_id or ""
     keys = [dedupe_key(source, message_id) for source in asked.sources]
     found = {seq for key in keys for seq in _select(connection, "seqs_of_key", {"key": key})}
     return found or _looked_for(connection, message_id, asked.limit + 1)
+
+
+def _seqs_of_user(connection: sqlite3.Connection, asked: Asked, user: str, salt: bytes) -> set[int]:
+    """Under every id that was found to be the same person's."""
+    labels = ("external_id", *asked.labels)
+    named = {hash_of(salt, app, label, user) for app in asked.apps for label in labels}
+    people = {_person(connection, one)[0] for one in named}
+    ids = people.union(*(_ids(connection, person) for person in people))
+    return {seq for one in ids for seq in _newest(connection, one, asked.limit + 1)}
+
+
+def _person(connection: sqlite3.Connection, id_hash: int) -> tuple[int, str | None]:
+    """Whom an id was found to be; itself when it was found to be nobody else."""
+    row = connection.execute(queries()["person_of"], {"id_hash": id_hash}).fetchone()
+    if row is not None:
+        return row[0], row[1]
+    named = connection.execute(queries()["person_named"], {"person_hash": id_hash}).fetchone()
+    return id_hash, None if named is None else named[0]
+
+
+def _ids(connection: sqlite3.Connection, person_hash: int) -> list[int]:
+    return _select(connection, "hashes_of_person", {"person_hash": person_hash})
 
 
 def _newest(connection: sqlite3.Connection, user: int, limit: int) -> list[int]:
@@ -225,7 +253,8 @@ def _trace(connection: sqlite3.Connection, seq: int) -> Trace | None:
     event = next((Event(*row) for row in rows("event_of")), None)
     if event is None:
         return None
-    whose = {"user_hash": event.user_hash, "app": event.app}
+    person_hash, external_id = _person(connection, event.user_hash)
+    whose = {"user_hash": person_hash, "app": event.app}
     ends = [Ended(End(*row[:7]), row[7]) for row in rows("trace_ends")]
     at_ms = max([one.at_ms for one in ends], default=2**62)
     in_force = rows("in_force", source=event.source, at_ms=at_ms)
@@ -238,5 +267,8 @@ def _trace(connection: sqlite3.Connection, seq: int) -> Trace | None:
         dead=[Letter(*row) for row in rows("trace_dead")],
         places=[Place(*row) for row in rows("trace_places", **whose)],
         fired=[Fired(*row) for row in rows("trace_fired", **whose)],
+        merges=merges_of(rows("merges_of_event")),
+        person_hash=person_hash,
+        external_id=external_id,
         revision=in_force[0][0] if in_force else None,
     )

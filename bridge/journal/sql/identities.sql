@@ -139,3 +139,13 @@ UPDATE pending SET done = (SELECT json_group_array(value) FROM
 
 -- forget_merges --
 DELETE FROM merge WHERE person_hash = :person_hash;
+
+-- hashes_of_person --
+SELECT id_hash FROM identity WHERE person_hash = :person_hash;
+
+-- merges_of_event --
+-- Whatever their state.
+SELECT m.id_hash, m.person_hash, m.app, m.seq, m.state, m.http, i.label, i.id, i.external_id, m.owed, m.detail,
+       CASE WHEN m.run = (SELECT value FROM meta WHERE key = 'run') THEN m.subscriptions END,
+       m.moved, m.attempt, m.first_try_ms, m.not_before_ms
+FROM merge m JOIN identity i USING (id_hash) WHERE m.seq = :seq;
