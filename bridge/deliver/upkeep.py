@@ -36,7 +36,7 @@ SCRUB_SECONDS = 10.0
 """After an erasure, for others to share it."""
 
 What = Literal[
-    "unmatched", "payloads", "events", "overdue", "dead", "calls", "places", "state", "devices", "dedupe", "reached", "erased"
+    "unmatched", "payloads", "events", "overdue", "dead", "calls", "places", "state", "devices", "dedupe", "reached", "erased", "ids"
 ]  # fmt: skip
 
 
@@ -78,6 +78,7 @@ def due(keep: Keep, now_ms: int, *, daily: bool) -> list[Due]:
         Due("dedupe", now_ms - DEDUPE_MS),
         Due("reached", now_ms - REACHED_DAYS * DAY_MS),
         Due("erased", now_ms - ERASED_MS),
+        Due("ids", now_ms - STATE_MS),
     ]
     return [*hourly, *slow] if daily else hourly
 
@@ -180,6 +181,14 @@ class Upkeep:
                 return lambda _: self._calls(before_ms)
             case "places":
                 return lambda _: retention.places(before_ms=before_ms, limit=STEP_ROWS)
+            case "dedupe" | "reached" | "erased" | "ids":
+                return await self._daily_step(one)
+            case _:
+                return lambda _: self._unused(before_ms)
+
+    async def _daily_step(self, one: Due) -> Step:
+        retention, before_ms = self.journal.retention, one.before_ms
+        match one.what:
             case "dedupe":
                 seq = await retention.seq_at(before_ms)
                 return lambda after: retention.dedupe(after=after, seq=seq, limit=STEP_ROWS)
@@ -189,7 +198,9 @@ class Upkeep:
             case "erased":
                 return lambda _: retention.erased(before_ms=before_ms, limit=STEP_ROWS)
             case _:
-                return lambda _: self._unused(before_ms)
+                return lambda after: retention.ids(
+                    after=after, before_ms=before_ms, limit=STEP_ROWS
+                )
 
     async def _calls(self, before_ms: int) -> bool:
         return await self.journal.drop_calls(before_ms=before_ms, limit=STEP_EVENTS) > 0

@@ -55,6 +55,12 @@ class Retention(Protocol):
     async def devices(self, *, before_ms: int, limit: int) -> bool:
         """Forget devices that were last seen before; whether there may be more."""
 
+    async def ids(self, *, after: int, before_ms: int, limit: int) -> int | None:
+        """Forget whose an id was found to be, before that time, of whom nothing was written since.
+
+        A walk by hash; after which to go on.
+        """
+
     async def erased(self, *, before_ms: int, limit: int) -> bool:
         """Forget who was erased before."""
 

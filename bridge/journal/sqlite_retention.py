@@ -115,6 +115,11 @@ class SqliteRetention:
     async def devices(self, *, before_ms: int, limit: int) -> bool:
         return await self._some("drop_unseen_devices", {"before_ms": before_ms}, limit)
 
+    async def ids(self, *, after: int, before_ms: int, limit: int) -> int | None:
+        values = {"after": after, "before_ms": before_ms, "limit": limit}
+        found: int | None = await self._page("ids_page", "drop_ids", values)
+        return found
+
     async def erased(self, *, before_ms: int, limit: int) -> bool:
         return await self._some("drop_erased", {"before_ms": before_ms}, limit)
 

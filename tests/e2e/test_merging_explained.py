@@ -141,7 +141,7 @@ async def test_what_onesignal_refuses_is_dead_and_can_be_replayed(
         assert device.owner is before
         (event,) = await told(here, message_id="m2")
         assert event["state"] == "dead"
-        await here.bridge.piles.replay(dead.id, False, "test")
+        await here.bridge.piles.replay(dead.id, replan=False, who="test")
         await here.settle()
         assert device.owner is found
         (event,) = await told(here, message_id="m2")

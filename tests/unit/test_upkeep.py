@@ -35,6 +35,7 @@ def test_each_kind_goes_after_its_own_time() -> None:
 def test_what_changes_slowly_is_looked_at_once_a_day() -> None:
     assert times(KEEP).keys().isdisjoint({"dedupe", "reached", "erased"})
     assert times(KEEP, daily=True)["dedupe"] == DEDUPE_MS
+    assert times(KEEP, daily=True)["ids"] == 400 * DAY_MS
 
 
 @pytest.mark.parametrize(("unmatched", "found"), [(0, None), (DAY_MS, DAY_MS)])

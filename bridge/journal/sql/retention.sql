@@ -10,6 +10,7 @@ SELECT value FROM json_each(:seqs) one
 WHERE EXISTS (SELECT 1 FROM pending WHERE seq = one.value)
    OR EXISTS (SELECT 1 FROM send WHERE seq = one.value AND ended_ms IS NULL)
    OR EXISTS (SELECT 1 FROM dead WHERE seq = one.value AND state = 'dead')
+   OR EXISTS (SELECT 1 FROM merge WHERE seq = one.value AND state <> 'refused')
    OR EXISTS (SELECT 1 FROM outcome WHERE seq = one.value AND at_ms >= :before_ms);
 
 -- unwanted --
@@ -81,3 +82,13 @@ DELETE FROM erased WHERE user_hash IN
 
 -- drop_unseen_devices --
 DELETE FROM device WHERE id IN (SELECT id FROM device WHERE seen_ms < :before_ms LIMIT :limit);
+
+-- ids_page --
+SELECT max(id_hash) FROM
+  (SELECT id_hash FROM identity WHERE id_hash > :after ORDER BY id_hash LIMIT :limit);
+
+-- drop_ids --
+DELETE FROM identity WHERE id_hash > :after AND id_hash <= :last AND at_ms < :before_ms
+ AND NOT EXISTS (SELECT 1 FROM state WHERE user_hash = identity.person_hash)
+ AND NOT EXISTS (SELECT 1 FROM pending WHERE user_hash = identity.person_hash AND indexed = 1)
+ AND NOT EXISTS (SELECT 1 FROM merge WHERE id_hash = identity.id_hash);
