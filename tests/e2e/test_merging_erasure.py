@@ -10,20 +10,18 @@ from typing import Any
 import pytest
 
 from bridge.deliver.erasing import forget
-from tests.e2e.test_merging import (
+from tests.harness import APP_ID, Rig, identify, rig
+from tests.visitors import (
     ALIAS,
-    APP_ID,
     EXTERNAL,
     POLICIES,
     alias,
     anonymously,
-    identify,
     say,
     signs_up,
     visitor,
     visits,
 )
-from tests.harness import Rig, rig
 
 
 def left(folder: Path) -> bytes:

@@ -8,27 +8,24 @@ from typing import Any
 import pytest
 
 from bridge.explain.answer import answer_of, asked_of
-from tests.e2e.test_merging import (
-    ALIAS,
-    APP_ID,
-    POLICIES,
-    alias,
-    anonymously,
-    say,
-    signs_up,
-    track,
-    visitor,
-    visits,
-)
-from tests.harness import Rig, rig
+from tests.harness import APP_ID, Rig, rig, track
+from tests.visitors import ALIAS, POLICIES, alias, anonymously, say, signs_up, visitor, visits
 
 
 async def told(here: Rig, user: str | None = None, message_id: str | None = None) -> Any:
-    config, mappings = here.bridge.config, here.bridge.mappings
-    known = {"apps": config.apps, "sources": config.sources, "mappings": mappings}
-    asked = asked_of(user, message_id, 20, **known)
+    apps, sources = here.bridge.config.apps, here.bridge.config.sources
+    mappings = here.bridge.mappings
+    asked = asked_of(user, message_id, 20, apps=apps, sources=sources, mappings=mappings)
     traces = await here.bridge.journal.traces(asked)
-    return answer_of(asked, traces, **known, now_ms=here.clock.now_ms())["events"]
+    answer = answer_of(
+        asked,
+        traces,
+        apps=apps,
+        sources=sources,
+        mappings=mappings,
+        now_ms=here.clock.now_ms(),
+    )
+    return answer["events"]
 
 
 def ids(events: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,14 @@ def linking(message_id: str, other: int, *, user: int = ANN, **more: Any) -> Ent
 
 async def loaded(journal: SqliteJournal, user: int = ANN) -> Loaded:
     return (await journal.chains([user], limit=50))[user]
+
+
+async def execute(journal: SqliteJournal, *statements: str) -> None:
+    def write(connection: sqlite3.Connection) -> None:
+        for statement in statements:
+            connection.execute(statement)
+
+    await journal._write(write)
 
 
 async def whose(journal: SqliteJournal) -> dict[int, int]:
@@ -137,8 +146,7 @@ async def test_places_and_who_was_reached_are_one(journal: SqliteJournal) -> Non
         "INSERT INTO place VALUES (7, 'default', 'r', 1, 2, 10, 50), (7, 'default', 'r', 2, 2, 15, 90)",
         "INSERT INTO reached VALUES (107, 'default', 5), (7, 'default', 3)",
     ]
-    for row in rows:
-        await journal._write(lambda connection, row=row: connection.execute(row))
+    await execute(journal, *rows)
     await journal.append([linking("m", VISITOR)])
     places = "SELECT person_hash, once, seq, until_ms FROM place ORDER BY once"
     assert await select(journal, places) == [(7, 1, 1, 100), (7, 2, 2, 90)]
@@ -148,9 +156,9 @@ async def test_places_and_who_was_reached_are_one(journal: SqliteJournal) -> Non
 
 
 async def test_devices_are_the_persons_once(journal: SqliteJournal) -> None:
-    row = "INSERT INTO device (app, user_hash, platform, subscription_id, subscribed, details, at_ms, seq, first_ms, seen_ms) VALUES ('default', ?, 'web', ?, 1, '{}', 0, 0, 0, 0)"
+    row = "INSERT INTO device (app, user_hash, platform, subscription_id, subscribed, details, at_ms, seq, first_ms, seen_ms) VALUES ('default', {}, 'web', '{}', 1, '{{}}', 0, 0, 0, 0)"
     for user, subscription in ((VISITOR, "s1"), (VISITOR, "s2"), (ANN, "s2")):
-        await journal._write(lambda c, v=(user, subscription): c.execute(row, v))
+        await execute(journal, row.format(user, subscription))
     await journal.append([linking("m", VISITOR)])
     found = "SELECT user_hash, subscription_id FROM device ORDER BY subscription_id"
     assert await select(journal, found) == [(ANN, "s1"), (ANN, "s2")]
@@ -200,8 +208,7 @@ async def test_what_fired_for_the_stay_that_goes_on_has_fired(journal: SqliteJou
             f"INSERT INTO fired VALUES ({order[0]}, 'default', 'vip{name}', 'in', 1)",
             f"INSERT INTO fired VALUES ({order[1]}, 'default', 'vip{name}', 'out', 2)",
         ]
-        for row in rows:
-            await journal._write(lambda connection, row=row: connection.execute(row))
+        await execute(journal, *rows)
     await journal.append([linking("m", VISITOR)])
     fired = await select(journal, "SELECT user_hash, audience, rule FROM fired ORDER BY audience")
     assert fired == [(ANN, "vip107", "in"), (ANN, "vip7", "in")]
@@ -217,9 +224,7 @@ async def test_an_id_of_somebody_who_is_not_heard_of_any_more_is_forgotten(
 ) -> None:
     await journal.append([linking("m1", VISITOR), linking("m2", OTHER, user=BOB)])
     for merge in (*(await loaded(journal)).merges, *(await loaded(journal, BOB)).merges):
-        await journal._write(
-            lambda c, m=merge: c.execute("DELETE FROM merge WHERE id_hash = ?", (m.id_hash,))
-        )
+        await execute(journal, f"DELETE FROM merge WHERE id_hash = {merge.id_hash}")
     for row in (await loaded(journal)).rows + (await loaded(journal, BOB)).rows:
         await journal.finish(row.seq, [], deaths=[], at_ms=NOW)
     kept = Learnt(BOB, lambda _: b"[[],{}]")
