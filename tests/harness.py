@@ -120,7 +120,7 @@ class Rig:
             await self.bridge.journal.user_of(0)
             await self.bridge.journal.looks.look(lambda _: None)
             await self.bridge.journal.append([])
-            working = f"{self.bridge.lanes} {self.bridge.groups}"
+            working = f"{self.bridge.lanes} {self.bridge.groups} {self.bridge.moving}"
             after = (working, repr(self.clock), len(self.sandbox.calls))
             quiet, before = (quiet + 1, after) if after == before else (0, after)
 

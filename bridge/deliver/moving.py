@@ -128,8 +128,9 @@ class Move:
         left, moved = self.merge.subscriptions, self.merge.moved
         if left is None:
             left = await self._look()
-            if left is None or not await self._keep(left, moved):
-                return
+        # What was read may be over by now, and nothing is moved that is not to be.
+        if left is None or not await self._keep(left, moved):
+            return
         while left:
             done = await self._one(left[0])
             if done is None:

@@ -73,6 +73,7 @@ async def test_a_link_that_is_no_news_is_no_operation(tmp_path: Path) -> None:
 async def test_how_far_a_merge_has_come_is_told(tmp_path: Path) -> None:
     async with rig(tmp_path, ALIAS) as here:
         here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        here.means.roll = lambda: 1.0
         await say(here, visits("shoes"))
         before = visitor(here, ALIAS)
         assert before is not None
