@@ -37,7 +37,7 @@ def check(
     if explain:
         _explain([str(path) for path in paths or ()])
         return
-    findings = [one for path in paths for one in _mapping(path)] if paths else _everything()
+    findings = [one for path in paths for one in _mapping(path)] if paths else everything()
     lines = _Lines()
     for finding in findings:
         typer.echo(_json(finding) if as_json else f"{lines.shown(finding)}\n")
@@ -55,7 +55,8 @@ def _summary(findings: list[Finding], errors: int) -> str:
     return f"{errors} errors, {len(findings) - errors} warnings. Nothing was sent.{more}"
 
 
-def _everything() -> list[Finding]:
+def everything() -> list[Finding]:
+    """What is wrong with the settings and all mappings that they name."""
     from bridge.config.load import load_config, warnings
     from bridge.errors import ConfigurationError
 

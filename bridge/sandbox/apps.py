@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from bridge.sandbox.wire import Answer, Request
+from bridge.sandbox.wire import Answer, Request, is_uuid
 from bridge.sandbox.world import World
 
 PUSH_PLATFORMS: Final = (
@@ -30,3 +30,11 @@ def read(world: World, request: Request) -> Answer:
             "channels": {"push": {"enabled": not app.disabled, "platforms": PUSH_PLATFORMS}},
         },
     )
+
+
+def read_template(_: World, request: Request) -> Answer:
+    """200 for every UUID: a notification may use any here, too (reference/view-template)."""
+    template = request.params["template_id"]
+    if not is_uuid(template):
+        return Answer(status=400, body={"errors": ["template_id must be a UUID"]})
+    return Answer(status=200, body={"id": template, "name": "A template", "channel": "push"})

@@ -62,6 +62,7 @@ ROUTES: Final = (
     _route("GET /notifications/{notification_id}", _VIEW, notifications.read, BOTH),
     _route("DELETE /notifications/{notification_id}", _SEND, notifications.cancel, BOTH),
     _route("GET /apps/{app_id}", _VIEW, apps.read, BOTH),
+    _route("GET /templates/{template_id}", _VIEW, apps.read_template, BOTH),
     _route("POST /apps/{app_id}/users", _WRITE, users.create),
     _route(f"GET {_USER}", _VIEW, users.read),
     _route(f"PATCH {_USER}", _WRITE, users.update),
