@@ -109,8 +109,8 @@ class SqliteJournal:
         self.sends = sends.SqliteSends(
             write=self._write,
             look=self._look,
-            chain=lambda connection, user: rows.waiting(
-                connection, user, tail.of(user), AHEAD_ROWS
+            beside=lambda connection, user, seq: rows.beside(
+                connection, user, tail.of(user), AHEAD_ROWS, seq=seq
             ),
         )
 

@@ -127,7 +127,14 @@ def open_writer(path: Path) -> sqlite3.Connection:
     """
     try:
         # Used by the loop's thread and the disk's, never by both at once.
-        connection = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            path,
+            timeout=1,
+            isolation_level=None,
+            check_same_thread=False,
+            # Of every statement there is, in each of the sizes that it comes in.
+            cached_statements=1000,
+        )
     except sqlite3.DatabaseError as error:
         raise _unusable(path, error) from None
     try:

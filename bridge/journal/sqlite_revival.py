@@ -10,7 +10,7 @@ import orjson
 from bridge import failpoints
 from bridge.journal.queries import queries
 from bridge.journal.records import Dead, NewSend, lane_of, operation_name
-from bridge.journal.sqlite_rows import dead_one, insert_send
+from bridge.journal.sqlite_rows import dead_one, insert_send, write_call
 
 
 def revive(
@@ -107,10 +107,7 @@ def _revived(connection: sqlite3.Connection, dead: Dead, *, again: bool) -> dict
 def _revive_send(connection: sqlite3.Connection, dead: Dead, send: NewSend, at_ms: int) -> None:
     if send.key == dead.send_key:
         connection.execute(queries()["reopen_send"], {"key": send.key})
-        connection.execute(
-            queries()["write_call"],
-            send._asdict() | {"call_key": send.key, "lane": lane_of(send.user_hash)},
-        )
+        write_call(connection, send)
         connection.execute(queries()["reopen_call"], {"key": send.key})
     else:
         _give_up(connection, dead.send_key or "", at_ms)

@@ -43,11 +43,11 @@ def insert(connection: sqlite3.Connection, query: str, rows: Iterable[tuple[Any,
     """Insert many rows with few statements."""
     waiting = list(rows)
     position = 0
-    for size in _CHUNKS:
-        while len(waiting) - position >= size:
-            values = list(chained.from_iterable(waiting[position : position + size]))
-            connection.execute(_many(query, size, len(waiting[0])), values)
-            position += size
+    while left := len(waiting) - position:
+        size = next(size for size in _CHUNKS if size <= left) if left > 1 else 1
+        values = list(chained.from_iterable(waiting[position : position + size]))
+        connection.execute(_many(query, size, len(waiting[0])), values)
+        position += size
 
 
 @cache
@@ -187,18 +187,25 @@ def _insert_dead(connection: sqlite3.Connection, seq: int, death: Death, at_ms: 
 
 def insert_send(connection: sqlite3.Connection, send: NewSend, *, hold: str | None = None) -> None:
     """A send that was not written before, with its call unless it shares one."""
-    values = send._asdict() | {
-        "state": "pending" if hold is None else "held",
-        "hold": hold,
-        "group_id": None if send.group is None else send.group.id,
-        "call_key": send.key if send.group is None else None,
-        "lane": lane_of(send.user_hash),
-    }
-    connection.execute(queries()["write_send"], values)
-    if send.group is None:
-        connection.execute(queries()["write_call"], values)
+    group = send.group
+    state = "pending" if hold is None else "held"
+    group_id, call_key = (None, send.key) if group is None else (group.id, None)
+    row = (
+        send.key, send.seq, send.app, send.rule, send.operation, send.user_hash, send.person_hash,
+        send.label, send.recipient, send.generation, send.revision, send.expires_ms, state, hold,
+        send.counted, send.once, send.once_ms, group_id, send.part, call_key, send.created_ms,
+    )  # fmt: skip
+    insert(connection, "append_send", [row])
+    if group is None:
+        write_call(connection, send)
     else:
-        connection.execute(queries()["write_group"], send.group._asdict())
+        connection.execute(queries()["write_group"], group._asdict())
+
+
+def write_call(connection: sqlite3.Connection, send: NewSend) -> None:
+    """The call of a send that shares none."""
+    values = send._asdict() | {"lane": lane_of(send.user_hash)}
+    connection.execute(queries()["write_call"], values)
 
 
 def finish(connection: sqlite3.Connection, seq: int) -> None:
@@ -249,6 +256,17 @@ def waiting(
     values = {"user_hash": user, "tail": orjson.dumps(tail).decode(), "limit": limit}
     rows = connection.execute(queries()["chain"], values)
     return list(_waiting(connection, rows.fetchall()))
+
+
+def beside(
+    connection: sqlite3.Connection, user: int, tail: Sequence[int], limit: int, *, seq: int
+) -> list[Waiting]:
+    """A user's pending events, if there is any other than `seq`; mostly there is none."""
+    if all(one == seq for one in tail):
+        whose = {"user_hash": user, "seq": seq}
+        if connection.execute(queries()["others"], whose).fetchone() is None:
+            return []
+    return waiting(connection, user, tail, limit)
 
 
 def chain(

@@ -11,13 +11,12 @@ from bridge.journal import sqlite_held as held, sqlite_rows as rows
 from bridge.journal.membership import Heard, Membership, is_another_stay, learn
 from bridge.journal.piles import EVERYTHING, Choice
 from bridge.journal.queries import queries
-from bridge.journal.records import SENDS_DECIDED, Death, End, NewSend, Waiting, operation_name
+from bridge.journal.records import SENDS_DECIDED, Death, End, Waiting, operation_name
 from bridge.journal.sends import (
     ALREADY_SENT,
     Bid,
     Contradicts,
     Decide,
-    Guard,
     HeldSend,
     Hold,
     Known,
@@ -51,12 +50,12 @@ class SqliteSends:
         *,
         write: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
         look: Read,
-        chain: Callable[[sqlite3.Connection, int], list[Waiting]],
+        beside: Callable[[sqlite3.Connection, int, int], list[Waiting]],
     ) -> None:
-        """`look` is for people; `chain` finds the pending events of a user on the writer's connection."""
+        """`look` is for people; `beside` finds what a user waits for beside an event, in a transaction."""
         self._write = write
         self._look = look
-        self._chain = chain
+        self._beside = beside
 
     async def write(
         self,
@@ -73,14 +72,15 @@ class SqliteSends:
         def write(connection: sqlite3.Connection) -> Written:
             if bids and not _is_of(connection, seq, bids[0].send.user_hash):
                 return Written([], finished=False, gone=True)
-            passing = False
+            stay, passing = None, False
             if heard is not None and bids:
                 app, user_hash = bids[0].send.app, bids[0].send.user_hash
-                passing = contradicts(self._chain(connection, user_hash))
-                _learn(connection, app, user_hash, heard, passing=passing)
+                passing = contradicts(self._beside(connection, user_hash, seq))
+                stay = _learn(connection, app, user_hash, heard, passing=passing)
             rulings = []
             for number, bid in enumerate(bids):
-                ruling = _rule(connection, number, bid, decide, passing=passing, now_ms=now_ms)
+                known = _known(connection, bid, stay, passing=passing, now_ms=now_ms)
+                ruling = decide(number, known) if isinstance(known, Known) else known
                 _do(connection, bid, ruling, now_ms)
                 rulings.append(ruling)
             failpoints.reached("send.writing")
@@ -98,7 +98,7 @@ class SqliteSends:
         def write(connection: sqlite3.Connection) -> None:
             person = connection.execute(queries()["person_of"], {"id_hash": user_hash}).fetchone()
             whose = user_hash if person is None else person[0]
-            passing = contradicts(self._chain(connection, whose))
+            passing = contradicts(self._beside(connection, whose, heard.seq))
             _learn(connection, app, whose, heard, passing=passing)
 
         await self._write(write)
@@ -140,15 +140,17 @@ def _is_of(connection: sqlite3.Connection, seq: int, user_hash: int) -> bool:
 
 def _learn(
     connection: sqlite3.Connection, app: str, user_hash: int, heard: Heard, *, passing: bool
-) -> None:
+) -> Membership | None:
+    """What is known of the membership from now on."""
     whose = {"user_hash": user_hash, "app": app, "audience": heard.audience}
     before = membership(connection, whose)
     after = learn(before, heard, passing=passing)
     if after is None:
-        return
+        return before
     connection.execute(queries()["keep_membership"], whose | after._asdict())
     if is_another_stay(before, after):
         connection.execute(queries()["forget_fired"], whose)
+    return after
 
 
 def membership(connection: sqlite3.Connection, whose: dict[str, Any]) -> Membership | None:
@@ -161,44 +163,49 @@ def membership_of(row: Sequence[int]) -> Membership:
     return Membership(bool(entered), since_ms, last_ms, last_seq, bool(quiet))
 
 
-def _rule(
+def _known(
     connection: sqlite3.Connection,
-    number: int,
     bid: Bid,
-    decide: Decide,
+    stay: Membership | None,
     *,
     passing: bool,
     now_ms: int,
-) -> Ruling:
-    before = connection.execute(queries()["sends_written"], {"key": bid.send.key}).fetchone()
-    if before is not None:
-        # Of this very event: who asks has not heard of it, and does after another look.
-        is_own = before[0] == bid.send.seq
-        return OWN._replace(until_ms=now_ms) if is_own else ALREADY_SENT
-    known = _known(connection, bid.send, bid.guard, now_ms)
-    return decide(number, known._replace(passing=passing))
-
-
-def _known(connection: sqlite3.Connection, send: NewSend, guard: Guard, now_ms: int) -> Known:
+) -> Known | Ruling:
+    """What speaks against a send, or what has become of it already; `stay` is what was just learnt."""
+    send, guard = bid
     whose = {
+        "key": send.key,
         "user_hash": send.user_hash,
         "person_hash": send.person_hash,
         "app": send.app,
         "rule": send.rule,
         "seq": send.seq,
+        # What is not asked is NULL, and finds nothing.
+        "audience": guard.audience,
+        "once": guard.once,
+        "since_ms": None if guard.cap_ms is None else now_ms - guard.cap_ms,
     }
-    known = Known()
-    if guard.audience is not None:
-        whose |= {"audience": guard.audience}
-        fired = connection.execute(queries()["fired"], whose).fetchone() is not None
-        known = known._replace(membership=membership(connection, whose), fired=fired)
-    if guard.once is not None:
-        row = connection.execute(queries()["place_taken"], whose | {"once": guard.once}).fetchone()
-        known = known._replace(once_taken_ms=None if row is None else row[0])
-    if guard.cap_ms is not None:
-        since = whose | {"since_ms": now_ms - guard.cap_ms}
-        (count,) = connection.execute(queries()["person_sends"], since).fetchone()
-        known = known._replace(person_sends=count)
+    found = connection.execute(queries()["standing"], whose).fetchone()
+    written, fired, once_taken_ms, person_sends = found
+    if written is not None:
+        # Of this very event: who asks has not heard of it, and does after another look.
+        is_own = written == send.seq
+        return OWN._replace(until_ms=now_ms) if is_own else ALREADY_SENT
+    known = Known(
+        membership=None if guard.audience is None else stay or membership(connection, whose),
+        passing=passing,
+        fired=bool(fired),
+        once_taken_ms=once_taken_ms,
+        person_sends=person_sends,
+    )
+    return _with_pace(connection, known, bid, whose, now_ms)
+
+
+def _with_pace(
+    connection: sqlite3.Connection, known: Known, bid: Bid, whose: dict[str, Any], now_ms: int
+) -> Known:
+    """And how many its rule has sent lately, or all rules without a cap, where that is asked."""
+    send, guard = bid
     if guard.limit_ms is not None:
         count, _ = _pace(connection, send.app, send.rule, guard.limit_ms, now_ms)
         held = connection.execute(queries()["rule_held"], whose).fetchone() is not None
@@ -243,12 +250,12 @@ def _do(connection: sqlite3.Connection, bid: Bid, ruling: Ruling, now_ms: int) -
     send, guard = bid
     is_held = ruling.verdict == "hold"
     rows.insert_send(connection, send, hold=ruling.reason if is_held else None)
-    values = send._asdict()
     if guard.audience is not None:
-        connection.execute(queries()["fire"], values | {"audience": guard.audience})
+        fired = (send.user_hash, send.app, guard.audience, send.rule, send.seq)
+        rows.insert(connection, "append_fired", [fired])
     if guard.once is not None:
         connection.execute(queries()["forget_places"], {"now_ms": now_ms})
-        connection.execute(queries()["take_place"], values | {"now_ms": now_ms})
+        connection.execute(queries()["take_place"], send._asdict() | {"now_ms": now_ms})
     if guard.limit_ms is not None and not is_held:
         _keep_pace(connection, send.app, send.rule, guard.limit_ms, now_ms)
     if guard.volume_ms is not None and not is_held:

@@ -1,12 +1,24 @@
--- sends_written --
--- By which event.
-SELECT seq FROM send WHERE key = :key;
+-- others --
+-- Whether anything beside one event waits for its user in the index.
+SELECT 1 FROM pending WHERE user_hash = :user_hash AND indexed = 1 AND seq <> :seq LIMIT 1;
 
--- write_send --
+-- standing --
+-- What speaks against a send. By which event it was written; whether another event has fired the rule for
+-- this stay (one event's sends of one rule are one firing); who took its place of `once_per`, and when; and
+-- how many pushes its person gets: those that are under way count, however long ago they were written,
+-- because they will arrive later.
+SELECT (SELECT seq FROM send WHERE key = :key) AS written,
+       EXISTS (SELECT 1 FROM fired WHERE user_hash = :user_hash AND app = :app AND audience = :audience AND rule = :rule
+               AND seq <> :seq) AS fired,
+       (SELECT taken_ms FROM place WHERE person_hash = :person_hash AND app = :app AND rule = :rule AND once = :once
+        AND seq <> :seq) AS once_taken_ms,
+       (SELECT count(*) FROM send WHERE counted = 1 AND person_hash = :person_hash AND ended_ms IS NULL
+        AND state = 'pending' AND :since_ms IS NOT NULL)
+     + (SELECT count(*) FROM send WHERE counted = 1 AND person_hash = :person_hash AND ended_ms > :since_ms) AS person_sends;
+
+-- append_send --
 INSERT INTO send (key, seq, app, rule, operation, user_hash, person_hash, label, recipient, generation, revision,
-                  expires_ms, state, hold, counted, once, once_ms, group_id, part, call_key, created_ms)
-VALUES (:key, :seq, :app, :rule, :operation, :user_hash, :person_hash, :label, :recipient, :generation, :revision,
-        :expires_ms, :state, :hold, :counted, :once, :once_ms, :group_id, :part, :call_key, :created_ms);
+                  expires_ms, state, hold, counted, once, once_ms, group_id, part, call_key, created_ms) VALUES
 
 -- write_call --
 INSERT INTO call (key, app, method, path, body, lane, run, created_ms)
@@ -24,18 +36,8 @@ VALUES (:user_hash, :app, :audience, :entered, :since_ms, :last_ms, :last_seq, :
 -- Another stay has begun.
 DELETE FROM fired WHERE user_hash = :user_hash AND app = :app AND audience = :audience;
 
--- fired --
--- By another event: one event's sends of one rule are one firing.
-SELECT 1 FROM fired
-WHERE user_hash = :user_hash AND app = :app AND audience = :audience AND rule = :rule AND seq <> :seq;
-
--- fire --
-INSERT OR IGNORE INTO fired (user_hash, app, audience, rule, seq)
-VALUES (:user_hash, :app, :audience, :rule, :seq);
-
--- place_taken --
-SELECT taken_ms FROM place
-WHERE person_hash = :person_hash AND app = :app AND rule = :rule AND once = :once AND seq <> :seq;
+-- append_fired --
+INSERT OR IGNORE INTO fired (user_hash, app, audience, rule, seq) VALUES
 
 -- take_place --
 INSERT OR REPLACE INTO place (person_hash, app, rule, once, seq, taken_ms, until_ms)
@@ -58,11 +60,6 @@ DELETE FROM place WHERE (person_hash, app, rule, once) =
  AND seq = (SELECT s.seq FROM send s WHERE s.key = :key)
  AND NOT EXISTS (SELECT 1 FROM send o WHERE o.seq = place.seq AND o.rule = place.rule AND o.key <> :key
                  AND o.state IN ('pending', 'held', 'delivered'));
-
--- person_sends --
--- Those that are under way count, however long ago they were written: they will arrive later.
-SELECT (SELECT count(*) FROM send WHERE counted = 1 AND person_hash = :person_hash AND ended_ms IS NULL AND state = 'pending')
-     + (SELECT count(*) FROM send WHERE counted = 1 AND person_hash = :person_hash AND ended_ms > :since_ms);
 
 -- pace --
 SELECT coalesce(sum(sends), 0), min(slot_ms) FROM pace WHERE app = :app AND rule = :rule AND slot_ms > :since_ms;
