@@ -34,8 +34,8 @@ PLANS = {
         "outcome USING PRIMARY KEY (seq=?)",
         "send USING INDEX send_seq (seq=?)",
     ],
-    "end_send": ["send USING PRIMARY KEY (key=?)"],
-    "reopen_send": ["send USING PRIMARY KEY (key=?)"],
+    "end_send": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],
+    "reopen_send": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],
     "end_call": [
         "call USING PRIMARY KEY (key=?)",
         "send USING INDEX send_call (call_key=?)",
@@ -64,7 +64,7 @@ PLANS = {
     "put_off": ["pending USING INTEGER PRIMARY KEY (rowid=?)"],
     "others": ["pending USING INDEX pending_user (user_hash=?)"],
     "standing": [
-        "send USING PRIMARY KEY (key=?)",
+        "send USING INDEX sqlite_autoindex_send_1 (key=?)",
         "fired USING PRIMARY KEY (user_hash=? AND app=? AND audience=? AND rule=?)",
         "place USING PRIMARY KEY (person_hash=? AND app=? AND rule=? AND once=?)",
         "send USING COVERING INDEX send_person (person_hash=? AND ended_ms=? AND state=? AND counted=?)",
@@ -72,14 +72,14 @@ PLANS = {
     ],
     "membership": ["membership USING PRIMARY KEY (user_hash=? AND app=? AND audience=?)"],
     "forget_fired": ["fired USING PRIMARY KEY (user_hash=? AND app=? AND audience=?)"],
-    "retake_place": ["send USING PRIMARY KEY (key=?)"],
+    "retake_place": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],
     "forget_places": [
         "place USING PRIMARY KEY (person_hash=?)",
         "place USING COVERING INDEX place_until (until_ms<?)",
     ],
     "return_place": [
         "place USING PRIMARY KEY (person_hash=? AND app=? AND rule=? AND once=?)",
-        "s USING PRIMARY KEY (key=?)",
+        "s USING INDEX sqlite_autoindex_send_1 (key=?)",
         "o USING INDEX send_seq (seq=?)",
     ],
     "pace": ["pace USING PRIMARY KEY (app=? AND rule=? AND slot_ms>?)"],
@@ -89,18 +89,18 @@ PLANS = {
         "reached_day USING PRIMARY KEY (app=? AND day>?)",
         "reached USING PRIMARY KEY (person_hash=? AND app=?)",
     ],
-    "reach": ["send USING PRIMARY KEY (key=?)"],
-    "hold_send": ["send USING PRIMARY KEY (key=?)"],
+    "reach": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],
+    "hold_send": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],
     "held_of_rule": [
         "send USING INDEX send_held (app=? AND rule=? AND hold=? AND created_ms>? AND created_ms<?)"
     ],
     "held_some": ["send USING INDEX send_held (app=?)"],
-    "release_send": ["send USING PRIMARY KEY (key=?)"],
-    "discard_send": ["send USING PRIMARY KEY (key=?)"],
-    "send_one": ["send USING PRIMARY KEY (key=?)"],
+    "release_send": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],
+    "discard_send": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],
+    "send_one": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],
     "group_one": ["send_group USING PRIMARY KEY (id=?)"],
     "unsealed": ["send USING INDEX send_grouped (group_id=? AND state=? AND call_key=?)"],
-    "join_call": ["send USING PRIMARY KEY (key=?)"],
+    "join_call": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],
     "group_call": [
         "c USING PRIMARY KEY (key=?)",
         "g USING PRIMARY KEY (id=?)",
@@ -110,10 +110,10 @@ PLANS = {
     "leave_call": ["send USING INDEX send_call (call_key=?)"],
     "drop_call": ["call USING PRIMARY KEY (key=?)"],
     "call_group": ["call USING PRIMARY KEY (key=?)"],
-    "end_members": ["send USING PRIMARY KEY (key=?)"],
-    "end_member_outcomes": ["send USING PRIMARY KEY (key=?)"],
-    "reach_members": ["send USING PRIMARY KEY (key=?)"],
-    "with_places": ["send USING PRIMARY KEY (key=?)"],
+    "end_members": ["send USING COVERING INDEX sqlite_autoindex_send_1 (key=?)"],
+    "end_member_outcomes": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],
+    "reach_members": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],
+    "with_places": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],
     "end_group_call": [
         "call USING PRIMARY KEY (key=?)",
         "s USING INDEX send_call (call_key=?)",
@@ -127,7 +127,7 @@ PLANS = {
     "hold_unsealed": [
         "send USING COVERING INDEX send_grouped (group_id=? AND state=? AND call_key=?)"
     ],
-    "reopen_member": ["send USING PRIMARY KEY (key=?)"],
+    "reopen_member": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],
     "dead_members": [
         "s USING INDEX send_call (call_key=?)",
         "d USING INDEX dead_once (seq=? AND rule=? AND operation=?)",
@@ -135,7 +135,7 @@ PLANS = {
     "reopen_members": ["send USING INDEX send_call (call_key=?)"],
     "reopen_call": ["call USING PRIMARY KEY (key=?)"],
     "shared": [
-        "s USING PRIMARY KEY (key=?)",
+        "s USING INDEX sqlite_autoindex_send_1 (key=?)",
         "c USING PRIMARY KEY (key=?) LEFT-JOIN",
         "g USING PRIMARY KEY (id=?) LEFT-JOIN",
     ],
@@ -203,14 +203,14 @@ PLANS = {
     "in_force": ["mapping_log USING PRIMARY KEY (source=? AND since_ms<?)"],
     "keep_in_force": ["mapping_log USING PRIMARY KEY (source=?)"],
     "dead_ids": ["dead USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"],
-    "dead_send_of": ["d USING INTEGER PRIMARY KEY (rowid=?)", "s USING PRIMARY KEY (key=?)"],
-    "discard_dead_send": ["send USING PRIMARY KEY (key=?)"],
+    "dead_send_of": ["d USING INTEGER PRIMARY KEY (rowid=?)", "s USING INDEX sqlite_autoindex_send_1 (key=?)"],
+    "discard_dead_send": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],
     "discard_dead_outcome": [
         "outcome USING PRIMARY KEY (seq=? AND rule=? AND operation=?)",
         "dead USING INTEGER PRIMARY KEY (rowid=?)",
     ],
     "held_one": [
-        "s USING PRIMARY KEY (key=?)",
+        "s USING INDEX sqlite_autoindex_send_1 (key=?)",
         "e USING INTEGER PRIMARY KEY (rowid=?)",
         "c USING PRIMARY KEY (key=?) LEFT-JOIN",
         "g USING PRIMARY KEY (id=?) LEFT-JOIN",

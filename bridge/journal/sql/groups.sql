@@ -81,8 +81,8 @@ DELETE FROM send_group WHERE id = :id AND endpoint = 'send'
  AND NOT EXISTS (SELECT 1 FROM call WHERE group_id = :id);
 
 -- hold_unsealed --
-UPDATE send SET state = 'held', hold = :hold WHERE key IN (
-  SELECT key FROM send WHERE group_id = :group_id AND state = 'pending' AND call_key IS NULL AND ended_ms IS NULL
+UPDATE send SET state = 'held', hold = :hold WHERE rowid IN (
+  SELECT rowid FROM send WHERE group_id = :group_id AND state = 'pending' AND call_key IS NULL AND ended_ms IS NULL
   ORDER BY created_ms LIMIT :limit);
 
 -- reopen_member --

@@ -111,11 +111,11 @@ CREATE TABLE send (
   CHECK ((state = 'held') = (hold IS NOT NULL)),
   CHECK (group_id IS NOT NULL OR call_key IS NOT NULL),
   CHECK ((once IS NULL) = (once_ms IS NULL))
-) WITHOUT ROWID;
+);
 CREATE INDEX send_seq ON send (seq);
-CREATE INDEX send_call ON send (call_key) WHERE ended_ms IS NULL OR state = 'dead';
+CREATE INDEX send_call ON send (call_key) WHERE call_key IS NOT NULL AND (ended_ms IS NULL OR state = 'dead');
 -- The last columns are there so that who counts reads nothing but the index.
-CREATE INDEX send_held ON send (app, rule, hold, created_ms, state) WHERE state = 'held';
+CREATE INDEX send_held ON send (app, rule, hold, created_ms, state, key) WHERE state = 'held';
 CREATE INDEX send_person ON send (person_hash, ended_ms, state, counted) WHERE counted = 1;
 -- Whom others' events are about.
 CREATE INDEX send_other ON send (person_hash) WHERE person_hash <> user_hash;
