@@ -23,6 +23,7 @@ from bridge.config.file import Reading, read_file
 from bridge.config.registry import doubtful, registry_of, wrong_with
 from bridge.errors import ConfigurationError, Finding
 from bridge.onesignal.api import Spoken, api_named
+from bridge.onesignal.legacy import PREFIX as LEGACY_PREFIX
 from bridge.segment.audience import ReverseEtl
 from bridge.settings import PREFIX, Environment, Settings, read_environment
 
@@ -106,13 +107,12 @@ def _apps(said: Environment, reading: Reading) -> dict[str, App]:
         reading.findings += _environment_app_findings(said.settings)
         vars_ = reading.entries.vars | said.variables
         app = environment_app(said.settings, vars_)
-        found = _chunk_finding(app)
-        reading.findings += [found] if found else []
+        reading.findings += _of_api(app)
         return {DEFAULT: app}
     _contradict(said, reading, "apps", _OF_APPS)
     apps = {name: _app(name, entry, said, reading) for name, entry in entries.items()}
     for app in apps.values():
-        if (found := _chunk_finding(app)) is not None:
+        for found in _of_api(app):
             reading.report(found.code, found.message, ("apps", app.name), found.hint)
     often = Counter(app.app_id.lower() for app in apps.values())
     for app in apps.values():
@@ -147,15 +147,21 @@ def _app(name: str, entry: AppEntry, said: Environment, reading: Reading) -> App
     )
 
 
-def _chunk_finding(app: App) -> Finding | None:
+def _of_api(app: App) -> Iterator[Finding]:
+    """What goes with no API, or not with the one that the app speaks."""
     most = api_named(app.spoken.api).RECIPIENTS
-    if app.alias_chunk <= most:
-        return None
-    return Finding(
-        code="setting-invalid",
-        message=f"app {app.name}: {app.alias_chunk} people in one call, and its API takes {most}",
-        hint=f"BRIDGE_ONESIGNAL_ALIAS_CHUNK={most}, or `alias_chunk: {most}` of the app",
-    )
+    if app.alias_chunk > most:
+        yield Finding(
+            code="setting-invalid",
+            message=f"app {app.name}: {app.alias_chunk} people in one call, and its API takes {most}",
+            hint=f"BRIDGE_ONESIGNAL_ALIAS_CHUNK={most}, or `alias_chunk: {most}` of the app",
+        )
+    if app.url.rstrip("/").endswith(LEGACY_PREFIX):
+        yield Finding(
+            code="setting-invalid",
+            message=f"app {app.name}: the address ends in {LEGACY_PREFIX}, where every path of the API begins",
+            hint="leave BRIDGE_ONESIGNAL_URL (`url`) unset for OneSignal itself; a stand-in's ends before",
+        )
 
 
 def _environment_app_findings(settings: Settings) -> list[Finding]:

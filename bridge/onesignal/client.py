@@ -31,7 +31,8 @@ _HEADERS = {
 _PATH = re.compile(r"/[!-~]*")
 ONESIGNAL = "https://api.onesignal.com"
 _OF_LEGACY_API = "https://onesignal.com"
-"""Where OneSignal itself answers `/api/v1/…`; whoever stands in for it has one address for all."""
+"""Where OneSignal itself answers `/api/v1/…`, and nothing else of ours; whoever stands in for it has one
+address for all."""
 
 
 def authorization(api_key: str) -> str:
@@ -41,8 +42,10 @@ def authorization(api_key: str) -> str:
 
 def address(url: str, path: str) -> str:
     """Where a path is asked for."""
-    is_legacy = url == ONESIGNAL and path.startswith(f"{PREFIX}/")
-    return (_OF_LEGACY_API if is_legacy else url) + path
+    url = url.rstrip("/")
+    if url in {ONESIGNAL, _OF_LEGACY_API}:
+        url = _OF_LEGACY_API if path.startswith(f"{PREFIX}/") else ONESIGNAL
+    return url + path
 
 
 class Way(Protocol):
@@ -72,7 +75,7 @@ class OneSignal:
 
         Of several `api_keys`, as they are during a rotation, each call says which one it shows.
         """
-        self._url = url.rstrip("/")
+        self._url = url
         self._way: Way = (
             Pool(deadline=deadline, connect=connect)
             if transport is None

@@ -72,7 +72,7 @@ def able(operation: Operation) -> Able:
         return Able(operation) if is_known else Able(None, (_ALIASES,))
     if isinstance(operation, SetContact):
         return Able(None, (_CONTACTS[operation.type],))
-    return Able(None, (_LACKS[operation.name],))
+    return Able(None, (_LACKS.get(operation.name, operation.name),))
 
 
 def _able_to_write(update: UpdateUser) -> Able:

@@ -321,6 +321,10 @@ def test_old_keys_are_sent_the_old_way(api_key: str, value: str) -> None:
         (ONESIGNAL, "/notifications", "https://api.onesignal.com/notifications"),
         (ONESIGNAL, "/api/v1/notifications", "https://onesignal.com/api/v1/notifications"),
         (ONESIGNAL, "/api/v10", "https://api.onesignal.com/api/v10"),
+        (f"{ONESIGNAL}/", "/api/v1/x", "https://onesignal.com/api/v1/x"),
+        ("https://onesignal.com", "/api/v1/x", "https://onesignal.com/api/v1/x"),
+        ("https://onesignal.com/", "/notifications", "https://api.onesignal.com/notifications"),
+        ("http://127.0.0.1:9/proxy/", "/api/v1/x", "http://127.0.0.1:9/proxy/api/v1/x"),
         ("http://127.0.0.1:9", "/api/v1/notifications", "http://127.0.0.1:9/api/v1/notifications"),
     ],
 )

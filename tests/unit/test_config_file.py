@@ -314,6 +314,12 @@ def test_more_people_in_a_call_than_the_legacy_api_takes_are_wrong(folder: Path)
     assert codes(wrong(folder, "sources: {a: {secrets: s}}", **alone)) == ["setting-invalid"]
 
 
+def test_the_address_of_old_snippets_is_not_the_address(folder: Path) -> None:
+    old = "api: legacy, url: https://onesignal.com/api/v1/"
+
+    assert codes(wrong(folder, of_shop(old), SEGMENT_SECRETS="s")) == ["setting-invalid"]
+
+
 def codes(found: list[Finding]) -> list[str]:
     return [one.code for one in found]
 
