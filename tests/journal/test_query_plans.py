@@ -203,7 +203,10 @@ PLANS = {
     "in_force": ["mapping_log USING PRIMARY KEY (source=? AND since_ms<?)"],
     "keep_in_force": ["mapping_log USING PRIMARY KEY (source=?)"],
     "dead_ids": ["dead USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"],
-    "dead_send_of": ["d USING INTEGER PRIMARY KEY (rowid=?)", "s USING INDEX sqlite_autoindex_send_1 (key=?)"],
+    "dead_send_of": [
+        "d USING INTEGER PRIMARY KEY (rowid=?)",
+        "s USING INDEX sqlite_autoindex_send_1 (key=?)",
+    ],
     "discard_dead_send": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],
     "discard_dead_outcome": [
         "outcome USING PRIMARY KEY (seq=? AND rule=? AND operation=?)",

@@ -131,6 +131,24 @@ def test_a_user_nobody_knows_is_what_a_forgotten_login_looks_like(sandbox: Any) 
     assert sandbox.calls
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_an_app_of_the_legacy_api_is_asked_by_it(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch, *, right: bool
+) -> None:
+    monkeypatch.setenv("BRIDGE_ONESIGNAL_API", "legacy")
+    monkeypatch.setenv("BRIDGE_ONESIGNAL_LEGACY_FLAGS", "trust")
+    sandbox.add_device("u1", "ios", app_id=APP_ID)
+    monkeypatch.setattr(sandbox, "api_keys", None if right else frozenset(["another"]))
+    found = checks("--user", "u1")
+    assert found["key of default"]["level"] == ("ok" if right else "error")
+    if right:
+        assert found["user"]["said"] == "the legacy API shows nobody's devices"
+        assert not [name for name in found if name.startswith("push")]
+    else:
+        assert "refuses the key (400)" in found["key of default"]["said"]
+    assert sandbox.calls[0].is_legacy
+
+
 @pytest.mark.parametrize("kind", sorted(onesignal.PLATFORM))
 def test_a_policy_without_ios_reaches_no_apple_phone(kind: str) -> None:
     device = Device({"type": kind, "enabled": True, "notification_types": 1})

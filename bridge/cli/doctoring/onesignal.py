@@ -14,10 +14,12 @@ from bridge.cli.doctoring import Check, Level
 from bridge.clock import Clock
 from bridge.config import App
 from bridge.mapping.rules import Mapping
+from bridge.onesignal.api import api_named
 from bridge.onesignal.client import OneSignal
-from bridge.onesignal.verdict import Answer, NoAnswer
+from bridge.onesignal.verdict import Answer, Closed, NoAnswer, judge
 
 _NOBODY = "segment-bridge-doctor-nobody"
+_NO_NOTIFICATION = "00000000-0000-4000-8000-000000000000"
 _AWAY_SECONDS, _FAR_SECONDS = 5.0, 300.0
 VIEWS_APART_SECONDS = 1.05
 """OneSignal lets an app look once a second. [onesignal.md, published limits]"""
@@ -61,6 +63,14 @@ class Looks:
         self._last = self._clock.monotonic()
         return answer
 
+    @property
+    def path_of_nothing(self) -> str:
+        """What is nobody's, and asked for to see whether the key is let in."""
+        api = api_named(self.app.spoken.api)
+        if api.HAS_USERS:
+            return self.path_of(_NOBODY)
+        return api.notification_path(_NO_NOTIFICATION, app_id=self.app.app_id)
+
     def path_of(self, external_id: str) -> str:
         return f"/apps/{self.app.app_id}/users/by/external_id/{quote(external_id, safe='')}"
 
@@ -69,7 +79,7 @@ async def access(looks: Looks, clock: Clock) -> AsyncIterator[Check]:
     """Every key of the app, and the clock of OneSignal's answer."""
     app = looks.app
     for number in range(len(app.api_keys)):
-        answer = await looks.at(looks.path_of(_NOBODY), key=number)
+        answer = await looks.at(looks.path_of_nothing, key=number)
         yield _key(app, number, answer)
         if isinstance(answer, Answer) and number == 0 and (told := _clock(answer, clock)):
             yield told
@@ -86,7 +96,7 @@ def _key(app: App, number: int, answer: Answer | NoAnswer) -> Check:
         return Check(name, "error", f"OneSignal does not answer ({answer.reason})", hint)
     if answer.status in {200, 404}:
         return Check(name, "ok", "OneSignal knows the app and the key")
-    if answer.status in {401, 403}:
+    if isinstance(judge(answer, now_ms=0), Closed):
         hint = (
             "OneSignal > Settings > Keys & IDs: an App API key of this app, not the organization's"
         )
@@ -141,6 +151,10 @@ async def user(
     looks: Looks, external_id: str, mappings: Named[str, Mapping]
 ) -> AsyncIterator[Check]:
     """The devices that OneSignal knows of a user, and which of them the push of each rule would reach."""
+    if not api_named(looks.app.spoken.api).HAS_USERS:
+        where = "OneSignal's dashboard does: Audience > Subscriptions, by External User ID"
+        yield Check("user", "warning", "the legacy API shows nobody's devices", where)
+        return
     answer = await looks.at(looks.path_of(external_id))
     if not isinstance(answer, Answer) or answer.status != 200:
         status = answer.status if isinstance(answer, Answer) else answer.reason
