@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from starlette.routing import BaseRoute, Route
 
+from bridge.app import people
 from bridge.app.bridge import Bridge
 from bridge.app.seeing import see
 from bridge.config.access import Access, access_of
@@ -18,7 +20,7 @@ from bridge.console.status import StatusApi
 from bridge.console.users import UsersApi
 from bridge.console.web.console import Console
 from bridge.deliver.erasing import forget
-from bridge.deliver.held import release_resumed
+from bridge.deliver.held import holdings, release_resumed
 from bridge.journal.erasures import noted
 from bridge.receive.devices import PATHS as DEVICE_PATHS, DeviceDoor
 from bridge.receive.health import Health
@@ -128,7 +130,14 @@ def console_of(bridge: Bridge) -> Console:
         clock=bridge.clock,
         config=lambda: bridge.config,
         mappings=lambda: bridge.mappings,
+        reloader=bridge.reloader,
         paused=braking.paused,
+        acts=bridge.piles,
+        held=lambda choice: holdings(bridge.journal, choice),
+        written=partial(people.written, bridge),
+        devices=partial(people.devices, bridge),
+        ask=partial(people.ask, bridge),
+        erase=partial(_erase, bridge),
         see=lambda: see(bridge),
         draining=lambda: bridge.draining,
         fresh=lambda: bridge.counting.fresh,
@@ -137,18 +146,19 @@ def console_of(bridge: Bridge) -> Console:
     )
 
 
-def _users_api(bridge: Bridge) -> UsersApi:
-    async def erase(app: str, external_id: str, who: str) -> None:
-        now_ms = bridge.clock.now_ms()
-        whose = f"{bridge.journal.user_hash(app, external_id):016x}"
-        await bridge.journal.note(
-            noted(now_ms, who, "user.erasure_asked", app=app, user_hash=whose)
-        )
-        user_hash = await forget(bridge.journal, app, external_id, now_ms=now_ms)
-        bridge.nudge(app, frozenset({user_hash}))
+async def _erase(bridge: Bridge, app: str, external_id: str, who: str) -> None:
+    now_ms = bridge.clock.now_ms()
+    whose = f"{bridge.journal.user_hash(app, external_id):016x}"
+    await bridge.journal.note(noted(now_ms, who, "user.erasure_asked", app=app, user_hash=whose))
+    user_hash = await forget(bridge.journal, app, external_id, now_ms=now_ms)
+    bridge.nudge(app, frozenset({user_hash}))
 
+
+def _users_api(bridge: Bridge) -> UsersApi:
     return UsersApi(
-        access=lambda: _access(bridge), apps=lambda: list(bridge.config.apps), erase=erase
+        access=lambda: _access(bridge),
+        apps=lambda: list(bridge.config.apps),
+        erase=partial(_erase, bridge),
     )
 
 

@@ -91,7 +91,7 @@ def _refuse_what_does_not_go_together(
 
 def _show(files: list[str], path: Path | None, *, source: str | None, as_json: bool) -> None:
     from bridge.cli.mapping import chosen_mapping, chosen_source
-    from bridge.cli.planning.lines import planned
+    from bridge.plan.lines import planned
 
     chosen, app = chosen_mapping(path, source=source), chosen_source(source)[1]
     events = [planned(event, chosen, app=app.name) for event in _events(files, source)]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bridge.config import App, Config, Source
 from bridge.errors import ConfigurationError, Finding
-from bridge.mapping.load import load_mapping, starter
+from bridge.mapping.load import Source as Text, compile_mapping, read_sources, starter
 from bridge.mapping.rules import Mapping
 
 Mappings = dict[str, Mapping]
@@ -56,8 +56,17 @@ def load_of(source: Source, app: App) -> tuple[Mapping, list[Finding]]:
     Raises:
         ConfigurationError: with everything that is wrong with it.
     """
-    mapping, findings = load_mapping(
-        source.mappings or starter(),
+    return compile_of(source, app, read_sources(source.mappings or starter()))
+
+
+def compile_of(source: Source, app: App, texts: list[Text]) -> tuple[Mapping, list[Finding]]:
+    """What the mapping of a source would be with these texts for its files.
+
+    Raises:
+        ConfigurationError: with everything that is wrong with them.
+    """
+    mapping, findings = compile_mapping(
+        texts,
         serves=app.platforms,
         tag_cap=app.tag_cap,
         names=app.vars,

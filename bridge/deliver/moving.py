@@ -290,7 +290,7 @@ class Move:
         await self._ended(End("", MergeUsers.name, "dead", reason, None, http), death)
 
     async def _ended(self, end: End, death: Death | None) -> None:
-        self.means.metrics.operations.labels("", end.status, end.reason or "").inc()
+        self.means.metrics.ended("", end.operation, end.status, end.reason)
         await self.means.journal.identities.ended(
             self.merge, end, death=death, at_ms=self.means.clock.now_ms()
         )

@@ -58,6 +58,14 @@ class Seen(NamedTuple):
     ends: list[Ending]
 
 
+class Revision(NamedTuple):
+    """That a source had a mapping from that time on."""
+
+    source: str
+    since_ms: int
+    revision: str
+
+
 class Listed(NamedTuple):
     #: Newest first.
     events: list[Seen]
@@ -81,6 +89,9 @@ class Looks(Protocol):
 
     async def names(self) -> list[str]:
         """Names of events that were heard, for a form."""
+
+    async def revisions(self, limit: int) -> list[Revision]:
+        """Which mapping each source had, the newest first."""
 
     async def trail(self, *, before: int | None, limit: int) -> list[tuple[int, Noted]]:
         """Lines of the audit trail with their numbers, newest first."""

@@ -14,7 +14,7 @@ import orjson
 from bridge.errors import JournalUnavailableError
 from bridge.journal.erasures import Noted
 from bridge.journal.hashing import dedupe_key
-from bridge.journal.looks import AMONG, PAGE, Ending, Listed, Seen, Wanted
+from bridge.journal.looks import AMONG, PAGE, Ending, Listed, Revision, Seen, Wanted
 from bridge.journal.queries import queries
 from bridge.journal.sqlite_file import open_reader
 from bridge.journal.trace import Event
@@ -91,6 +91,13 @@ class SqliteLooks:
         def read(connection: sqlite3.Connection) -> list[str]:
             values = {"floor": _floor(connection, _NAMES_AMONG), "limit": _NAMES_AMONG}
             return [name for (name,) in connection.execute(queries()["look_names"], values)]
+
+        return await self.look(read)
+
+    async def revisions(self, limit: int) -> list[Revision]:
+        def read(connection: sqlite3.Connection) -> list[Revision]:
+            rows = connection.execute(queries()["look_revisions"], {"limit": limit})
+            return [Revision(*row) for row in rows]
 
         return await self.look(read)
 

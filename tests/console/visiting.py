@@ -72,7 +72,7 @@ class Visitor:
 def form_of(page: str, action: str) -> dict[str, str]:
     """The hidden fields of the first form that goes to `action`."""
     for form in re.findall(r"<form[^>]*>.*?</form>", page, re.DOTALL):
-        if f'action="{action}"' in form:
+        if f'action="{action}"' in unescape(form):
             fields = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form)
             return {name: unescape(value) for name, value in fields}
     raise AssertionError(f"no form goes to {action}")
@@ -81,7 +81,8 @@ def form_of(page: str, action: str) -> dict[str, str]:
 def text_of(page: str) -> str:
     """What is read, without marks and in one line."""
     inner = page[page.index("<main") :]
-    return " ".join(unescape(re.sub(r"<[^>]+>", " ", inner)).split())
+    read = unescape(re.sub(r"<[^>]+>", " ", inner)).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    return " ".join(read.split())
 
 
 def browser(here: Rig, **more: Any) -> Visitor:

@@ -196,6 +196,7 @@ PLANS = {
         "pending USING INTEGER PRIMARY KEY (rowid=?)",
         "send USING INDEX send_other (person_hash=?)",
     ],
+    "look_revisions": [],
     "look_ends": ["outcome USING PRIMARY KEY (seq=?)", "send USING INDEX send_seq (seq=?)"],
     "look_names": ["event USING INTEGER PRIMARY KEY (rowid>?)"],
     "look_message": ["event USING INTEGER PRIMARY KEY (rowid>?)"],
@@ -319,6 +320,7 @@ SMALL = (
     "SCAN every",
     "SCAN rule_last",
     "SCAN rule_path",
+    "SCAN mapping_log",
 )
 
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from bridge.cli import app, main
-from bridge.cli.planning.lines import planned as show
 from bridge.cli.planning.table import print_plan
+from bridge.plan.lines import planned as show
 from bridge.segment.events import read_event
 from tests.harness import mapping_of
 

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bridge.cli.planning.lines import Line, Planned
+from bridge.plan.lines import Line, Planned
 
 _OURS = "disables the address that was written before, if there is one"
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from bridge.config.mappings import Mappings
 from bridge.console.web.charts import Bar, bars
-from bridge.console.web.drawing import Drawn
+from bridge.console.web.drawing import PUSH, Drawn
 from bridge.journal.tallies import HOUR_MS, MET, PathCount, RuleCount, RuleSlots
 from bridge.mapping.reads import reads
 from bridge.mapping.rules import Rule
@@ -18,7 +18,7 @@ from bridge.mapping.rules import Rule
 HOURS: Final = 24
 ENOUGH: Final = 3
 """Events that a path has to be missing from before that is said."""
-PUSH, TRACK = "send_notification", "track_custom_event"
+TRACK = "track_custom_event"
 _ALIKE: Final = 0.55
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,16 +13,25 @@ from bridge.clock import Clock
 from bridge.config import Config
 from bridge.config.access import access_of
 from bridge.config.mappings import Mappings
+from bridge.config.reload import Reloader
+from bridge.console.held import Counted as Held
 from bridge.console.web.audit import AuditPage
 from bridge.console.web.brake import BrakePage
 from bridge.console.web.door import Door
 from bridge.console.web.event import EventPage
 from bridge.console.web.events import EventsPage
+from bridge.console.web.mappings import MappingsPage
 from bridge.console.web.overview import OverviewPage
+from bridge.console.web.people import PeoplePage
+from bridge.console.web.person import There, Written
 from bridge.console.web.rules import RulesPage
 from bridge.console.web.sessions import Sessions
 from bridge.console.web.shell import Shell
+from bridge.console.web.tryit import TryPage
+from bridge.console.web.waiting import Acts, WaitingPage
 from bridge.journal import Journal
+from bridge.journal.devices import Device
+from bridge.journal.piles import Choice
 from bridge.journal.tallies import Counted
 
 
@@ -36,7 +45,14 @@ class Console:
     clock: Clock
     config: Callable[[], Config]
     mappings: Callable[[], Mappings]
+    reloader: Reloader
     paused: Callable[[], list[dict[str, Any]]]
+    acts: Acts
+    held: Callable[[Choice], Awaitable[Sequence[Held]]]
+    written: Callable[[str, str], Awaitable[list[Written]]]
+    devices: Callable[[str, str], Awaitable[list[Device]]]
+    ask: Callable[[str, str], Awaitable[list[There] | str]]
+    erase: Callable[[str, str, str], Awaitable[None]]
     see: Callable[[], Awaitable[Seen]]
     draining: Callable[[], bool]
     #: What was counted, and is not on disk yet.
@@ -72,6 +88,19 @@ class Console:
         yield EventsPage(**every, config=self.config)
         yield EventPage(**every, clock=self.clock, config=self.config, mappings=self.mappings)
         yield BrakePage(**every, pause=self.pause, resume=self.resume, rules=self._rules)
+        yield PeoplePage(
+            **every,
+            clock=self.clock,
+            config=self.config,
+            mappings=self.mappings,
+            written=self.written,
+            devices=self.devices,
+            ask=self.ask,
+            erase=self.erase,
+        )
+        yield WaitingPage(**every, acts=self.acts, counts=self.held)
+        yield TryPage(**every, clock=self.clock, config=self.config, mappings=self.mappings)
+        yield MappingsPage(**every, config=self.config, reloader=self.reloader)
         yield AuditPage(**every)
 
     def _rules(self) -> Collection[str]:

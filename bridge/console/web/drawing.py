@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+PUSH: Final = "send_notification"
 _PICTURES: Final = ("big_picture", "chrome_web_image", "huawei_big_picture", "adm_big_picture")
 _LINKS: Final = ("app_url", "web_url", "url")
 _NAMES: Final = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,15 +16,13 @@ from bridge.config.mappings import Mappings
 from bridge.console.api import number
 from bridge.console.web import words
 from bridge.console.web.door import Door
-from bridge.console.web.drawing import Drawn, drawn
+from bridge.console.web.drawing import PUSH, Drawn, drawn
 from bridge.console.web.shell import ROOT, Shell
 from bridge.console.web.visit import Visit
 from bridge.explain.answer import answer_of
 from bridge.explain.words import ago
 from bridge.journal import Journal
 from bridge.journal.trace import Asked
-
-PUSH = "send_notification"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,7 +61,8 @@ class EventPage:
         config = self.config()
         asked = Asked(None, None, list(config.apps), list(config.sources), 1, seq=seq)
         traces = await self.journal.traces(asked)
-        told = answer_of(
+        told = await asyncio.to_thread(
+            answer_of,
             asked,
             traces,
             apps=config.apps,

@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 from jinja2 import pass_context
 from jinja2.runtime import Context
+from markupsafe import Markup, escape
 
 from bridge.console.web.visit import Visit
 from bridge.explain.words import ago as stretch
@@ -84,6 +85,7 @@ def pretty(value: Any) -> str:
     )
 
 
+_APOSTROPHE: Final = re.compile(r"(?<=\w)'(?=\w)")
 _PLACE: Final = re.compile(r"\{\{(.*?)\}\}|\{%.*?%\}", re.DOTALL)
 
 
@@ -96,6 +98,20 @@ def places(text: str) -> list[tuple[bool, str]]:
             found.append((True, match[1].partition("|")[0].strip()))
         at = match.end()
     return [piece for piece in (*found, (False, text[at:])) if piece[1]]
+
+
+def curly(text: str) -> str:
+    """With the apostrophe that print has; quotation marks stay."""
+    return _APOSTROPHE.sub("\N{RIGHT SINGLE QUOTATION MARK}", text)
+
+
+def marked(text: str) -> Markup:
+    """A message of ours, with what stands between backticks as code; all of it escaped."""
+    pieces = curly(text).split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if number % 2 else escape(piece)
+        for number, piece in enumerate(pieces)
+    )
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -114,5 +130,7 @@ ALL: Final[dict[str, Callable[..., Any]]] = {
     "stretch": stretch,
     "pretty": pretty,
     "places": places,
+    "curly": curly,
+    "marked": marked,
     "plural": plural,
 }

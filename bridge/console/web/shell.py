@@ -21,6 +21,10 @@ PAGES: Final = (
     ("rules", "Rules", ROOT),
     ("overview", "Overview", f"{ROOT}/overview"),
     ("events", "Events", f"{ROOT}/events"),
+    ("people", "People", f"{ROOT}/people"),
+    ("waiting", "Dead and held", f"{ROOT}/waiting"),
+    ("try", "Try it", f"{ROOT}/try"),
+    ("mappings", "Mappings", f"{ROOT}/mappings"),
     ("audit", "Who did what", f"{ROOT}/audit"),
 )
 """What the navigation names: of each its template, its title and its address."""

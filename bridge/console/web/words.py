@@ -8,6 +8,7 @@ from typing import Final
 
 from bridge.console.api import number
 from bridge.explain import words as explained
+from bridge.plan.values import Skip
 
 _APP: Final = re.compile(r"^/apps/[^/]+(?=/)")
 
@@ -71,6 +72,13 @@ def reason(name: str) -> str:
 def path(text: str) -> str:
     """The path of a call, without the app that all of them name."""
     return _APP.sub("…", text)
+
+
+def skip(one: Skip) -> str:
+    """Why a plan leaves something undone."""
+    said = explained.skip(one.reason, None if one.reason == "no_rule" else one.detail)
+    near = f"; {one.detail}" if one.reason == "no_rule" and one.detail else ""
+    return f"{said[:1].upper()}{said[1:]}{near}"
 
 
 def kind(type_: str, name: str | None) -> str:

@@ -44,3 +44,7 @@ WHERE name IS NOT NULL ORDER BY name LIMIT 200;
 
 -- look_trail --
 SELECT id, at_ms, who, what, detail FROM audit_trail WHERE id < :before ORDER BY id DESC LIMIT :limit;
+
+-- look_revisions --
+-- A row for each edit: few.
+SELECT source, since_ms, revision FROM mapping_log ORDER BY since_ms DESC LIMIT :limit;

@@ -48,14 +48,17 @@ class Planned:
     lines: tuple[Line, ...]
 
 
-def planned(event: Event | Unusable, mapping: Mapping, *, app: str = "default") -> Planned:
+def planned(
+    event: Event | Unusable, mapping: Mapping, *, app: str = "default", app_id: str = APP_ID
+) -> Planned:
     """Everything that an event would do, and would not."""
     if isinstance(event, Unusable):
         skip = Skip(reason=event.code.replace("-", "_"), detail=event.message)
         line = Line(message_id="", rule="", operation="", skip=skip)
         return Planned(title="not an event", lines=(line,))
     found = plan(event, mapping)
-    lines = [_line(event, operation, found, mapping, app) for operation in found.operations]
+    whose = app, app_id
+    lines = [_line(event, operation, found, mapping, whose) for operation in found.operations]
     lines += [
         Line(message_id=event.message_id, rule=skip.rule, operation=skip.operation, skip=skip)
         for skip in (_explained(skip, event, mapping) for skip in found.skips)
@@ -70,10 +73,12 @@ def _explained(skip: Skip, event: Event, mapping: Mapping) -> Skip:
     return skip if near is None else skip._replace(detail=str(near))
 
 
-def _line(event: Event, operation: Operation, found: Plan, mapping: Mapping, app: str) -> Line:
-    rules = rules_of(operation)
+def _line(
+    event: Event, operation: Operation, found: Plan, mapping: Mapping, whose: tuple[str, str]
+) -> Line:
+    rules, (app, app_id) = rules_of(operation), whose
     requests = requests_of(
-        operation, message_id=event.message_id, app_id=APP_ID, app=app, api=mapping.api
+        operation, message_id=event.message_id, app_id=app_id, app=app, api=mapping.api
     )
     terms = found.terms.get(operation.rule) if isinstance(operation, Send) else None
     return Line(

@@ -1,0 +1,281 @@
+"""Dead and held: what waits for a person, why, and what to do about each; counted before anything acts."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Protocol
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bridge.console.api import number
+from bridge.console.dead import Replays, text
+from bridge.console.held import FASTEST, Counted
+from bridge.console.web import advice
+from bridge.console.web.advice import Advice
+from bridge.console.web.brake import back
+from bridge.console.web.door import Door
+from bridge.console.web.drawing import PUSH, Drawn, drawn
+from bridge.console.web.shell import ROOT, Shell
+from bridge.console.web.visit import Visit
+from bridge.journal import Journal
+from bridge.journal.piles import TOO_OLD, Choice, Releasing, SkippedCount
+
+SAMPLE: Final = 5
+NEWEST: Final = 25
+_NEVER_MS: Final = 2**62
+
+
+class Acts(Protocol):
+    """What a person does with what waits; each is told who asks."""
+
+    async def replay_all(self, choice: Choice, replan: bool, who: str) -> Replays: ...  # noqa: FBT001 — as the API has it
+    async def discard_all(self, choice: Choice, who: str) -> int: ...
+    async def release(self, choice: Choice, who: str) -> int: ...
+    async def release_slowly(self, choice: Choice, rate: int, who: str) -> Sequence[Counted]: ...
+    async def hold(self, choice: Choice, who: str) -> int: ...
+    async def discard_held(self, choice: Choice, who: str) -> int: ...
+    async def replay_skipped(self, choice: Choice, who: str) -> int: ...
+
+
+class Dead(NamedTuple):
+    """What died of one cause."""
+
+    reason: str
+    advice: Advice
+    many: int
+    #: By rule, most first; "" of whole events.
+    rules: list[tuple[str, int]]
+
+
+class Held(NamedTuple):
+    app: str
+    rule: str
+    reason: str
+    advice: Advice
+    many: int
+    #: They leave little by little.
+    releasing: Releasing | None
+
+
+class Act(NamedTuple):
+    """Something that can be done with a pile, as the page before it says it."""
+
+    title: str
+    button: str
+    words: str
+    grave: bool = False
+
+
+ACTS: Final = {
+    ("dead", "replay"): Act(
+        "Replay what is dead", "Replay", "Updates are planned anew. A push is what was written, with its own key if OneSignal may have sent it already.",
+    ),
+    ("dead", "discard"): Act(
+        "Discard what is dead", "Discard for good", "They end for good, and are not tried again.", grave=True
+    ),
+    ("held", "release"): Act(
+        "Let held pushes go", "Let them go", "They leave oldest first. Nobody asks again how old they are."
+    ),
+    ("held", "discard"): Act(
+        "Discard held pushes", "Discard, unsent", "They end, unsent. What they took of once_per is given back.", grave=True
+    ),
+    ("skipped", "replay"): Act(
+        "Do what was too old", "Plan them again", "They are planned again, with today's mapping, and nobody asks how old they are."
+    ),
+}  # fmt: skip
+
+
+@dataclass(slots=True, kw_only=True)
+class WaitingPage:
+    door: Door
+    shell: Shell
+    journal: Journal
+    acts: Acts
+    counts: Callable[[Choice], Awaitable[Sequence[Counted]]]
+
+    def routes(self) -> list[Route]:
+        return [
+            self.door.page(f"{ROOT}/waiting", "view", self._show),
+            self.door.page(f"{ROOT}/waiting/act", "operate", self._look),
+            self.door.act(f"{ROOT}/waiting/act", "operate", self._act),
+            self.door.act(f"{ROOT}/waiting/hold", "operate", self._hold),
+        ]
+
+    # What there is --------------------------------------------------------------------------------
+
+    async def _show(self, visit: Visit) -> Response:
+        query = visit.query
+        choice = Choice(rule=query.get("rule"), reason=query.get("reason"), app=query.get("app"))
+        letters = await self.journal.dead_letters(choice, limit=NEWEST)
+        return self.shell.page(
+            visit,
+            "waiting",
+            active="waiting",
+            choice=choice,
+            dead=_dead(await self.journal.dead_counts(choice)),
+            letters=letters,
+            held=await self._held(choice),
+            skipped=await self._skipped(choice),
+        )
+
+    async def _held(self, choice: Choice) -> list[Held]:
+        if choice.reason not in {None, *advice.HELD}:
+            return []
+        releases = {
+            (one.app, one.rule, one.hold): one
+            for one in await self.journal.piles.releases(counted=True)
+        }
+        return [
+            Held(
+                one.app,
+                one.rule,
+                one.why,
+                advice.held(one.why),
+                one.count,
+                releases.get((one.app, one.rule, one.why)),
+            )
+            for one in await self.counts(choice)
+        ]
+
+    async def _skipped(self, choice: Choice) -> list[SkippedCount]:
+        if choice.reason not in {None, TOO_OLD}:
+            return []
+        return await self.journal.piles.skipped_counts(choice)
+
+    # Before anything acts -------------------------------------------------------------------------
+
+    async def _look(self, visit: Visit) -> Response:
+        """How many it is about, and some of them."""
+        query = visit.query
+        named = query.get("pile", ""), query.get("act", "")
+        act = ACTS.get(named)
+        if act is None:
+            return self._unknown(visit)
+        choice = _choice(query)
+        count, until_ms, some = await self._counted(named[0], choice)
+        return self.shell.page(
+            visit,
+            "act",
+            active="waiting",
+            act=act,
+            pile=named[0],
+            doing=named[1],
+            choice=choice,
+            count=count,
+            until_ms=until_ms,
+            some=some,
+            push=await self._push(named[0], some),
+            advice=advice.dead(choice.reason or "") if named == ("dead", "replay") else None,
+            fastest=FASTEST,
+        )
+
+    async def _counted(self, pile: str, choice: Choice) -> tuple[int, int | None, list[Any]]:
+        journal = self.journal
+        match pile:
+            case "dead":
+                count = sum(number for *_, number in await journal.dead_counts(choice))
+                newest = await journal.piles.newest_dead(choice)
+                return count, newest, list(await journal.dead_letters(choice, limit=SAMPLE))
+            case "held":
+                count = sum(one.count for one in await self.counts(choice))
+                newest = await journal.piles.newest_held(choice)
+                return count, newest, list(await journal.sends.held(choice, limit=SAMPLE))
+            case _:
+                counts = await journal.piles.skipped_counts(choice)
+                newest = max((one.newest_ms for one in counts), default=None)
+                some = await journal.piles.skipped(choice, limit=SAMPLE) if choice.rule else []
+                return sum(one.kept for one in counts), newest, list(some)
+
+    async def _push(self, pile: str, some: Sequence[Any]) -> Drawn | None:
+        """The first of them, as a phone would show it."""
+        first: Any = next((one for one in some if one.operation == PUSH), None)
+        if first is None:
+            return None
+        body: Any = None
+        if pile == "held":
+            one = await self.journal.piles.held_one(first.key)
+            body = None if one is None else text(one.body)
+        elif pile == "dead":
+            body = text(first.request)
+        return drawn(body) if isinstance(body, dict) else None
+
+    # Acting ---------------------------------------------------------------------------------------
+
+    async def _act(self, visit: Visit) -> Response:
+        form, who = visit.form, visit.person.name
+        choice = _choice(form)._replace(until_ms=_time(form.get("until_ms", "")))
+        acts = self.acts
+        match form.get("pile"), form.get("act"):
+            case "dead", "replay":
+                done = await acts.replay_all(choice, form.get("replan") == "yes", who)
+                return back(visit, said="replayed", count=done.replayed)
+            case "dead", "discard":
+                count = await acts.discard_all(choice, who)
+                return back(visit, said="dead-discarded", count=count)
+            case "held", "release":
+                return await self._release(visit, choice)
+            case "held", "discard":
+                count = await acts.discard_held(choice, who)
+                return back(visit, said="held-discarded", count=count)
+            case "skipped", "replay" if choice.rule is not None:
+                count = await acts.replay_skipped(choice, who)
+                return back(visit, said="skipped-replayed", count=count)
+            case _:
+                return self._unknown(visit)
+
+    async def _release(self, visit: Visit, choice: Choice) -> Response:
+        who, rate = visit.person.name, number(visit.form.get("per_minute", ""))
+        if visit.form.get("pace") != "slowly":
+            return back(visit, said="released", count=await self.acts.release(choice, who))
+        if rate is None or not 0 < rate <= FASTEST:
+            words = f"Little by little is 1 to {FASTEST:,} a minute. Nothing was done."
+            return self.shell.page(
+                visit,
+                "problem",
+                status=400,
+                active="waiting",
+                title="How many a minute?",
+                text=words,
+            )
+        chosen = await self.acts.release_slowly(choice, rate, who)
+        return back(visit, said="releasing", count=sum(one.count for one in chosen))
+
+    async def _hold(self, visit: Visit) -> Response:
+        await self.acts.hold(_choice(visit.form), visit.person.name)
+        return back(visit, said="kept")
+
+    def _unknown(self, visit: Visit) -> Response:
+        words = "There is no such thing to do. Nothing was done."
+        return self.shell.page(
+            visit, "problem", status=400, active="waiting", title="Nothing to do", text=words
+        )
+
+
+def _dead(counts: Sequence[tuple[str, str, int]]) -> list[Dead]:
+    """By reason, most first."""
+    by_reason: dict[str, list[tuple[str, int]]] = {}
+    for reason, rule, count in counts:
+        by_reason.setdefault(reason, []).append((rule, count))
+    found = [
+        Dead(reason, advice.dead(reason), sum(count for _, count in rules), rules)
+        for reason, rules in by_reason.items()
+    ]
+    return sorted(found, key=lambda one: -one.many)
+
+
+def _choice(asked: dict[str, str]) -> Choice:
+    """Which of a pile; what is empty is not asked."""
+    letter = number(asked.get("id", ""))
+    return Choice(
+        app=asked.get("app") or None,
+        rule=asked.get("rule") or None,
+        reason=asked.get("reason") or None,
+        ids=None if letter is None else (letter,),
+    )
+
+
+def _time(text: str) -> int | None:
+    found = number(text)
+    return found if found is not None and found < _NEVER_MS else None

@@ -1,0 +1,99 @@
+"""One person in the console: what was written, by which event, devices, pushes, skips, erasing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.console.visiting import SHOP, text_of, visiting
+from tests.harness import APP_ID, Rig, identify, track
+
+PEOPLE = "/console/people"
+WHOLE = SHOP.replace(
+    'update_user: {tags: {tier: "{{ traits.tier }}"}}',
+    'update_user: {tags: {tier: "{{ traits.tier }}"}, language: "{{ traits.lang }}", email: "{{ traits.email }}"}',
+)
+
+
+async def with_history(here: Rig) -> None:
+    here.sandbox.add_device("u1", "android", app_id=APP_ID)
+    await here.post(identify("u1", "m-1", tier="gold", lang="de", email="u1@shop.example"))
+    await here.post(track("Order Shipped", "u1", "m-2", properties={"id": "A7"}))
+    for number in (3, 4):
+        body = {"sku": "KETTLE", "price": 9}
+        await here.post(track("Price Dropped", "u1", f"m-{number}", properties=body))
+    await here.settle()
+
+
+async def test_nobody_is_listed(tmp_path: Path) -> None:
+    async with visiting(tmp_path) as (_, visitor):
+        assert "Who is it about?" in text_of(await visitor.get(PEOPLE))
+
+
+async def test_who_is_not_known_is_said_not_to_be(tmp_path: Path) -> None:
+    async with visiting(tmp_path) as (_, visitor):
+        assert "Nothing is known of this person" in text_of(await visitor.get(f"{PEOPLE}?user=x"))
+
+
+async def test_a_person_is_shown_with_what_was_written_and_by_which_event(tmp_path: Path) -> None:
+    async with visiting(tmp_path, mapping=WHOLE) as (here, visitor):
+        await with_history(here)
+        page = await visitor.get(f"{PEOPLE}?user=u1")
+        shown = text_of(page)
+        for said in (
+            "tier gold", "language de", "E-mail u1@shop.example", "shipped accepted", "“A7 is on its way”",
+            "To Android and the web; not iPhones, because Segment pushes there.", "cheap accepted",
+            "Price Dropped cheap, push", "Got cheap for 'KETTLE'",
+        ):  # fmt: skip
+            assert said in shown, said
+        assert '/console/events?q=m-1"' in page
+
+
+async def test_who_only_looks_sees_the_shape_of_it_and_no_value(tmp_path: Path) -> None:
+    async with visiting(tmp_path, "view", mapping=WHOLE) as (here, visitor):
+        await with_history(here)
+        page = await visitor.get(f"{PEOPLE}?user=u1")
+        shown = text_of(page)
+        assert "tier •••" in shown
+        for secret in ("gold", "u1@shop.example", "KETTLE", "A7"):
+            assert secret not in page, secret
+        assert "Ask OneSignal" not in page
+
+
+async def test_onesignal_is_asked_for_the_devices_when_a_person_wants_to_know(
+    tmp_path: Path,
+) -> None:
+    async with visiting(tmp_path, mapping=WHOLE) as (here, visitor):
+        await with_history(here)
+        here.sandbox.add_device("u1", "ios", app_id=APP_ID)
+        on = f"{PEOPLE}?user=u1"
+        answer = await visitor.post(f"{PEOPLE}?user=u1&app=default", on=on, status=200)
+        shown = text_of(answer.text)
+        assert "Android subscribed" in shown
+        assert "iPhone subscribed" in shown
+        unknown = f"{PEOPLE}?user=nobody&app=default"
+        await here.post(track("Order Shipped", "nobody", "m-9", properties={"id": "A7"}))
+        await here.settle()
+        asked = await visitor.post(unknown, on=unknown, status=200)
+        assert "OneSignal does not know this user." in asked.text
+
+
+async def test_only_an_admin_erases_and_types_the_id_once_more(tmp_path: Path) -> None:
+    async with visiting(tmp_path, "admin", mapping=WHOLE) as (here, visitor):
+        await with_history(here)
+        ask = f"{PEOPLE}/erase?user=u1&app=default"
+        wrong = await visitor.post(f"{PEOPLE}/erase", on=ask, again="u2", status=400)
+        assert "Nothing was done" in wrong.text
+        done = await visitor.post(f"{PEOPLE}/erase", on=ask, again="u1")
+        assert "said=erasing" in done.headers["location"]
+        await here.settle()
+        assert "Nothing is known of this person" in text_of(await visitor.get(f"{PEOPLE}?user=u1"))
+        trail = text_of(await visitor.get("/console/audit"))
+        assert "ada asked to erase a customer" in trail
+        assert "u1" not in trail
+
+
+async def test_who_operates_does_not_erase(tmp_path: Path) -> None:
+    async with visiting(tmp_path, mapping=WHOLE) as (here, visitor):
+        await with_history(here)
+        assert "/erase" not in await visitor.get(f"{PEOPLE}?user=u1")
+        await visitor.get(f"{PEOPLE}/erase?user=u1&app=default", status=403)

@@ -1,0 +1,198 @@
+"""Dead and held in the console: why, what to do about it, and doing it after a look."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from bridge.journal.looks import PAGE
+from tests.console.visiting import Visitor, form_of, text_of, visiting
+from tests.harness import APP_ID, Rig, track
+
+WAITING = "/console/waiting"
+ACT = f"{WAITING}/act"
+REFUSES: dict[str, Any] = {"match": {"class": "send"}, "answers": [{"status": 400}]}
+
+
+@asynccontextmanager
+async def with_dead_and_held(
+    folder: Path, role: str = "operate"
+) -> AsyncIterator[tuple[Rig, Visitor]]:
+    """Two pushes that OneSignal refused, three that a limit holds, and what is no event."""
+    async with visiting(folder, role) as (here, visitor):
+        for user in ("u1", "u2", "u3", "u4", "u5", "u6"):
+            here.sandbox.add_device(user, "android", app_id=APP_ID)
+        here.sandbox.faults.script(REFUSES | {"times": 2})
+        for user in ("u1", "u2"):
+            await here.post(track("Order Shipped", user, properties={"id": f"A-{user}"}))
+        await here.settle()
+        for user in ("u3", "u4", "u5", "u6"):
+            await here.post(track("Signed Up", user))
+        await here.post(["no event"])
+        await here.settle()
+        yield here, visitor
+
+
+async def trail(here: Rig) -> list[tuple[str, str, Any]]:
+    """Who did what, oldest first."""
+    found = await here.bridge.journal.looks.trail(before=None, limit=PAGE)
+    return [(one.who, one.what, orjson.loads(one.detail)) for _, one in reversed(found)]
+
+
+async def test_when_nothing_waits_it_says_so(tmp_path: Path) -> None:
+    async with visiting(tmp_path) as (_, visitor):
+        assert "Nothing waits for you" in text_of(await visitor.get(WAITING))
+
+
+async def test_each_cause_stands_there_with_what_to_do_about_it(tmp_path: Path) -> None:
+    async with with_dead_and_held(tmp_path) as (_, visitor):
+        shown = text_of(await visitor.get(WAITING))
+        for said in (
+            "3 welcome The rule sent more than its limit allows. Was it meant?",
+            "2 OneSignal says that the request is wrong (400) Open one and read OneSignal's answer",
+            "1 What was sent is no event (not an object) Open one to see what came.",
+        ):
+            assert said in shown, said
+
+
+async def test_who_only_looks_is_shown_no_button(tmp_path: Path) -> None:
+    async with with_dead_and_held(tmp_path, "view") as (_, visitor):
+        page = await visitor.get(WAITING)
+        assert ACT not in page
+        await visitor.get(f"{ACT}?pile=held&act=release&rule=welcome", status=403)
+
+
+async def test_releasing_says_first_how_many_and_shows_the_push(tmp_path: Path) -> None:
+    async with with_dead_and_held(tmp_path) as (here, visitor):
+        ask = f"{ACT}?pile=held&act=release&app=default&rule=welcome&reason=limit"
+        before = text_of(await visitor.get(ask))
+        assert "3 of rule welcome , because of limit" in before
+        assert "Hello you" in before
+        assert len(here.sandbox.pushes) == 1
+        done = await visitor.post(ACT, on=ask, pace="all")
+        assert done.headers["location"] == f"{WAITING}?said=released&count=3"
+        await here.settle()
+        assert len(here.sandbox.pushes) == 4
+        assert "3 pushes are on their way." in await visitor.get(done.headers["location"])
+        (line,) = await trail(here)
+        assert line == (
+            "otto",
+            "held.released",
+            {"app": "default", "rule": "welcome", "reason": "limit", "until_ms": line[2]["until_ms"], "count": 3},
+        )  # fmt: skip
+
+
+async def test_what_is_held_after_the_look_is_not_released_with_it(tmp_path: Path) -> None:
+    async with with_dead_and_held(tmp_path) as (here, visitor):
+        ask = f"{ACT}?pile=held&act=release&rule=welcome"
+        page = await visitor.get(ask)
+        await here.pass_time(5)
+        await here.post(track("Signed Up", "u7"))
+        await here.settle()
+        done = await visitor.http.post(ACT, data=form_of(page, ACT) | {"pace": "all"})
+        assert done.headers["location"].endswith("count=3")
+
+
+async def test_they_leave_little_by_little_and_can_be_stopped(tmp_path: Path) -> None:
+    async with with_dead_and_held(tmp_path) as (here, visitor):
+        ask = f"{ACT}?pile=held&act=release&app=default&rule=welcome&reason=limit"
+        await visitor.post(ACT, on=ask, pace="slowly", per_minute="0", status=400)
+        await visitor.post(ACT, on=ask, pace="slowly", per_minute="1")
+        assert "They leave little by little: 1 a minute, 3 to go." in text_of(
+            await visitor.get(WAITING)
+        )
+        stopped = await visitor.post(f"{WAITING}/hold", on=WAITING)
+        assert "said=kept" in stopped.headers["location"]
+        assert "little by little:" not in text_of(await visitor.get(WAITING))
+        assert [what for _, what, _ in await trail(here)] == ["held.released", "held.kept"]
+
+
+async def test_discarding_ends_what_was_held_unsent(tmp_path: Path) -> None:
+    async with with_dead_and_held(tmp_path) as (here, visitor):
+        ask = f"{ACT}?pile=held&act=discard&app=default&rule=welcome&reason=limit"
+        done = await visitor.post(ACT, on=ask)
+        assert "said=held-discarded&count=3" in done.headers["location"]
+        await here.settle()
+        assert len(here.sandbox.pushes) == 1
+        assert (await trail(here))[-1][1] == "held.discarded"
+
+
+@pytest.mark.parametrize("replan", ["no", "yes"])
+async def test_a_dead_push_is_replayed(tmp_path: Path, replan: str) -> None:
+    async with with_dead_and_held(tmp_path) as (here, visitor):
+        ask = f"{ACT}?pile=dead&act=replay&reason=http_400"
+        before = text_of(await visitor.get(ask))
+        assert "2 , because of http_400" in before
+        assert "is on its way" in before
+        done = await visitor.post(ACT, on=ask, replan=replan)
+        assert done.headers["location"] == f"{WAITING}?said=replayed&count=2"
+        await here.settle()
+        assert sorted(push.text for push in here.sandbox.pushes)[:2] == [
+            "A-u1 is on its way",
+            "A-u2 is on its way",
+        ]
+        who, what, detail = (await trail(here))[-1]
+        assert (who, what, detail["count"], detail["replan"]) == (
+            "otto",
+            "dead.replayed",
+            2,
+            replan == "yes",
+        )
+
+
+async def test_one_letter_alone_is_replayed(tmp_path: Path) -> None:
+    async with with_dead_and_held(tmp_path) as (here, visitor):
+        letter = (await here.bridge.journal.dead_letters())[0]
+        done = await visitor.post(ACT, on=f"{ACT}?pile=dead&act=replay&id={letter.id}")
+        assert done.headers["location"].endswith("count=1")
+
+
+async def test_what_is_no_event_is_discarded(tmp_path: Path) -> None:
+    async with with_dead_and_held(tmp_path) as (_, visitor):
+        page = await visitor.get(f"{WAITING}?reason=not_an_object")
+        assert "act=replay" not in page.partition("<details")[0]
+        done = await visitor.post(ACT, on=f"{ACT}?pile=dead&act=discard&reason=not_an_object")
+        assert "said=dead-discarded&count=1" in done.headers["location"]
+        assert "not an object" not in text_of(await visitor.get(WAITING))
+
+
+async def test_what_was_too_old_is_done_when_a_person_says_so(tmp_path: Path) -> None:
+    async with visiting(tmp_path) as (here, visitor):
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        old = {"timestamp": "2027-01-14T20:00:00Z"}
+        await here.post(track("Order Shipped", "u1", properties={"id": "A"}, **old))
+        await here.settle()
+        assert "1 shipped" in text_of(await visitor.get(WAITING))
+        ask = f"{ACT}?pile=skipped&act=replay&app=default&rule=shipped"
+        done = await visitor.post(ACT, on=ask)
+        assert done.headers["location"] == f"{WAITING}?said=skipped-replayed&count=1"
+        await here.settle()
+        assert len(here.sandbox.pushes) == 1
+
+
+@pytest.mark.parametrize(
+    "query", ["", "pile=dead", "pile=x&act=y", "act=replay", "pile=held&act=replay"]
+)
+async def test_what_cannot_be_done_is_not_done(tmp_path: Path, query: str) -> None:
+    async with visiting(tmp_path) as (_, visitor):
+        assert "Nothing to do" in await visitor.get(f"{ACT}?{query}", status=400)
+        fields = {"csrf": ""} | dict(one.split("=") for one in query.split("&") if one)
+        page = await visitor.get("/console/audit")
+        csrf = form_of(page, "/console/logout")["csrf"]
+        answer = await visitor.http.post(ACT, data=fields | {"csrf": csrf})
+        assert answer.status_code == 400
+
+
+async def test_who_did_what_is_on_a_page_of_its_own(tmp_path: Path) -> None:
+    async with with_dead_and_held(tmp_path) as (_, visitor):
+        await visitor.post("/console/pause", on="/console", what="rule/cheap")
+        await visitor.post(ACT, on=f"{ACT}?pile=held&act=discard&rule=welcome&reason=limit")
+        shown = text_of(await visitor.get("/console/audit"))
+        assert shown.index("otto discarded held pushes 3 rule welcome, reason limit") < shown.index(
+            "otto paused rule cheap"
+        )
