@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
@@ -17,6 +19,10 @@ from bridge.onesignal.verdict import Accepted, Answer
 
 if TYPE_CHECKING:
     from bridge.app.bridge import Bridge
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 8.0
 
 
 async def written(bridge: Bridge, app: str, user: str) -> list[Written]:
@@ -45,14 +51,29 @@ async def ask(bridge: Bridge, app: str, user: str) -> list[There] | str:
     to = Recipient(label="external_id", id=user)
     request = view_user(to, app_id=means.destination.app_id)
     try:
-        verdict, answer = await look(means, request.path)
+        seen = await _soon(bridge, look(means, request.path))
     except StoppingError:
         return "The bridge is stopping."
+    if seen is None:
+        return "OneSignal cannot be asked now: the way to it is shut, or others look something up."
+    verdict, answer = seen
     if isinstance(answer, Answer) and answer.status == 404:
         return "OneSignal does not know this user. Do your apps call OneSignal.login with Segment's userId?"
     if not isinstance(verdict, Accepted) or not isinstance(answer, Answer):
         return "OneSignal did not answer; try again in a minute."
     return list(_there(answer.body))
+
+
+async def _soon(bridge: Bridge, looking: Coroutine[Any, Any, T]) -> T | None:
+    """What comes of it within the time that a person waits for a page; None: nothing."""
+    asking = asyncio.create_task(looking)
+    patience = asyncio.create_task(bridge.clock.sleep(PATIENCE_SECONDS))
+    await asyncio.wait({asking, patience}, return_when=asyncio.FIRST_COMPLETED)
+    patience.cancel()
+    if asking.done():
+        return asking.result()
+    asking.cancel()
+    return None
 
 
 def _there(body: bytes) -> list[There]:

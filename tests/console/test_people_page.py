@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
-from tests.console.visiting import SHOP, text_of, visiting
+from tests.console.visiting import SHOP, Visitor, text_of, visiting
 from tests.harness import APP_ID, Rig, identify, track
 
 PEOPLE = "/console/people"
@@ -65,16 +66,28 @@ async def test_onesignal_is_asked_for_the_devices_when_a_person_wants_to_know(
     async with visiting(tmp_path, mapping=WHOLE) as (here, visitor):
         await with_history(here)
         here.sandbox.add_device("u1", "ios", app_id=APP_ID)
-        on = f"{PEOPLE}?user=u1"
-        answer = await visitor.post(f"{PEOPLE}?user=u1&app=default", on=on, status=200)
-        shown = text_of(answer.text)
+        shown = await asked(here, visitor, "u1")
         assert "Android subscribed" in shown
         assert "iPhone subscribed" in shown
-        unknown = f"{PEOPLE}?user=nobody&app=default"
         await here.post(track("Order Shipped", "nobody", "m-9", properties={"id": "A7"}))
         await here.settle()
-        asked = await visitor.post(unknown, on=unknown, status=200)
-        assert "OneSignal does not know this user." in asked.text
+        assert "OneSignal does not know this user." in await asked(here, visitor, "nobody")
+
+
+async def test_whoever_asks_onesignal_does_not_wait_for_long(tmp_path: Path) -> None:
+    async with visiting(tmp_path, mapping=WHOLE) as (here, visitor):
+        await with_history(here)
+        here.means.destination.views.hold(60)
+        assert "OneSignal cannot be asked now" in await asked(here, visitor, "u1")
+
+
+async def asked(here: Rig, visitor: Visitor, user: str) -> str:
+    """What the page says when OneSignal was asked, which takes its turn."""
+    on = f"{PEOPLE}?user={user}&app=default"
+    asking = asyncio.create_task(visitor.post(on, on=on, status=200))
+    while not asking.done():
+        await here.pass_time(1)
+    return text_of((await asking).text)
 
 
 async def test_only_an_admin_erases_and_types_the_id_once_more(tmp_path: Path) -> None:

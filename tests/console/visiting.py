@@ -94,7 +94,7 @@ def browser(here: Rig, **more: Any) -> Visitor:
 
 @asynccontextmanager
 async def visiting(
-    folder: Path, role: str = "operate", mapping: str = SHOP, **settings: Any
+    folder: Path, role: str = "operate", mapping: str | Path = SHOP, **settings: Any
 ) -> AsyncIterator[tuple[Rig, Visitor]]:
     """A bridge, and somebody of that role who has signed in."""
     async with rig(folder, mapping, **(SETTINGS | settings)) as here:
