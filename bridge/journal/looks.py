@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from bridge.journal.erasures import Noted
-from bridge.journal.trace import Event
+from bridge.journal.trace import Asked, Event
 
 AMONG = 10_000
 """The newest events among which a list looks for what it is asked for."""
@@ -83,6 +83,9 @@ class Looks(Protocol):
 
     async def of_message(self, message_id: str, sources: Sequence[str]) -> list[int]:
         """The events of a messageId: of these sources, else among the newest."""
+
+    async def hashes(self, asked: Asked) -> tuple[int, ...]:
+        """Of the user that is asked about, under every id of the same person."""
 
     async def events(self, seqs: Sequence[int]) -> list[Event]:
         """These, as far as they are kept."""

@@ -17,7 +17,7 @@ from bridge.journal.hashing import dedupe_key
 from bridge.journal.looks import AMONG, PAGE, Ending, Listed, Revision, Seen, Wanted
 from bridge.journal.queries import queries
 from bridge.journal.sqlite_file import open_reader
-from bridge.journal.trace import Event
+from bridge.journal.trace import Asked, Event, hashes_of
 
 if TYPE_CHECKING:
     from bridge.journal.looks import Looks
@@ -77,6 +77,9 @@ class SqliteLooks:
         keys = [dedupe_key(source, message_id) for source in sources]
         await self._flush()
         return await self.look(lambda connection: _of_message(connection, message_id, keys))
+
+    async def hashes(self, asked: Asked) -> tuple[int, ...]:
+        return await self.look(lambda connection: tuple(sorted(hashes_of(connection, asked))))
 
     async def events(self, seqs: Sequence[int]) -> list[Event]:
         def read(connection: sqlite3.Connection) -> list[Event]:

@@ -189,7 +189,7 @@ def read_traces(connection: sqlite3.Connection, asked: Asked) -> Traces:
 
 def _read(connection: sqlite3.Connection, asked: Asked) -> Traces:
     (salt,) = connection.execute(queries()["meta_get"], {"key": "salt"}).fetchone()
-    seqs = sorted(_seqs(connection, asked, salt), reverse=True)
+    seqs = sorted(_seqs(connection, asked), reverse=True)
     found = (_trace(connection, seq) for seq in seqs[: asked.limit])
     return Traces(
         found=[one for one in found if one is not None],
@@ -199,23 +199,29 @@ def _read(connection: sqlite3.Connection, asked: Asked) -> Traces:
     )
 
 
-def _seqs(connection: sqlite3.Connection, asked: Asked, salt: bytes) -> set[int]:
+def _seqs(connection: sqlite3.Connection, asked: Asked) -> set[int]:
     if asked.seq is not None:
         return {asked.seq}
     if asked.user is not None:
-        return _seqs_of_user(connection, asked, asked.user, salt)
+        return _seqs_of_user(connection, asked)
     message_id = asked.message_id or ""
     keys = [dedupe_key(source, message_id) for source in asked.sources]
     found = {seq for key in keys for seq in _select(connection, "seqs_of_key", {"key": key})}
     return found or _looked_for(connection, message_id, asked.limit + 1)
 
 
-def _seqs_of_user(connection: sqlite3.Connection, asked: Asked, user: str, salt: bytes) -> set[int]:
-    """Under every id that was found to be the same person's."""
+def hashes_of(connection: sqlite3.Connection, asked: Asked) -> set[int]:
+    """Of the user that is asked about, under every id that was found to be the same person's."""
+    (salt,) = connection.execute(queries()["meta_get"], {"key": "salt"}).fetchone()
     labels = ("external_id", *asked.labels)
+    user = asked.user or ""
     named = {hash_of(salt, app, label, user) for app in asked.apps for label in labels}
     people = {_person(connection, one)[0] for one in named}
-    ids = people.union(*(_ids(connection, person) for person in people))
+    return people.union(*(_ids(connection, person) for person in people))
+
+
+def _seqs_of_user(connection: sqlite3.Connection, asked: Asked) -> set[int]:
+    ids = hashes_of(connection, asked)
     return {seq for one in ids for seq in _newest(connection, one, asked.limit + 1)}
 
 

@@ -85,7 +85,7 @@ class Console:
         yield OverviewPage(
             **every, clock=self.clock, see=self.see, fresh=self.fresh, draining=self.draining
         )
-        yield EventsPage(**every, config=self.config)
+        yield EventsPage(**every, config=self.config, mappings=self.mappings)
         yield EventPage(**every, clock=self.clock, config=self.config, mappings=self.mappings)
         yield BrakePage(**every, pause=self.pause, resume=self.resume, rules=self._rules)
         yield PeoplePage(

@@ -11,11 +11,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from bridge.config import Config
+from bridge.config.mappings import Mappings
 from bridge.console.api import number
 from bridge.console.web import words
 from bridge.console.web.door import Door
 from bridge.console.web.shell import HEADERS, ROOT, Shell
 from bridge.console.web.visit import Visit
+from bridge.explain.answer import asked_of
 from bridge.explain.hiding import HIDDEN
 from bridge.journal import Journal
 from bridge.journal.looks import AMONG, PAGE, Listed, Seen, Wanted
@@ -46,6 +48,7 @@ class EventsPage:
     shell: Shell
     journal: Journal
     config: Callable[[], Config]
+    mappings: Callable[[], Mappings]
 
     def routes(self) -> list[Route]:
         return [self.door.page(f"{ROOT}/events", "view", self._list)]
@@ -84,11 +87,14 @@ class EventsPage:
         """A messageId leads to its event; what is none may be a user."""
         if not text:
             return Search("")
-        config = self.config()
-        seqs = await self.journal.looks.of_message(text[:500], list(config.sources))
+        config, looks = self.config(), self.journal.looks
+        asked = asked_of(
+            text, None, 1, apps=config.apps, sources=config.sources, mappings=self.mappings()
+        )
+        seqs = await looks.of_message(text[:500], asked.sources)
         if len(seqs) > 0:
             return RedirectResponse(f"{ROOT}/events/{seqs[0]}", 303, HEADERS)
-        users = tuple(self.journal.user_hash(app, text) for app in config.apps)
+        users = await looks.hashes(asked)
         found = await self.journal.looks.listed(Wanted(users=users))
         return Search(text, users if found.events else ())
 

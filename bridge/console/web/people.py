@@ -88,8 +88,10 @@ class PeoplePage:
         )
 
     async def _stories(self, user: str, *, hides: bool) -> list[dict[str, Any]]:
-        config = self.config()
-        asked = asked_of(user, None, NEWEST, apps=config.apps, sources=config.sources)
+        config, mappings = self.config(), self.mappings()
+        asked = asked_of(
+            user, None, NEWEST, apps=config.apps, sources=config.sources, mappings=mappings
+        )
         traces = await self.journal.traces(asked)
         told = await asyncio.to_thread(
             answer_of,
@@ -97,7 +99,7 @@ class PeoplePage:
             traces,
             apps=config.apps,
             sources=config.sources,
-            mappings=self.mappings(),
+            mappings=mappings,
             now_ms=self.clock.now_ms(),
             hides=hides,
         )
