@@ -10,12 +10,13 @@ from datetime import timedelta
 
 import httpx
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 
 from bridge.alerts.sender import sending
 from bridge.alerts.watch import Watch
 from bridge.app.bridge import Bridge, keys_of, proof_of
 from bridge.app.counting import Counting
-from bridge.app.doors import routes
+from bridge.app.doors import no_route, routes
 from bridge.app.piles import Piles
 from bridge.app.seeing import see
 from bridge.clock import Clock
@@ -183,7 +184,9 @@ def _compose(
         metrics=bridge.metrics,
         sessions=asking,
     )
-    rest = Starlette(routes=routes(bridge, webhook, devices))
+    rest = Starlette(
+        routes=routes(bridge, webhook, devices), exception_handlers={HTTPException: no_route}
+    )
     bridge.app = Front(webhook, rest, list(bridge.intakes))
     return bridge
 

@@ -7,15 +7,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from bridge.app import people
 from bridge.app.bridge import Bridge
 from bridge.app.seeing import see
 from bridge.config.access import Access, access_of
+from bridge.console.api import problem
 from bridge.console.brake import BrakeApi
 from bridge.console.explain import ExplainApi
 from bridge.console.importing import ImportApi, Imported, Refusal
+from bridge.console.openapi import OpenApi
 from bridge.console.status import StatusApi
 from bridge.console.users import UsersApi
 from bridge.console.web.console import Console
@@ -43,6 +48,7 @@ def routes(bridge: Bridge, webhook: Webhook, devices: DeviceDoor) -> list[BaseRo
         *_explain_api(bridge).routes(),
         *_users_api(bridge).routes(),
         *_import_api(bridge).routes(),
+        *OpenApi(access=lambda: _access(bridge)).routes(),
         *console_of(bridge).routes(),
     ]
 
@@ -200,3 +206,15 @@ def _explain_api(bridge: Bridge) -> ExplainApi:
         config=lambda: bridge.config,
         mappings=lambda: bridge.mappings,
     )
+
+
+async def no_route(request: Request, error: Exception) -> Response:
+    """What answers where nothing is: the API in the one shape of its errors, the rest in plain words."""
+    if not isinstance(error, HTTPException):
+        raise error
+    if not request.url.path.startswith("/api/"):
+        return PlainTextResponse(error.detail, error.status_code, error.headers)
+    code = "method-not-allowed" if error.status_code == 405 else "no-such-route"
+    refused = problem(error.status_code, code, f"{error.detail}: see /api/v1/openapi.json.")
+    refused.headers.update(error.headers or {})
+    return refused

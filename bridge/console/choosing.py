@@ -38,12 +38,20 @@ async def asked(request: Request, *, also: Collection[str] = ()) -> Asked | None
         return None
     if not isinstance(body, dict):
         return None
+    body = {name: _whole(value) for name, value in body.items()}
     rest = {name: body.pop(name) for name in also if name in body}
     dry_run = body.pop("dry_run", False)
     choice = choice_of(body)
     if choice is None or not isinstance(dry_run, bool):
         return None
     return Asked(choice=choice, dry_run=dry_run, rest=rest)
+
+
+def _whole(value: Any) -> Any:
+    """To JSON 5.0 and 5 are one number."""
+    if isinstance(value, list):
+        return [_whole(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def of_query(query: Mapping[str, str]) -> Choice | None:
@@ -63,10 +71,14 @@ def choice_of(values: Mapping[str, Any]) -> Choice | None:
     texts = all(isinstance(values.get(name), str | None) for name in _TEXTS)
     times = all(_is_time(values.get(name)) for name in _TIMES)
     ids = values.get("ids")
-    listed = ids is None or (isinstance(ids, list) and all(type(one) in {int, str} for one in ids))
+    listed = ids is None or (isinstance(ids, list) and all(map(_is_id, ids)))
     if not (texts and times and listed):
         return None
     return Choice(**{**values, "ids": None if ids is None else tuple(ids)})
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is str or (type(value) is int and 0 <= value < _NEVER_MS)
 
 
 def _is_time(value: Any) -> bool:
