@@ -22,6 +22,7 @@ from bridge.deliver.held import release_resumed
 from bridge.deliver.lanes import Lanes
 from bridge.deliver.means import SOURCE_GONE, Means
 from bridge.deliver.moving import Moving
+from bridge.deliver.setback import Setback
 from bridge.deliver.upkeep import Upkeep
 from bridge.deliver.watchdog import Hand
 from bridge.errors import BridgeError
@@ -54,6 +55,7 @@ class Bridge:
     intakes: dict[str, Intake]
     #: What the loop works on.
     hand: Hand
+    setback: Setback
     app: ASGIApp
     reloader: Reloader = field(init=False)
     upkeep: Upkeep = field(init=False)

@@ -32,6 +32,7 @@ from bridge.deliver.lanes import CHAINS, CREDIT, Lanes
 from bridge.deliver.means import Destination, Means
 from bridge.deliver.moving import Moving
 from bridge.deliver.releases import Releases
+from bridge.deliver.setback import Setback
 from bridge.deliver.spacing import SPACING_SECONDS, Spacing
 from bridge.deliver.upkeep import Keep, Upkeep
 from bridge.deliver.watchdog import Hand
@@ -91,6 +92,7 @@ async def running(
             if not await journal.begin_work():
                 log().warning("bridge.cautious", rows=CAUTIOUS_ROWS)
                 bridge.beware()
+            await bridge.setback.begin()
             for means in bridge.means.values():
                 await means.destination.gates.load()
             if (url := config.settings.alert_url) is not None:
@@ -142,6 +144,7 @@ def _compose(
         brake=brake,
         intakes={},
         hand=Hand(),
+        setback=Setback(clock=clock, journal=journal),
         app=Starlette(),
     )
     journal.tell_commits(bridge.metrics.committed)
@@ -233,6 +236,7 @@ def _means(bridge: Bridge, app: App, client: OneSignal) -> Means:
         restraint=bridge.config.restraint,
         clock=clock,
         spacing=Spacing(clock=clock, not_before=first_write),
+        setback=bridge.setback,
         metrics=bridge.metrics,
         brake=bridge.brake,
         caution=Caution(bridge.journal),

@@ -41,6 +41,7 @@ def serve(
     config = replace(config, settings=config.settings.model_copy(update=given))
     configure_logs(config.settings.log_format)
     _refuse_to_forget(config.settings)
+    _refuse_to_share(config.settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         failure = runner.run(_serve(config))
     if failure is not None:
@@ -63,6 +64,13 @@ def _refuse_to_forget(settings: Settings) -> None:
             )
         ]
     )
+
+
+def _refuse_to_share(settings: Settings) -> None:
+    """A second process on one database need not load all of a bridge to hear that it is one."""
+    from bridge.journal.sqlite_file import lock
+
+    lock(settings.database_path).close()
 
 
 async def _serve(config: Config) -> str | None:

@@ -43,6 +43,10 @@ class Wait(NamedTuple):
     #: It is for a person to end, so that the user's other events do not wait for it.
     apart: bool = False
 
+    def earlier(self, by_ms: int) -> Wait:
+        news_ms = None if self.news_ms is None else self.news_ms - by_ms
+        return self._replace(until_ms=self.until_ms - by_ms, news_ms=news_ms)
+
 
 def first_of(waits: Iterable[Wait | None]) -> Wait | None:
     """The first that everything of the user waits for; when there is none, the first of the others."""

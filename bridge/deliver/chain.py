@@ -24,6 +24,7 @@ from bridge.deliver.left import heard, left_of_replay, remaining, unplanned
 from bridge.deliver.means import SOURCE_GONE, Means
 from bridge.deliver.merging import Merging
 from bridge.deliver.progress import Progress
+from bridge.deliver.retry import is_early
 from bridge.deliver.sends import found_send, new_sends
 from bridge.deliver.together import Together
 from bridge.deliver.trouble import BOUNDED, troubled
@@ -79,7 +80,7 @@ class Chain:
         for row in sorted(loaded.rows, key=lambda one: (one.event_ms, one.seq)):
             if row.user_hash in self.means.gone:
                 raise GoneError
-            if row.not_before_ms > self.means.clock.now_ms():
+            if is_early(row.not_before_ms, self.means.clock.now_ms()):
                 return await self._together.flush() or Wait(until_ms=row.not_before_ms)
             wait = await self._guarded(row)
             if wait is not None and not wait.apart:

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 from bridge.deliver.attempts import ask_sealed, turn
 from bridge.deliver.gate import Gate, StoppingError
 from bridge.deliver.means import About, Means
+from bridge.deliver.retry import is_early
 from bridge.deliver.seal import OPERATIONS, Sealer
 from bridge.deliver.settling import Settling
 from bridge.errors import BridgeError
@@ -75,6 +76,7 @@ class Groups:
         #: Of each group the call that is out for the first time: to the journal it is one that waits.
         self._out: dict[bytes, str] = {}
         self._settling = Settling(means, self._sealer, self._wait_for)
+        means.setback.listen(self._set_back)
         self._wake = asyncio.Event()
         self._look = True
         self._are_more = False
@@ -104,10 +106,28 @@ class Groups:
         """Close groups when it is time, and try their calls, until `stop`."""
         while not self._stopping:
             self._wake.clear()
+            await self._keep_time()
             if self._look:
                 await self._find()
             self._begin_due()
             await self._rest()
+
+    async def _keep_time(self) -> None:
+        try:
+            await self._means.setback.look()
+        except BridgeError as error:
+            log().error("groups.troubled", error=type(error).__name__)
+
+    def _set_back(self, by_ms: int) -> None:
+        """The clock was, and what forms or waits does so no longer for it."""
+        for forming in self._forming.values():
+            forming.due_ms -= by_ms
+        for key, call in self._calls.items():
+            self._calls[key] = call._replace(not_before_ms=call.not_before_ms - by_ms)
+        for line, alarms in self._alarms.items():
+            self._alarms[line] = [(max(0, at - by_ms), number, what) for at, number, what in alarms]
+            heapq.heapify(self._alarms[line])
+        self._wake.set()
 
     async def flush(self, seconds: float) -> None:
         """Close what forms now, and give it so many seconds to leave."""
@@ -183,7 +203,8 @@ class Groups:
 
     def _wait_for(self, call: OpenCall) -> None:
         self._calls[call.key] = call
-        self._alarm(call.not_before_ms, call.key, Line(call.endpoint, call.rank))
+        is_due = not is_early(call.not_before_ms, self._means.clock.now_ms())
+        self._alarm(0 if is_due else call.not_before_ms, call.key, Line(call.endpoint, call.rank))
 
     # Working --------------------------------------------------------------------------------------
 

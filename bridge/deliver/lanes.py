@@ -90,6 +90,7 @@ class Lanes:
         self._behind: dict[int, set[int]] = {}
         for gate in means.destination.gates:
             gate.listen(self._wake.set)
+        means.setback.listen(self._set_back)
 
     def __repr__(self) -> str:
         return (
@@ -176,6 +177,7 @@ class Lanes:
 
     async def _round(self) -> bool:
         """Look once at each rank, live first; whether there may be more to do at once."""
+        await self._means.setback.look()
         self._take_parked()
         for user, rank in self._lots.ready(self._is_busy):
             self._due[rank][user] = None
@@ -194,6 +196,15 @@ class Lanes:
             if wait is not None and wait.until_ms == until:
                 del self._parked[user]
                 self._due[rank][user] = None
+
+    def _set_back(self, by_ms: int) -> None:
+        """The clock was, and what is parked waits no longer for it."""
+        self._parked = {
+            user: (wait.earlier(by_ms), rank) for user, (wait, rank) in self._parked.items()
+        }
+        self._alarms = [(wait.until_ms, user) for user, (wait, _) in self._parked.items()]
+        heapq.heapify(self._alarms)
+        self._wake.set()
 
     def _is_busy(self, user: int) -> bool:
         return user in self._chains or any(user in due for due in self._due.values())

@@ -12,6 +12,7 @@ from bridge.deliver.cautious import Caution
 from bridge.deliver.gate import EndpointClass, Gate
 from bridge.deliver.gates import Gates
 from bridge.deliver.reach import Reach
+from bridge.deliver.setback import Setback
 from bridge.deliver.spacing import Moments, Spacing
 from bridge.deliver.watchdog import Hand
 from bridge.journal import Journal
@@ -114,6 +115,7 @@ class Means:
     restraint: Restraint
     clock: Clock
     spacing: Spacing
+    setback: Setback
     metrics: Metrics
     brake: Brake
     caution: Caution

@@ -25,6 +25,7 @@ from bridge.deliver.known import Known
 from bridge.deliver.means import CREATED_LATELY_SECONDS, Means
 from bridge.deliver.progress import Progress, tell
 from bridge.deliver.restore import ALIAS, chunks, is_property
+from bridge.deliver.retry import is_early
 from bridge.deliver.spacing import SPACING_SECONDS
 from bridge.deliver.state import Fact, Row, Values, decode, encode
 from bridge.deliver.updates import Write, wait_of
@@ -57,7 +58,7 @@ class Merging:
 
     async def run(self) -> Wait | None:
         """None when the chain has no more to do for it."""
-        if self.row.not_before_ms > self.means.clock.now_ms():
+        if is_early(self.row.not_before_ms, self.means.clock.now_ms()):
             return Wait(until_ms=self.row.not_before_ms)
         if (reason := self.means.restraint.reason(self._operation)) is not None:
             await self._restrained(reason)

@@ -24,7 +24,7 @@ from bridge import failpoints
 from bridge.deliver.attempts import ask, holds_everyone, look, turn
 from bridge.deliver.gate import StoppingError
 from bridge.deliver.means import CREATED_LATELY_SECONDS, About, Means
-from bridge.deliver.retry import CREATED_WAIT_SECONDS, GiveUp, after_failure
+from bridge.deliver.retry import CREATED_WAIT_SECONDS, GiveUp, after_failure, is_early
 from bridge.deliver.spacing import SPACING_SECONDS
 from bridge.journal.records import Death, End, Merge
 from bridge.onesignal.operations import EXTERNAL_ID, MergeUsers, Recipient, Request
@@ -55,6 +55,7 @@ class Moving:
         self._means = means
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
+        means.setback.listen(lambda _: self._wake.set())
 
     def __repr__(self) -> str:
         return f"<Moving: {len(self._tasks)} at work>"
@@ -80,11 +81,14 @@ class Moving:
 
     async def _round(self) -> float | None:
         """Begin what there is room for; seconds until another may be worked on, None: nobody knows."""
-        means, now_ms = self._means, self._means.clock.now_ms()
+        means = self._means
+        await means.setback.look()
+        now_ms = means.clock.now_ms()
         found = await means.journal.identities.moving(means.destination.name, limit=2 * AT_ONCE)
-        waits = [(one.not_before_ms - now_ms) / 1000 for one in found if one.not_before_ms > now_ms]
+        early = [one for one in found if is_early(one.not_before_ms, now_ms)]
+        waits = [(one.not_before_ms - now_ms) / 1000 for one in early]
         for merge in found:
-            if merge.not_before_ms > now_ms or len(self._tasks) >= AT_ONCE:
+            if merge in early or len(self._tasks) >= AT_ONCE:
                 break
             if merge.id_hash not in self._tasks:
                 task = asyncio.get_running_loop().create_task(self._move(merge))

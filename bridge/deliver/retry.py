@@ -15,6 +15,8 @@ LONGEST_SECONDS = 300.0
 GIVE_UP_ATTEMPTS = 10
 GIVE_UP_AGE_MS = 24 * 3_600_000
 CREATED_WAIT_SECONDS = 5.0
+LONGEST_WAIT_MS = 3_660_000
+"""A minute more than OneSignal may ask us to wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +47,8 @@ def after_failure(failed: Failed, *, attempts: int, age_ms: int, roll: float) ->
     return Again(
         after_seconds=max(wait, failed.after_seconds or 0.0), attempt=attempt, error=failed.reason
     )
+
+
+def is_early(not_before_ms: int, now_ms: int) -> bool:
+    """Whether it has to wait; what is farther away than anything waits, a clock said that was set back since."""
+    return now_ms < not_before_ms <= now_ms + LONGEST_WAIT_MS

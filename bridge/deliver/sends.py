@@ -16,7 +16,7 @@ from bridge.deliver.gate import GoneError
 from bridge.deliver.keys import key_of
 from bridge.deliver.means import About, Means
 from bridge.deliver.progress import Progress, tell
-from bridge.deliver.retry import GiveUp, after_failure
+from bridge.deliver.retry import GiveUp, after_failure, is_early
 from bridge.deliver.seal import group_of, part_of
 from bridge.deliver.standing import checked, contradicts, guard_of, ruling
 from bridge.journal.membership import Heard
@@ -293,7 +293,7 @@ class Sending:
 
     async def run(self) -> Ended | Wait | Held:
         """Until it ends, is held, or has to be tried again later."""
-        if self.send.not_before_ms > self.means.clock.now_ms():
+        if is_early(self.send.not_before_ms, self.means.clock.now_ms()):
             return Wait(until_ms=self.send.not_before_ms)
         while self._is_paused() or not self._expired():
             judged = await self._attempt()

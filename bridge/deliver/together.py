@@ -49,7 +49,8 @@ class Together:
         one = said_by(
             update,
             work.at,
-            received_ms=work.row.received_ms,
+            # The clock may have been set back since.
+            received_ms=min(work.row.received_ms, self.means.clock.now_ms()),
             unknown=work.mapping.unknown_user,
             tag_cap=work.mapping.tag_cap,
         )

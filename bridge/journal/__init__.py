@@ -137,6 +137,12 @@ class Journal(Protocol):
     ) -> None:
         """An update will be tried again, not before that time."""
 
+    async def last_heard_ms(self) -> int:
+        """When the newest event was received, by the clock of then; 0: there is none."""
+
+    async def set_back(self, *, by_ms: int, now_ms: int) -> None:
+        """The clock was set back by so much: what was to wait until a time waits no longer for it."""
+
     async def retry_call(
         self, key: str, *, not_before_ms: int, attempt: int, uncertain: bool, error: str
     ) -> None:

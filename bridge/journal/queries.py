@@ -20,6 +20,7 @@ _FILES = (
     "looks.sql",
     "tallies.sql",
     "salvage.sql",
+    "setback.sql",
 )
 _NAME = re.compile(r"^-- ([a-z_]+) --$", re.MULTILINE)
 

@@ -267,6 +267,23 @@ class SqliteJournal:
 
         await self._write(write)
 
+    async def last_heard_ms(self) -> int:
+        def read(connection: sqlite3.Connection) -> int:
+            row = connection.execute(queries()["last_heard"], {"seq": seq}).fetchone()
+            return 0 if row is None else int(row[0])
+
+        seq = self._tail.last_seq
+        return await self._read(read)
+
+    async def set_back(self, *, by_ms: int, now_ms: int) -> None:
+        values = {"by_ms": by_ms, "now_ms": now_ms}
+
+        def write(connection: sqlite3.Connection) -> None:
+            for what in ("pending", "calls", "merges", "gates"):
+                connection.execute(queries()[f"set_back_{what}"], values)
+
+        await self._writer.aside(write)
+
     async def retry_call(
         self, key: str, *, not_before_ms: int, attempt: int, uncertain: bool, error: str
     ) -> None:

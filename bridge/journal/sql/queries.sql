@@ -262,6 +262,9 @@ SELECT value FROM json_each(:seqs) WHERE EXISTS (SELECT 1 FROM pending WHERE seq
 -- meta_get --
 SELECT value FROM meta WHERE key = :key;
 
+-- last_heard --
+SELECT received_ms FROM event WHERE seq = :seq;
+
 -- run --
 -- How often the database was opened and closed.
 SELECT coalesce((SELECT value FROM meta WHERE key = 'run'), 0);
