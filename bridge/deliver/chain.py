@@ -23,6 +23,7 @@ from bridge.deliver.known import Known
 from bridge.deliver.left import heard, left_of_replay, remaining, unplanned
 from bridge.deliver.means import SOURCE_GONE, Means
 from bridge.deliver.merging import Merging
+from bridge.deliver.persons import as_persons
 from bridge.deliver.progress import Progress
 from bridge.deliver.retry import is_early
 from bridge.deliver.sends import found_send, new_sends
@@ -128,7 +129,7 @@ class Chain:
         if row.sends and (wait := await self._together.flush()) is not None:
             return wait
         waits = [await found_send(self.means, row, send, progress) for send in row.sends]
-        planned = self._plan(work)
+        planned = await as_persons(self.means, self._plan(work), row.user_hash)
         for skip in planned.skips:
             progress.add(End(skip.rule, skip.operation, "skipped", skip.reason, skip.detail))
         updates = [

@@ -125,10 +125,13 @@ class Merging:
             return "moved"
         if ended.status == "delivered":
             return "renamed"
-        # It may have been done by an attempt of which we did not hear.
-        return "unknown" if self.row.attempt else "absent"
+        # An attempt of which we did not hear may have done it: nobody goes by the old id any more.
+        lost = self.row.attempt > 0 and self.merge.label == EXTERNAL_ID
+        return "unknown" if lost and ended.http == _NOT_FOUND else "absent"
 
     async def _answered(self, ended: Ended, what: What, both: Joined) -> None:
+        if what == "unknown":
+            ended = _NOT_THERE
         end = None if what == "moved" else ended.end("", MergeUsers.name)
         death = ended.death if what != "moved" else None
         http = None if death is not None else ended.http

@@ -32,7 +32,7 @@ TAG = "tags."
 DELETED = ""
 """The fact that the user was deleted: nothing that was said before is written after."""
 
-LeftOut = Literal["unchanged", "overtaken", "tag_cap"]
+LeftOut = Literal["unchanged", "overtaken", "tag_cap", "alias_cap"]
 
 
 class Moment(NamedTuple):

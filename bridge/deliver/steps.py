@@ -10,6 +10,7 @@ from bridge.deliver.contacts import Act, contact_of, decide
 from bridge.deliver.restore import ALIAS, CONTACT, SUBSCRIPTION
 from bridge.deliver.state import DELETED, LeftOut, Moment, Row, Values, compare
 from bridge.onesignal.operations import (
+    ALIASES_PER_USER,
     AddSubscription,
     CreateAlias,
     DeleteUser,
@@ -52,6 +53,8 @@ def steps_of(row: Row, update: Single, at: Moment, now_ms: int, *, app_id: str) 
         case CreateAlias():
             request = create_alias(update, app_id=app_id)
             values: Values = {f"{ALIAS}{update.label}": update.id}
+            if _has_all_aliases(row, update.label):
+                return Decided((), {}, "alias_cap")
             return _one(row, values, at, now_ms, request, "create")
         case AddSubscription():
             return _addition(row, update, at, app_id)
@@ -65,6 +68,12 @@ def steps_of(row: Row, update: Single, at: Moment, now_ms: int, *, app_id: str) 
             return _deletion(row, update, at, app_id)
         case _:
             assert_never(update)
+
+
+def _has_all_aliases(row: Row, label: str) -> bool:
+    """Whether one more alias, as far as we have given them, would be refused."""
+    has = {name for name, fact in row.items() if name.startswith(ALIAS) and fact.value is not None}
+    return f"{ALIAS}{label}" not in has and len(has) >= ALIASES_PER_USER
 
 
 def _one(

@@ -31,6 +31,7 @@ SKIPS = {
     "unchanged": "OneSignal has had these values from us for less than 7 days",
     "overtaken": "a later event had said something else already",
     "tag_cap": "the user has as many tags already as the plan allows",
+    "alias_cap": "the user has 20 aliases from us already, as many as OneSignal allows",
     "nobody_to_merge": "OneSignal knows nobody by the other id, so there was nobody to make one with the user",
     "unknown_user": "OneSignal does not know this user, and none is created (identity.unknown, or the legacy API)",
     "legacy_api": "OneSignal's legacy API, which this app speaks, has no {detail}",

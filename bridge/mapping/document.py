@@ -287,6 +287,10 @@ class Example(Declared):
     skips: dict[str, Annotated[tuple[str, ...], BeforeValidator(_reasons), Field(strict=False)]] = (
         default({}, "By rule, why something does not happen; a reason, or several.")
     )
+    merges: dict[str, str] | None = optional(
+        "All who turn out to be somebody: the id of before, and the user's; without it, whoever does.",
+        example={"8f9a2a71": "u1"},
+    )
     never: Annotated[
         tuple[Annotated[str | int | float, BeforeValidator(scalar)], ...], Field(strict=False)
     ] = default((), "Texts and numbers that appear in no request at all.")

@@ -14,12 +14,11 @@ from bridge.mapping.compiling import Path, Problem
 from bridge.mapping.document import Document
 from bridge.mapping.expression import Vars
 from bridge.mapping.lint_cases import meet, possible
+from bridge.mapping.lint_identity import of_identity
 from bridge.mapping.lint_rules import (
     QUESTIONS,
     Around,
     Subject,
-    read_and_dropped,
-    unknown_path,
     warn,
 )
 from bridge.mapping.load import Reading, Ruled, Source, read_mapping, read_sources, trapped
@@ -141,7 +140,7 @@ def lint(reading: Reading, around: Around) -> list[Finding]:
     found += (_placed(one, problem) for one, problem in _between(judged, reading))
     found += _push_links(reading)
     found += _unserved(reading, around.serves)
-    found += _identities(reading, around)
+    found += (_finding(*one) for one in of_identity(reading, around))
     return found
 
 
@@ -272,19 +271,6 @@ def _without_example(judged: list[Judged], reading: Reading) -> Iterator[tuple[J
         message = f"no example shows what these rules send: {names}{more}"
         hint = "an example is an event and what it gives; `segment-bridge test` plays it"
         yield bare[0], warn(("name",), "no-examples", message, hint)
-
-
-def _identities(reading: Reading, around: Around) -> Iterator[Finding]:
-    """Paths to an id that no event has: then every event is nobody's."""
-    for source, tree, parsed in reading.documents:
-        for text in parsed.identity.external_id if parsed.identity else ():
-            at = ("identity", "external_id")
-            written = text.strip("{} ")
-            for problem in (
-                *unknown_path(written, at),
-                *read_and_dropped([written], around.dropped, at),
-            ):
-                yield _finding(source, tree, problem)
 
 
 def _push_links(reading: Reading) -> Iterator[Finding]:

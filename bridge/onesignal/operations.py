@@ -15,6 +15,8 @@ from typing import Literal, NamedTuple
 from pydantic import JsonValue
 
 EXTERNAL_ID = "external_id"
+ALIASES_PER_USER = 20
+"""Custom ones (reference/create-user)."""
 EXTERNAL_ID_LENGTH = 512
 """Longer ids are no ids: they do not fit into the address of a request."""
 NAMESPACE = uuid.UUID("5b1f4a52-6a53-5f0e-9d0a-3f4b8f1a7c20")

@@ -15,7 +15,7 @@ from bridge.journal.devices import Device
 from bridge.mapping import document
 from bridge.mapping.rules import Mapping
 from bridge.onesignal.api import ApiName
-from bridge.onesignal.operations import Request
+from bridge.onesignal.operations import MergeUsers, Request
 from bridge.plan.requests import requests_of
 from bridge.plan.values import Skip
 from bridge.rehearsal.stage import Act, Happening, Stage
@@ -33,10 +33,12 @@ class Played:
     happenings: list[Happening] = field(default_factory=list)
     skips: list[Skip] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+    merges: list[MergeUsers] = field(default_factory=list)
 
     def add(self, act: Act, message_id: str, api: ApiName) -> None:
         self.happenings += act.happenings
         self.skips += act.skips
+        self.merges += act.merges
         for operation in act.operations:
             self.requests += requests_of(operation, message_id=message_id, app_id=APP_ID, api=api)
 

@@ -38,6 +38,7 @@ def differences(example: document.Example, played: Played) -> list[Difference]:
     """Everything in which what happened is not what the example says; none: it passes."""
     return [
         *_unlike(example, played),
+        *_merged(example, played),
         *_not_skipped(example, played),
         *_appearing(example, played.requests),
     ]
@@ -57,6 +58,14 @@ def _unlike(example: document.Example, played: Played) -> Iterator[Difference]:
         for operation, found in operations.items():
             if operation not in example.gives.get(rule, {}):
                 yield Difference(f"{rule}.{operation}", NOTHING, _text(found))
+
+
+def _merged(example: document.Example, played: Played) -> Iterator[Difference]:
+    """Who turned out to be whom."""
+    if example.merges is None:
+        return
+    did = {one.other.id: one.to.id for one in played.merges}
+    yield from _whole("merges", example.merges, did)
 
 
 def _times(wanted: Any) -> list[dict[str, Any]]:

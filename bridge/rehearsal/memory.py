@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bridge.journal.membership import Heard, Membership, is_another_stay, learn
+from bridge.journal.membership import Heard, Membership, is_another_stay, joined, learn
 from bridge.journal.sends import Known
 from bridge.mapping.terms import Rate, Terms
 
@@ -55,6 +55,20 @@ class Memory:
             self._memberships[at] = after
             if is_another_stay(before, after):
                 self._fired.pop(at, None)
+
+    def join(self, other: str, person: str) -> None:
+        """What is known of the other is the person's."""
+        for user, audience in [at for at in self._memberships if at[0] == other]:
+            known = self._memberships.pop((user, audience))
+            fired, at = self._fired.pop((user, audience), {}), (person, audience)
+            both, own_fired, its_fired = joined(self._memberships.get(at), known)
+            self._memberships[at] = both
+            own = self._fired[at] if own_fired else {}
+            self._fired[at] = {**(fired if its_fired else {}), **own}
+        for rule, whose, key in [at for at in self._places if at[1] == other]:
+            place, at_person = self._places.pop((rule, whose, key)), (rule, person, key)
+            self._places[at_person] = max(place, self._places.get(at_person, place))
+        self._pushes[person] += self._pushes.pop(other, [])
 
     def was_sent(self, key: str) -> bool:
         """This very send was made: the same event came through another source."""

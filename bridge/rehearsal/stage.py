@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from bridge.plan import plan
 from bridge.plan.requests import rules_of
 from bridge.plan.values import Plan, Skip
 from bridge.rehearsal.memory import Bid, Memory
+from bridge.rehearsal.persons import Persons
 from bridge.segment.events import Event
 
 
@@ -36,12 +38,15 @@ class Act:
     happenings: list[Happening] = field(default_factory=list)
     skips: list[Skip] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
+    #: Of no rule: who turned out to be whom.
+    merges: list[MergeUsers] = field(default_factory=list)
 
     def add(self, operation: Operation, event_ms: int) -> None:
         self.operations.append(operation)
-        if not isinstance(operation, MergeUsers):
-            rules = rules_of(operation)
-            self.happenings += [Happening(event_ms, rule, operation) for rule in rules]
+        if isinstance(operation, MergeUsers):
+            self.merges.append(operation)
+            return
+        self.happenings += [Happening(event_ms, rule, operation) for rule in rules_of(operation)]
 
 
 @dataclass(slots=True)
@@ -52,18 +57,19 @@ class Stage:
     #: By user, what is registered; None: nobody knows, so that everybody has something.
     devices: dict[str, list[Device]] | None = None
     _memory: Memory = field(default_factory=Memory)
+    _persons: Persons = field(default_factory=Persons)
     _events: int = 0
 
     def hear(self, event: Event, *, now_ms: int) -> Act:
         """What the event does when it comes in at this time."""
         act = Act()
         self._events += 1
-        planned = plan(event, self.mapping, apart=True)
-        for skip in planned.skips:
-            is_whole = not (skip.rule or skip.operation)
-            act.skips += self.for_every_rule(event, skip) if is_whole else [skip]
+        planned = plan(event, self.mapping, apart=True, person=self._persons.of)
+        act.skips += self._skipped(event, planned)
         self._learn(event, planned.stay)
         for planned_one in planned.operations:
+            if isinstance(planned_one, MergeUsers) and not self._merged(planned_one):
+                continue
             operation = self._addressed(planned_one)
             if isinstance(operation, Skip):
                 act.skips.append(operation)
@@ -75,6 +81,20 @@ class Stage:
                     continue
             act.add(operation, event.event_ms)
         return act
+
+    def _skipped(self, event: Event, planned: Plan) -> Iterator[Skip]:
+        for skip in planned.skips:
+            if skip.rule:
+                yield skip
+            elif not skip.operation:
+                yield from self.for_every_rule(event, skip)
+
+    def _merged(self, merge: MergeUsers) -> bool:
+        """Whether it is news; then what was sent to the one counts for the other."""
+        is_news = self._persons.link(merge.other, merge.to)
+        if is_news:
+            self._memory.join(str(merge.other), str(self._persons.of(merge.to)))
+        return is_news
 
     def _addressed(self, operation: Operation) -> Operation | Skip:
         """The operation; a push to registered devices with them, or the reason why it is not sent."""
@@ -97,7 +117,8 @@ class Stage:
         ]
 
     def _user(self, event: Event) -> str:
-        return str(self.mapping.user(event.fields) or "")
+        user = self.mapping.user(event.fields)
+        return "" if user is None else str(self._persons.of(user))
 
     def _learn(self, event: Event, stay: Stay | None) -> None:
         if stay is not None and self.mapping.learns_memberships:

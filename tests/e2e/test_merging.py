@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.harness import APP_ID, ends, identify, iso, rig, track
+from tests.harness import APP_ID, ends, identify, iso, mapping_of, rig, track
 from tests.visitors import (
     ALIAS,
     EXTERNAL,
@@ -290,3 +292,161 @@ async def test_nobody_is_made_one_where_anonymous_ids_are_nobodys(tmp_path: Path
         await say(here, signs_up(tier="gold"), alias("u1", "u0"))
         assert asked(here) == []
         assert known(here).tags == {"tier": "gold"}
+
+
+# Who is named ----------------------------------------------------------------------------------
+
+GIFTS = (
+    EXTERNAL
+    + """
+  - name: gift
+    when: event = "Gift"
+    do:
+      update_user: {to: {external_id: "{{ properties.to }}"}, tags: {gift: "{{ properties.what }}"}}
+      send_notification: {to: {external_id: "{{ properties.to }}"}, contents: "A gift"}
+"""
+)
+
+
+async def test_whoever_names_an_id_of_before_means_the_person(tmp_path: Path) -> None:
+    async with rig(tmp_path, GIFTS) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        await say(here, identify("old", "m1", tier="gold"), alias("u1", "old"))
+        await say(here, track("Gift", "bob", properties={"to": "old", "what": "book"}))
+        assert known(here).tags == {"tier": "gold", "gift": "book"}
+        assert [push.external_id for push in here.sandbox.pushes] == ["u1"]
+        assert not here.sandbox.complaints
+
+
+# Sources that anybody can send to ----------------------------------------------------------------
+
+
+@POLICIES
+async def test_what_anybody_can_send_makes_nobody_one_unless_the_mapping_says_so(
+    tmp_path: Path, mapping: str
+) -> None:
+    mine = replace(mapping_of(mapping), trust="client")
+    allowing = replace(mine, merging_clients=frozenset({"default"}))
+    async with rig(tmp_path, mapping) as here:
+        here.bridge.mappings = {"default": mine}
+        await say(here, visits("shoes"), signs_up(tier="gold"))
+        assert known(here).tags == {"tier": "gold"}
+        assert asked(here) == []
+        ended = ends([one for one in await here.outcomes() if one[0] == 2])
+        assert ended["/merge_users"] == ("skipped", "client_source")
+        here.bridge.mappings = {"default": allowing}
+        await say(here, signs_up(message_id="again"))
+        assert known(here).tags == {"seen": "shoes", "tier": "gold"}
+
+
+async def test_an_id_that_is_nobodys_is_never_linked(tmp_path: Path) -> None:
+    async with rig(tmp_path, ALIAS) as here:
+        for number, nobody in enumerate(("undefined", "null", "0", "{{ anonymousId }}")):
+            await say(here, signs_up(f"u{number}", nobody, message_id=f"m{number}", tier="1"))
+        assert asked(here) == []
+
+
+# Refused, slow, away ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer", [{"status": 503}, {"reset": True, "applied": True}, {"status": 429}]
+)
+@POLICIES
+@pytest.mark.parametrize("user_is_there", [True, False])
+async def test_a_merge_survives_a_failure_at_every_call(
+    tmp_path: Path, mapping: str, *, user_is_there: bool, answer: dict[str, Any]
+) -> None:
+    for skipped in range(4):
+        folder = tmp_path / str(skipped)
+        folder.mkdir()
+        async with rig(folder, mapping) as here:
+            if user_is_there:
+                here.sandbox.add_device("u1", "android", app_id=APP_ID)
+            await say(here, visits("shoes"))
+            before = visitor(here, mapping)
+            assert before is not None
+            devices = [
+                here.sandbox.world.app(APP_ID).subscribe(before, "ChromePush", token)
+                for token in ("one", "two")
+            ]
+            answers = [{"ordinary": True}] * skipped + [answer]
+            here.sandbox.faults.script({"match": {}, "answers": answers})
+            await say(here, signs_up(tier="gold"))
+            assert known(here).tags == {"seen": "shoes", "tier": "gold"}
+            assert {device.owner for device in devices} == {known(here)}
+            assert not here.sandbox.complaints
+            assert {status for *_, status, _ in await here.outcomes()} == {"delivered"}
+
+
+async def test_a_visitor_who_was_only_just_created_is_waited_for(tmp_path: Path) -> None:
+    async with rig(tmp_path, ALIAS) as here:
+        await say(here, visits("shoes"))
+        answers = [{"status": 404}] * 3
+        here.sandbox.faults.script({"match": {"path": "*identity"}, "answers": answers})
+        await say(here, signs_up(tier="gold"))
+        assert known(here).tags == {"seen": "shoes", "tier": "gold"}
+        assert asked(here) == [*["PATCH identity 404"] * 3, "PATCH identity 200"]
+
+
+async def test_a_device_that_somebody_else_has_by_then_is_left_with_them(tmp_path: Path) -> None:
+    async with rig(tmp_path, ALIAS) as here:
+        for user in ("u1", "u2"):
+            here.sandbox.add_device(user, "android", app_id=APP_ID)
+        await say(here, visits("shoes"))
+        before = visitor(here, ALIAS)
+        assert before is not None
+        app = here.sandbox.world.app(APP_ID)
+        device = app.subscribe(before, "ChromePush", "browser")
+        lost = {"reset": True, "applied": False}
+        here.sandbox.faults.script({"match": {"path": "*owner"}, "answers": [lost]})
+        await here.post(signs_up(tier="gold"))
+        while not any(call.path.endswith("owner") for call in here.sandbox.calls):
+            await here.pass_time(0.25)
+        app.move(device, known(here, "u2"))  # who logs in on it meanwhile
+        await here.settle()
+        assert device.owner is known(here, "u2")
+        assert asked(here)[-1].startswith("GET")
+
+
+async def test_what_a_visitor_had_of_aliases_and_addresses_is_the_users(tmp_path: Path) -> None:
+    mapping = (
+        ALIAS
+        + """
+  - name: crm
+    when: traits.crm != null
+    do: {create_alias: {label: crm, id: "{{ traits.crm }}"}}
+  - name: mail
+    when: traits.email != null
+    do: {update_user: {email: "{{ traits.email }}"}}
+"""
+    )
+    async with rig(tmp_path, mapping) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        await say(here, identify("u1", "m0", email="old@shop.example"))
+        said = {"type": "identify", "anonymousId": "a1", "messageId": "m1"}
+        await say(here, said | {"traits": {"crm": "c7", "email": "new@shop.example"}})
+        await say(here, signs_up(tier="gold"))
+        found = known(here)
+        assert found.aliases == {"external_id": "u1", "crm": "c7"}
+        emails = {
+            one.token: one.enabled for one in found.subscriptions.values() if one.type == "Email"
+        }
+        assert emails == {"old@shop.example": False, "new@shop.example": True}
+        await say(here, signs_up(message_id="m2", crm="c7", email="new@shop.example"))
+        assert ends([one for one in await here.outcomes() if one[0] == 4])["crm/create_alias"] == (
+            "skipped",
+            "unchanged",
+        )
+        assert not here.sandbox.complaints
+
+
+async def test_the_tags_of_both_keep_to_the_plan(tmp_path: Path) -> None:
+    mapping = ALIAS.replace("[tier, seen]", "[tier, seen, a, b]")
+    async with rig(tmp_path, mapping, onesignal_plan="growth") as here:
+        here.bridge.mappings = {"default": mapping_of(mapping, tag_cap=2)}
+        here.sandbox.world.app(APP_ID).tag_cap = 2
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        await say(here, visits("shoes"), identify("u1", "m1", a="1", b="2"), signs_up())
+        assert known(here).tags == {"a": "1", "b": "2"}
+        assert not await here.bridge.journal.dead_letters()

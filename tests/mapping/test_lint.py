@@ -517,6 +517,8 @@ def wrapped(snippet: str) -> str | None:
 UNSEEN = {
     "legacy-flags-unproven",
     "client-never-sends",
+    "client-never-merges",
+    "aliases-above-limit",
     "value-not-scalar",
     "unknown-app",
     "app-unused",
@@ -582,3 +584,44 @@ def test_an_id_that_is_dropped_is_said() -> None:
         [Source(name="a.yaml", text=text)], serves=SERVES, dropped=["traits.account"]
     )
     assert "drops-what-a-rule-reads" in [one.code for one in said]
+
+
+# --- identity ------------------------------------------------------------------------------------------------
+
+
+def codes_of(text: str, **more: Any) -> set[str]:
+    source = [Source(name="a.yaml", text=text)]
+    return {one.code for one in check_texts(source, serves=SERVES, **more)}
+
+
+def test_a_client_whose_visitors_stay_visitors_is_told_of() -> None:
+    known = {"sources": ["web", "backend"], "clients": ["web"]}
+    assert "client-never-merges" in codes_of("version: 1\nidentity: {anonymous: alias}\n", **known)
+    named = "version: 1\nidentity: {anonymous: alias, clients: [web]}\n"
+    assert codes_of(named, **known) == set()
+    assert codes_of("version: 1\nidentity: {anonymous: skip}\n", **known) == set()
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        "{anonymous: external_id, label: visitor}",
+        "{anonymous: skip, clients: [web]}",
+        "{anonymous: alias, clients: [backend]}",
+    ],
+)
+def test_a_field_of_identity_that_does_nothing_is_told_of(identity: str) -> None:
+    found = codes_of(f"version: 1\nidentity: {identity}\n", sources=["web", "backend"], clients=[])
+    assert found == {"field-without-effect"}
+
+
+def test_more_aliases_than_a_user_has_are_told_of() -> None:
+    def mapping(count: int) -> str:
+        rules = "".join(
+            f"  - {{name: r{n}, when: event = 'X{n}', do: {{create_alias: {{label: l{n}, id: x}}}}}}\n"
+            for n in range(count)
+        )
+        return f"version: 1\nidentity: {{anonymous: alias}}\nrules:\n{rules}"
+
+    assert codes_of(mapping(19)) == set()
+    assert codes_of(mapping(20)) == {"aliases-above-limit"}

@@ -65,6 +65,7 @@ every_preset = pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.st
 
 def test_they_are_known_by_their_names() -> None:
     assert presets() == (
+        "anonymous-visitors",
         "b2b-saas",
         "ecommerce",
         "engage-audiences",

@@ -58,7 +58,10 @@ def test_a_shipped_mapping_is_named_by_its_name() -> None:
     ("name", "hint"),
     [
         ("ecomerce", "did you mean ecommerce?"),
-        ("xyzzy", "shipped are b2b-saas, ecommerce, engage-audiences, mobile-lifecycle, starter"),
+        (
+            "xyzzy",
+            "shipped are anonymous-visitors, b2b-saas, ecommerce, engage-audiences, legacy-player-model, mobile-lifecycle, starter",
+        ),
         ("shop.yaml", "BRIDGE_MAPPINGS names a file or a folder of .yaml files"),
     ],
 )
