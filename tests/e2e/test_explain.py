@@ -204,6 +204,8 @@ async def test_a_push_in_a_shared_call_shows_nobody_else(tmp_path: Path) -> None
 async def test_a_custom_event(tmp_path: Path) -> None:
     async with rigged(tmp_path) as here:
         phones(here, "u1", "u2")
+        # So that the first does not leave before the other has come.
+        here.means.destination.events.hold(1)
         await happen(here, "Bought", "m1")
         await happen(here, "Bought", "m2", "u2", properties={"total": 777})
         await here.settle()

@@ -99,22 +99,33 @@ class JournalMachine(RuleBasedStateMachine):
                 if not works:
                     self.events[kept.seq].ends["/"] = "skipped"
 
-    def writable(self) -> list[int]:
-        return [seq for seq, one in self.events.items() if one.pending and one.only is None]
+    def writable(self) -> list[tuple[int, str]]:
+        """Events, and rules of which a send of them may be written."""
+        return [
+            (seq, name)
+            for seq, one in self.events.items()
+            for name in RULES
+            if one.pending and (one.only is None or self._mark(name) in one.only - one.done)
+        ]
+
+    def _mark(self, name: str) -> str:
+        return f"{name}/{OPERATION}"
 
     @precondition(lambda self: self.writable())
-    @rule(data=st.data(), name=st.sampled_from(RULES))
-    def write_send(self, data: st.DataObject, name: str) -> None:
-        seq = self.pick(data, self.writable())
-        known = self.events[seq]
-        key, mark = f"{seq}-{name}-0", f"{name}/{OPERATION}"
+    @rule(data=st.data())
+    def write_send(self, data: st.DataObject) -> None:
+        seq, name = data.draw(st.sampled_from(self.writable()))
+        known, mark = self.events[seq], self._mark(name)
+        generation = self.generation.setdefault((seq, name), 0)
+        key = f"{seq}-{name}-{generation}"
+        row = next(one for one in self.run(chain(self.journal, known.user)) if one.seq == seq)
+        assert row.generations.get(mark, 0) == generation
         done = known.done | {mark}
         new = new_send(seq, key, rule=name, user_hash=known.user)
         written = self.run(write(self.journal, new, done=done))
         assert written == (key not in self.sends)
         if written:
             self.sends[key] = (seq, name, "pending")
-            self.generation[seq, name] = 0
             known.done = done
             known.open[mark] = key
 
@@ -135,7 +146,14 @@ class JournalMachine(RuleBasedStateMachine):
         known.ends[mark] = status
 
     def finishable(self) -> list[int]:
-        return [seq for seq, one in self.events.items() if one.pending and not one.open]
+        """Not while a send that is planned anew has not been written."""
+        unwritten = {
+            seq
+            for seq, name in self.writable()
+            if self._mark(name) in (self.events[seq].only or ())
+        }
+        waits = {seq for seq, one in self.events.items() if one.pending and not one.open}
+        return sorted(waits - unwritten)
 
     @precondition(lambda self: self.finishable())
     @rule(data=st.data(), status=st.sampled_from(("delivered", "dead")))
@@ -163,14 +181,17 @@ class JournalMachine(RuleBasedStateMachine):
         )
 
     @precondition(lambda self: self.dead())
-    @rule(data=st.data(), same_key=st.booleans())
-    def revive(self, data: st.DataObject, same_key: bool) -> None:  # noqa: FBT001 — hypothesis passes by name
+    @rule(data=st.data(), how=st.sampled_from(("same key", "new key", "planned anew")))
+    def revive(self, data: st.DataObject, how: str) -> None:
         seq, mark = data.draw(st.sampled_from(self.dead()))
-        known, name = self.events[seq], mark.split("/")[0]
+        known, name, same_key = self.events[seq], mark.split("/")[0], how == "same key"
         letters = self.run(self.journal.dead_letters(Choice(rule=name), limit=1000))
         (dead,) = [letter for letter in letters if letter.seq == seq]
-        send = None
-        if dead.send_key is not None:
+        send, replan = None, how == "planned anew"
+        if dead.send_key is not None and replan:
+            self.sends[dead.send_key] = (*self.sends[dead.send_key][:2], "replayed")
+            self.generation[seq, name] += 1
+        elif dead.send_key is not None:
             was = self.sends[dead.send_key]
             self.generation[seq, name] += not same_key
             key = dead.send_key if same_key else f"{seq}-{name}-{self.generation[seq, name]}"
@@ -179,8 +200,9 @@ class JournalMachine(RuleBasedStateMachine):
             self.sends[key] = (*was[:2], "pending")
             send = new_send(seq, key, rule=name, user_hash=known.user)
             known.open[mark] = key
-        assert self.run(self.journal.revive(dead.id, send=send, at_ms=NOW))
-        assert not self.run(self.journal.revive(dead.id, send=send, at_ms=NOW))
+        for times in (1, 0):
+            revived = self.journal.revive(dead.id, send=send, at_ms=NOW, replan=replan)
+            assert self.run(revived) == times
         self._revived(known, mark, sends=send is not None)
 
     def _revived(self, known: Known, mark: str, *, sends: bool) -> None:
