@@ -86,8 +86,17 @@ class Piles:
         chosen = await holdings(self.journal, choice)
         await self._note(who, "held.released", **told(choice), count=_count(chosen))
         count = await release(self.journal, chosen, nudge=self.nudge)
+        # A rule is held for as long as anything of it is: what came meanwhile would keep it so.
+        while latest := await self._held_meanwhile(choice):
+            count += await release(self.journal, latest, nudge=self.nudge)
         log().warning("held.released", rule=choice.rule, reason=choice.reason, count=count)
         return count
+
+    async def _held_meanwhile(self, choice: Choice) -> list[Holding]:
+        """Nothing, when somebody said up to when, or which; and not what a pause holds again."""
+        if choice.until_ms is not None or choice.ids is not None:
+            return []
+        return [one for one in await holdings(self.journal, choice) if one.why == "limit"]
 
     async def release_slowly(self, choice: Choice, rate: int, who: str) -> Sequence[Holding]:
         count = _count(await holdings(self.journal, choice))

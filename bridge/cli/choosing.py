@@ -135,6 +135,14 @@ def act(path: str, body: dict[str, Any], *, row: Row, question: str, yes: bool) 
         return {} if agreed is None else bridge.piles("POST", path, json=agreed)
 
 
+def more(path: str, body: dict[str, Any]) -> int:
+    """How many have come meanwhile."""
+    from bridge.cli.service import service
+
+    with service() as bridge:
+        return int(bridge.piles("POST", path, json=body | {"dry_run": True})["count"])
+
+
 def _agreed(
     bridge: Service, path: str, body: dict[str, Any], *, row: Row, question: str, yes: bool
 ) -> dict[str, Any] | None:

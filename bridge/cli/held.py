@@ -73,8 +73,9 @@ def show(key: Annotated[str, typer.Argument(metavar="KEY")]) -> None:
 def release(choice: Choice, rate: Rate = None, yes: Yes = False) -> None:
     """Let held pushes go, oldest first, however old they are. Re-arms the rule's limit.
 
-    With --rate they go little by little, also over restarts, until `held hold` stops it; what comes
-    to be held meanwhile stays. Says how many there are and shows three before it asks.
+    Says how many there are and shows three before it asks; what comes to be held until it is done
+    is asked about afterwards, because the rule stays held while anything of it is. With --rate they
+    go little by little, also over restarts, until `held hold` stops it; what comes meanwhile stays.
 
     \b
     Example:
@@ -83,10 +84,22 @@ def release(choice: Choice, rate: Rate = None, yes: Yes = False) -> None:
     slowly = {} if rate is None else {"per_minute": per_minute(rate)}
     body, path = choice | slowly, "/api/v1/held/release"
     done = choosing.act(path, body, row=_row, question="Release", yes=yes)
-    if "released" in done:
-        typer.echo(f"{done['released']} released.")
-    elif done:
+    if "releasing" in done:
         typer.echo(f"{done['releasing']} are released, {done['per_minute']} a minute.")
+    elif done:
+        typer.echo(f"{done['released']} released.")
+        _with_the_latest(path, choice, yes=yes)
+
+
+def _with_the_latest(path: str, choice: Choice, *, yes: bool) -> None:
+    """What came to be held while the others were asked about: all of it, until none is left."""
+    from bridge.cli.service import service
+
+    count = 0 if "ids" in choice else choosing.more(path, choice)
+    if count and (yes or typer.confirm(f"{count} more came to be held. Release them, too?")):
+        with service() as bridge:
+            done = bridge.piles("POST", path, json=choice)
+        typer.echo(f"{done['released']} more released, which came to be held meanwhile.")
 
 
 @app.command()
