@@ -85,10 +85,11 @@ class Piles:
     async def release(self, choice: Choice, who: str) -> int:
         chosen = await holdings(self.journal, choice)
         await self._note(who, "held.released", **told(choice), count=_count(chosen))
-        count = await release(self.journal, chosen, nudge=self.nudge)
+        now_ms = self.clock.now_ms()
+        count = await release(self.journal, chosen, now_ms=now_ms, nudge=self.nudge)
         # A rule is held for as long as anything of it is: what came meanwhile would keep it so.
         while latest := await self._held_meanwhile(choice):
-            count += await release(self.journal, latest, nudge=self.nudge)
+            count += await release(self.journal, latest, now_ms=now_ms, nudge=self.nudge)
         log().warning("held.released", rule=choice.rule, reason=choice.reason, count=count)
         return count
 

@@ -46,6 +46,14 @@ class Brake:
         pauses = self.pauses
         return bool(pauses) and (PUSHES in pauses or rule_target(rule) in pauses)
 
+    def stops(self, rule: str) -> bool:
+        """Whether everything of this rule must wait, not its pushes alone."""
+        return rule_target(rule) in self.pauses
+
+    @property
+    def stops_rules(self) -> bool:
+        return any(what != PUSHES for what in self.pauses)
+
     async def pull(self, what: str, *, reason: str = BY_A_PERSON) -> Pause:
         """Stop `pushes`, or a `rule_target`; no attempt begins after this was called.
 

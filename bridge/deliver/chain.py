@@ -26,7 +26,8 @@ from bridge.deliver.merging import Merging
 from bridge.deliver.persons import as_persons
 from bridge.deliver.progress import Progress
 from bridge.deliver.retry import is_early
-from bridge.deliver.sends import found_send, new_sends
+from bridge.deliver.sending import found_send
+from bridge.deliver.sends import new_sends
 from bridge.deliver.together import Together
 from bridge.deliver.trouble import BOUNDED, troubled
 from bridge.deliver.work import Work, ack, finished

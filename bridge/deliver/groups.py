@@ -29,8 +29,9 @@ from bridge.deliver.means import About, Means
 from bridge.deliver.retry import is_early
 from bridge.deliver.seal import OPERATIONS, Sealer
 from bridge.deliver.settling import Settling
+from bridge.deliver.sifting import Sifting
 from bridge.errors import BridgeError
-from bridge.journal.groups import Endpoint, MemberEnd, OpenCall, OpenGroup, Sealed
+from bridge.journal.groups import Endpoint, OpenCall, OpenGroup, Sealed
 from bridge.journal.records import BULK, SendGroup
 from bridge.onesignal.verdict import Verdict
 from bridge.telemetry import log
@@ -66,6 +67,7 @@ class Groups:
         self._means = means
         destination = means.destination
         self._sealer = Sealer(most=min(destination.alias_chunk, destination.api.RECIPIENTS))
+        self._sifting = Sifting(means)
         self._forming: dict[bytes, _Forming] = {}
         #: Calls that wait for a time of their own.
         self._calls: dict[str, OpenCall] = {}
@@ -308,13 +310,13 @@ class Groups:
         forming = self._forming.pop(id_)
         sealing = await self._means.journal.groups.seal(
             id_,
+            sift=self._sifting.sift,
             choose=self._sealer.choose,
             make=self._sealer.make,
             limit=self._sealer.limit(forming.line.endpoint),
             now_ms=self._means.clock.now_ms(),
         )
-        for rule, count in sealing.expired.items():
-            end = MemberEnd("skipped", "too_old")
+        for rule, end, count in sealing.ended:
             self._settling.count(rule, forming.line.endpoint, end, count)
         self._form_on(id_, forming, sealing.taken)
         return sealing.call
@@ -368,8 +370,8 @@ class Groups:
             if self._is_paused(call):
                 await self._pause(call, waiting)
                 return
-            if call.expires_ms is not None and means.clock.now_ms() > call.expires_ms:
-                await self._too_old(call)
+            if await self._sifting.stops(call):
+                await self._give_up(call)
                 return
             means.attempted.add(call.key)
             verdict, text = await self._ask(gate, call)
@@ -383,9 +385,9 @@ class Groups:
         else:
             await self._hold(call)
 
-    async def _too_old(self, call: Sealed) -> None:
+    async def _give_up(self, call: Sealed) -> None:
         if call.uncertain:
-            # It may have been sent, and it may not: whether to send it this late is for a person.
+            # It may have been sent, and it may not: whether to send it now is for a person.
             await self._settling.die(call, "unknown_outcome", None, "")
             return
         await self._means.journal.groups.unseal(call.key)

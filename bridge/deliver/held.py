@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from bridge.deliver.brake import Brake
+from bridge.deliver.standing import VOLUME_MS
 from bridge.journal import Journal
-from bridge.journal.piles import EVERYTHING, Choice
+from bridge.journal.piles import EVERYTHING, Choice, Volume
 from bridge.journal.sends import Hold
 
 AT_ONCE = 500
@@ -50,7 +51,7 @@ async def holdings(journal: Journal, choice: Choice = EVERYTHING) -> list[Holdin
     ]
 
 
-async def release(journal: Journal, chosen: Iterable[Holding], *, nudge: Nudge) -> int:
+async def release(journal: Journal, chosen: Iterable[Holding], *, now_ms: int, nudge: Nudge) -> int:
     """Let these go, oldest first; `nudge` is told of who has work again.
 
     It is told when all are released, so that one user's pushes by several rules go in their order.
@@ -58,7 +59,9 @@ async def release(journal: Journal, chosen: Iterable[Holding], *, nudge: Nudge) 
     told = Told(nudge)
 
     async def some(one: Holding) -> int:
-        released = await journal.sends.release(one.choice, limit=AT_ONCE)
+        released = await journal.sends.release(
+            one.choice, limit=AT_ONCE, volume=Volume(now_ms, VOLUME_MS)
+        )
         told.add(one.app, released.users)
         return released.sends
 
@@ -108,4 +111,4 @@ async def _all(chosen: Iterable[Holding], some: Callable[[Holding], Awaitable[in
 async def release_resumed(journal: Journal, brake: Brake, *, nudge: Nudge) -> int:
     """Let go what was held for a pause, and is not paused any more; what a limit holds stays held."""
     over = [one for one in await holdings(journal, PAUSED) if not brake.paused(one.rule)]
-    return await release(journal, over, nudge=nudge)
+    return await release(journal, over, now_ms=brake.clock.now_ms(), nudge=nudge)

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from bridge.clock import Clock
 from bridge.deliver.brake import Brake
 from bridge.deliver.held import AT_ONCE, Holding, Nudge, holdings
+from bridge.deliver.standing import VOLUME_MS
 from bridge.errors import JournalError, JournalUnavailableError
 from bridge.journal import Journal
-from bridge.journal.piles import Choice, Releasing
+from bridge.journal.piles import Choice, Releasing, Volume
 from bridge.telemetry import log
 
 STEP_SECONDS = 1.0
@@ -76,10 +77,13 @@ class Releases:
         return bool(ones)
 
     async def _some(self, one: Releasing) -> None:
-        due, paid_ms = due_of(one, self.clock.now_ms())
+        now_ms = self.clock.now_ms()
+        due, paid_ms = due_of(one, now_ms)
         if due == 0 and paid_ms >= one.paid_ms:
             return
-        done = await self.journal.piles.let_go(one, due=due, paid_ms=paid_ms)
+        done = await self.journal.piles.let_go(
+            one, due=due, paid_ms=paid_ms, volume=Volume(now_ms, VOLUME_MS)
+        )
         if done.sends:
             self.nudge(one.app, done.users)
         if done.over:

@@ -1,4 +1,4 @@
-"""Sends: written to the journal before the first attempt, then tried until they end or have to wait.
+"""Sends: written to the journal before the first attempt, which `sending` makes.
 
 From the moment that it is written only the row decides: these bytes, this key, and no others.
 """
@@ -6,41 +6,26 @@ From the moment that it is written only the row decides: these bytes, this key, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bridge import failpoints
-from bridge.deliver.attempts import Ended, Wait, ask_sealed, first_of, holds_everyone, turn
-from bridge.deliver.brake import rule_target
+from bridge.deliver.attempts import Wait, first_of
 from bridge.deliver.devices import addressed
 from bridge.deliver.gate import GoneError
 from bridge.deliver.keys import key_of
-from bridge.deliver.means import About, Means
+from bridge.deliver.means import Means
 from bridge.deliver.progress import Progress, tell
-from bridge.deliver.retry import GiveUp, after_failure, is_early
 from bridge.deliver.seal import group_of, part_of
-from bridge.deliver.standing import checked, contradicts, guard_of, ruling
+from bridge.deliver.sending import found_send, opened
+from bridge.deliver.standing import VOLUME_MS, checked, contradicts, guard_of, ruling
 from bridge.journal.membership import Heard
-from bridge.journal.records import (
-    BULK,
-    SENDS_DECIDED,
-    Death,
-    End,
-    NewSend,
-    OpenSend,
-    Waiting,
-    operation_name,
-)
+from bridge.journal.records import SENDS_DECIDED, End, NewSend, Waiting, operation_name
 from bridge.journal.sends import Bid, Known, Reached, Ruling
 from bridge.mapping.rules import Mapping
 from bridge.mapping.terms import Stay, Terms
-from bridge.onesignal.api import recipients_of
 from bridge.onesignal.operations import Send, SendNotification
-from bridge.onesignal.verdict import Accepted, Closed, Failed, NoRecipients, Refused, Verdict
 from bridge.plan import Plan
 from bridge.telemetry import log
-
-PAUSED_MS = 5_000
-"""Until an attempt that may have been performed looks again whether its rule is still paused."""
 
 
 async def new_sends(
@@ -82,7 +67,7 @@ async def new_sends(
             terms = planned.terms.get(send.rule, Terms())
             means.handed_over(send.group, terms.group_ms or 0)
             continue
-        wait = await found_send(means, row, _opened(send), progress)
+        wait = await found_send(means, row, opened(send), progress)
         waits += [wait] if wait else []
     return first_of(waits)
 
@@ -99,6 +84,9 @@ class _Judge:
 
     def decide(self, number: int, known: Known) -> Ruling:
         send = self.sends[number]
+        if _is_asked_for(self.row, send):
+            # It counts for others, and waits for none of them.
+            known = known._replace(volume_sends=0)
         return ruling(
             _terms(self.row, self.planned, send),
             known,
@@ -113,7 +101,7 @@ class _Judge:
         brake = self.means.brake
         if isinstance(send, SendNotification):
             return brake.paused(send.rule)
-        return rule_target(send.rule) in brake.pauses
+        return brake.stops(send.rule)
 
     def contradicts(self, rows: Sequence[Waiting]) -> bool:
         stay = self.planned.stay
@@ -196,8 +184,7 @@ def _bid(means: Means, row: Waiting, mapping: Mapping, planned: Plan, send: Send
     asked = _terms(row, planned, send)
     # What a person has asked for takes its places, though none is asked for.
     guard = guard_of(asked._replace(once=terms.once, stay=terms.stay), once=once, is_push=is_push)
-    if _is_asked_for(row, send):
-        guard = guard._replace(volume_ms=None)
+    guard = guard._replace(volume_ms=VOLUME_MS if is_push and terms.cap is None else None)
     generation = row.generations.get(operation_name(send.rule, send.name), 0)
     key = key_of(
         app=app.name,
@@ -232,169 +219,3 @@ def _bid(means: Means, row: Waiting, mapping: Mapping, planned: Plan, send: Send
         part=part_of(send, key=key, event_key=app.event_key),
     )
     return Bid(new, guard)
-
-
-async def found_send(means: Means, row: Waiting, send: OpenSend, progress: Progress) -> Wait | None:
-    """A send that was written, now or long ago: try it."""
-    ended = await Sending(means, row, send).run()
-    if isinstance(ended, Held):
-        await means.journal.sends.hold(send.key, "paused")
-    if isinstance(ended, Ended):
-        await _end(means, row, send, ended, progress)
-    means.attempted.discard(send.key)
-    return ended if isinstance(ended, Wait) else None
-
-
-async def _end(
-    means: Means, row: Waiting, send: OpenSend, ended: Ended, progress: Progress
-) -> None:
-    end = ended.end(send.rule, send.operation, send.call_key)
-    await means.journal.end_send(
-        row.seq, send.key, end, death=ended.death, at_ms=means.clock.now_ms()
-    )
-    progress.done.add(operation_name(send.rule, send.operation))
-    tell(means, row, [end])
-
-
-def _opened(new: NewSend) -> OpenSend:
-    return OpenSend(
-        key=new.key,
-        rule=new.rule,
-        operation=new.operation,
-        expires_ms=new.expires_ms,
-        call_key=new.key,
-        method=new.method,
-        path=new.path,
-        body=new.body,
-        not_before_ms=0,
-        attempt=0,
-        created_ms=new.created_ms,
-        uncertain=False,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """Somebody has pulled the brake."""
-
-
-@dataclass(slots=True)
-class Sending:
-    """A send that the journal holds, on its way: these bytes, this key, and no others."""
-
-    means: Means
-    row: Waiting
-    send: OpenSend
-    #: Whether an attempt may have been performed.
-    uncertain: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.uncertain = bool(self.send.uncertain) or self.send.key in self.means.attempted
-
-    async def run(self) -> Ended | Wait | Held:
-        """Until it ends, is held, or has to be tried again later."""
-        if is_early(self.send.not_before_ms, self.means.clock.now_ms()):
-            return Wait(until_ms=self.send.not_before_ms)
-        while self._is_paused() or not self._expired():
-            judged = await self._attempt()
-            if judged is None:
-                break
-            if isinstance(judged, Held):
-                return self._pause()
-            verdict, text = judged
-            if not (isinstance(verdict, Closed) or holds_everyone(verdict)):
-                return await self._settle(verdict, text)
-            self._not_performed()
-        return self._too_old()
-
-    def _not_performed(self) -> None:
-        """The next turn may be long in coming, and this attempt does not make it uncertain."""
-        if not self.uncertain:
-            self.means.attempted.discard(self.send.key)
-
-    async def _attempt(self) -> tuple[Verdict, str] | Held | None:
-        """One call; None when it grew too old while it waited for its turn."""
-        means, gate = self.means, self.means.destination.sends
-        written = self.send.method, self.send.path, self.send.body
-        async with turn(gate, bulk=self.row.rank == BULK):
-            if self._is_paused():
-                return Held()
-            if self._expired():
-                return None
-            means.attempted.add(self.send.key)
-            about = About(self.send.operation, self.send.call_key)
-            return await ask_sealed(means, gate, "send", written, about)
-
-    def _is_paused(self) -> bool:
-        return self.means.brake.paused(self.send.rule)
-
-    def _pause(self) -> Held | Wait:
-        """What may have been sent is no person's to discard: it waits, with its key."""
-        if self.uncertain:
-            return Wait(until_ms=self.means.clock.now_ms() + PAUSED_MS, apart=True)
-        return Held()
-
-    def _expired(self) -> bool:
-        expires = self.send.expires_ms
-        return expires is not None and self.means.clock.now_ms() > expires
-
-    def _too_old(self) -> Ended:
-        if self.uncertain:
-            # It may have been sent, and it may not: whether to send it this late is for a person.
-            return self._dead("unknown_outcome", None, "")
-        return Ended(status="skipped", reason="too_old")
-
-    async def _settle(self, verdict: Verdict, text: str) -> Ended | Wait:
-        match verdict:
-            case Accepted(status=status, unreached=unreached, id=notification):
-                revision = self.means.mapping(self.row.source).revision
-                await self.means.audit.sent(self.send.rule, revision, notification, self.send.body)
-                if unreached and unreached.issuperset(recipients_of(self.send.body)):
-                    return Ended(status="no_recipients", reason="not_subscribed", http=status)
-                return Ended(status="delivered", http=status)
-            case NoRecipients():
-                return Ended(status="no_recipients", reason="not_subscribed", http=200)
-            case Failed():
-                return await self._failed(verdict, text)
-            case Refused(reason=reason, status=status):
-                return self._dead(reason, status, text)
-            case _:
-                return self._dead("http_404", 404, text)
-
-    async def _failed(self, failed: Failed, text: str) -> Ended | Wait:
-        self.uncertain = self.uncertain or not failed.certain
-        now = self.means.clock.now_ms()
-        decided = after_failure(
-            failed,
-            attempts=self.send.attempt,
-            age_ms=now - self.send.created_ms,
-            roll=self.means.roll(),
-        )
-        if isinstance(decided, GiveUp):
-            return self._dead(decided.reason, failed.status, text)
-        log().warning(
-            "send.failed", reason=failed.reason, attempt=decided.attempt, key=self.send.key
-        )
-        until = now + round(decided.after_seconds * 1000)
-        await self.means.journal.retry_call(
-            self.send.call_key,
-            not_before_ms=until,
-            attempt=decided.attempt,
-            uncertain=self.uncertain,
-            error=decided.error,
-        )
-        return Wait(until_ms=until)
-
-    def _dead(self, reason: str, http: int | None, text: str) -> Ended:
-        death = Death(
-            rule=self.send.rule,
-            operation=SendNotification.name,
-            reason=reason,
-            request=self.send.body,
-            answer=text,
-            http=http,
-            attempt=self.send.attempt + 1,
-            uncertain=self.uncertain,
-            send_key=self.send.key,
-        )
-        return Ended(status="dead", reason=reason, http=http, death=death)

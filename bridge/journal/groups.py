@@ -29,6 +29,8 @@ class Member(NamedTuple):
     recipient: str
     part: bytes | None
     expires_ms: int | None
+    #: By which its recipient is named.
+    label: str
 
 
 class Sealed(NamedTuple):
@@ -75,9 +77,10 @@ class Sealing(NamedTuple):
     """What came of sealing: a call, if there was anybody for one, and how many were looked at."""
 
     call: Sealed | None
-    #: Those that were sealed and those that were too old.
+    #: Those that were sealed, and those that may not leave.
     taken: int
-    expired: dict[str, int]
+    #: By rule, how many of the latter ended, and how.
+    ended: list[tuple[str, MemberEnd, int]]
 
 
 class MemberEnd(NamedTuple):
@@ -94,6 +97,8 @@ class EndedMember(NamedTuple):
     event_ms: int | None
 
 
+Sift = Callable[[SendGroup, Member], "MemberEnd | Hold | None"]
+"""Whether one that waits may leave: None; else how it ends, or why it is held."""
 Choose = Callable[[SendGroup, Sequence[Member]], Sequence[Member]]
 """Those of the members that may share one call; at least one."""
 Make = Callable[[SendGroup, Sequence[Member]], tuple[str, bytes]]
@@ -108,9 +113,12 @@ class Groups(Protocol):
         """What of an app is under way in groups; at most `limit` of each."""
 
     async def seal(
-        self, group: bytes, *, choose: Choose, make: Make, limit: int, now_ms: int
+        self, group: bytes, *, sift: Sift, choose: Choose, make: Make, limit: int, now_ms: int
     ) -> Sealing:
-        """Make a call of at most `limit` of those that wait, oldest first; end who is too old."""
+        """Make a call of at most `limit` of those that wait, oldest first, and may leave."""
+
+    async def all_may_leave(self, key: str, *, sift: Sift) -> bool:
+        """Whether each member of a call that was sealed would be sealed again."""
 
     async def call(self, key: str) -> Sealed | None:
         """A call with its bytes; None when it has ended."""

@@ -100,6 +100,13 @@ class Releasing(NamedTuple):
     left: int = 0
 
 
+class Volume(NamedTuple):
+    """When what goes now counts, and for how long."""
+
+    now_ms: int
+    per_ms: int
+
+
 class Let(NamedTuple):
     """Some of them went."""
 
@@ -158,7 +165,9 @@ class Piles(Protocol):
     async def hold_on(self, choice: Choice) -> int:
         """Let no more of these go little by little; how many releases that ends."""
 
-    async def let_go(self, one: Releasing, *, due: int, paid_ms: int) -> Let:
+    async def let_go(
+        self, one: Releasing, *, due: int, paid_ms: int, volume: Volume | None = None
+    ) -> Let:
         """Let so many of them go, oldest first, unless somebody has ended it meanwhile."""
 
     async def alerts(self) -> list[AlertRow]:

@@ -113,6 +113,8 @@ class OpenSend(NamedTuple):
     not_before_ms: int
     attempt: int
     created_ms: int
+    label: str
+    recipient: str
     #: An attempt may have been performed.
     uncertain: bool
 

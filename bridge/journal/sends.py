@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from bridge.journal.membership import Heard, Membership
-from bridge.journal.piles import EVERYTHING, Choice
+from bridge.journal.piles import EVERYTHING, Choice, Volume
 from bridge.journal.records import Death, End, NewSend, Waiting
 
 Hold = Literal["limit", "paused"]
@@ -154,11 +154,13 @@ class Sends(Protocol):
     async def held_counts(self, choice: Choice = EVERYTHING) -> list[tuple[str, str, str, int]]:
         """How many by app, rule and why, most first."""
 
-    async def release(self, choice: Choice, *, limit: int) -> Released:
+    async def release(
+        self, choice: Choice, *, limit: int, volume: Volume | None = None
+    ) -> Released:
         """Let some of what an app holds go, oldest first; not more than `limit` of them.
 
         It is checked no more: what a person releases is not too old. The last that a rule's limit
-        held re-arms it.
+        held re-arms it. What is under no cap counts for the volume of those.
         """
 
     async def discard(self, choice: Choice, *, limit: int, at_ms: int) -> int:

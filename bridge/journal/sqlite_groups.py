@@ -22,6 +22,7 @@ from bridge.journal.groups import (
     OpenGroup,
     Sealed,
     Sealing,
+    Sift,
 )
 from bridge.journal.queries import queries
 from bridge.journal.records import SendGroup
@@ -57,29 +58,41 @@ class SqliteGroups:
         return await self._read(read)
 
     async def seal(
-        self, group: bytes, *, choose: Choose, make: Make, limit: int, now_ms: int
+        self, group: bytes, *, sift: Sift, choose: Choose, make: Make, limit: int, now_ms: int
     ) -> Sealing:
         def write(connection: sqlite3.Connection) -> Sealing:
             found = _group(connection, group)
             if found is None:
-                return Sealing(None, 0, {})
+                return Sealing(None, 0, [])
             waiting = connection.execute(
                 queries()["unsealed"], {"group_id": group, "limit": limit}
             ).fetchall()
-            members = [Member(*row[:5]) for row in waiting]
-            old = [one for one in members if _is_old(one, now_ms)]
-            fresh = [one for one in members if not _is_old(one, now_ms)]
-            expired = _end(connection, old, MemberEnd("skipped", "too_old"), now_ms)
+            sifted = _sifted(found, [Member(*row[:6]) for row in waiting], sift)
+            fresh = sifted.pop(None, [])
+            stay = sum(map(len, sifted.values()))
+            ended = _stay(connection, sifted, now_ms)
             if not fresh:
                 _end_group(connection, group)
-                return Sealing(None, len(old), expired)
+                return Sealing(None, stay, ended)
             chosen = choose(found, fresh)
             call = _write_call(connection, found, chosen, make, now_ms)
-            return Sealing(call, len(old) + len(chosen), expired)
+            return Sealing(call, stay + len(chosen), ended)
 
         result: Sealing = await self._write(write)
         failpoints.reached("group.sealed")
         return result
+
+    async def all_may_leave(self, key: str, *, sift: Sift) -> bool:
+        def read(connection: sqlite3.Connection) -> bool:
+            call = _call(connection, key)
+            group = None if call is None else _group(connection, call.group)
+            if call is None or group is None:
+                return True
+            values = {"call_key": key, "limit": call.members}
+            members = connection.execute(queries()["call_members"], values)
+            return all(sift(group, Member(*row[:6])) is None for row in members)
+
+        return await self._read(read)
 
     async def call(self, key: str) -> Sealed | None:
         return await self._read(lambda connection: _call(connection, key))
@@ -100,7 +113,7 @@ class SqliteGroups:
             found = connection.execute(
                 queries()["call_members"], {"call_key": key, "limit": call.members}
             )
-            members = sorted(Member(*row[:5]) for row in found)
+            members = sorted(Member(*row[:6]) for row in found)
             connection.execute(queries()["drop_call"], {"key": key})
             half = len(members) // 2
             made = [
@@ -116,8 +129,8 @@ class SqliteGroups:
         def write(connection: sqlite3.Connection) -> list[EndedMember]:
             values = {"call_key": key, "limit": ENDS_AT_ONCE}
             found = connection.execute(queries()["call_members"], values).fetchall()
-            members = [Member(*row[:5]) for row in found]
-            ended = [(one, row[5], end_of(one)) for one, row in zip(members, found, strict=True)]
+            members = [Member(*row[:6]) for row in found]
+            ended = [(one, row[6], end_of(one)) for one, row in zip(members, found, strict=True)]
             alike: dict[MemberEnd, list[Member]] = defaultdict(list)
             for member, seq, end in ended:
                 alike[end._replace(death=None)].append(member)
@@ -131,7 +144,7 @@ class SqliteGroups:
             if len(found) < ENDS_AT_ONCE:
                 _end_call(connection, key)
             return [
-                EndedMember(member.rule, end, row[7])
+                EndedMember(member.rule, end, row[8])
                 for (member, _, end), row in zip(ended, found, strict=True)
             ]
 
@@ -147,8 +160,30 @@ class SqliteGroups:
         return int(await self._write(write))
 
 
-def _is_old(member: Member, now_ms: int) -> bool:
-    return member.expires_ms is not None and now_ms > member.expires_ms
+def _sifted(
+    group: SendGroup, members: Sequence[Member], sift: Sift
+) -> dict[MemberEnd | Hold | None, list[Member]]:
+    """Members by what becomes of them."""
+    found: dict[MemberEnd | Hold | None, list[Member]] = defaultdict(list)
+    for one in members:
+        found[sift(group, one)].append(one)
+    return found
+
+
+def _stay(
+    connection: sqlite3.Connection,
+    sifted: dict[MemberEnd | Hold | None, list[Member]],
+    now_ms: int,
+) -> list[tuple[str, MemberEnd, int]]:
+    """End or hold those that may not leave; the ends, by rule."""
+    ended = []
+    for what, members in sifted.items():
+        if isinstance(what, MemberEnd):
+            counts = _end(connection, members, what, now_ms)
+            ended += [(rule, what, count) for rule, count in counts.items()]
+        else:
+            connection.execute(queries()["hold_members"], {"hold": what, "keys": _keys(members)})
+    return ended
 
 
 def _group(connection: sqlite3.Connection, group: bytes) -> SendGroup | None:

@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from bridge.journal import sqlite_revival as revival, sqlite_rows as rows
-from bridge.journal.piles import Choice
+from bridge.journal.piles import Choice, Volume
 from bridge.journal.queries import queries
 from bridge.journal.records import End
 from bridge.journal.sends import HeldSend, Released
+from bridge.journal.sqlite_pace import UNCAPPED, keep_pace
+
+PUSH = "send_notification"
 
 
 def page(connection: sqlite3.Connection, choice: Choice, limit: int) -> list[HeldSend]:
@@ -24,11 +27,15 @@ def counts(connection: sqlite3.Connection, choice: Choice) -> list[tuple[str, st
     return connection.execute(queries()[query], choice.values()).fetchall()
 
 
-def release(connection: sqlite3.Connection, choice: Choice, limit: int) -> Released:
+def release(
+    connection: sqlite3.Connection, choice: Choice, limit: int, volume: Volume | None = None
+) -> Released:
     """Let some of what is held by one app go; the choice names the app."""
     found = _some(connection, choice, limit)
     for one in found:
         _release(connection, one)
+        if volume is not None and one["operation"] == PUSH and not one["counted"]:
+            keep_pace(connection, one["app"], UNCAPPED, volume.per_ms, volume.now_ms)
     _rearm(connection, choice.app, found)
     return Released(
         sends=len(found),

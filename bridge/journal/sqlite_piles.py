@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from bridge.journal import sqlite_held as held
-from bridge.journal.piles import AlertRow, Choice, HeldOne, Let, Releasing, Skipped, SkippedCount
+from bridge.journal.piles import (
+    AlertRow,
+    Choice,
+    HeldOne,
+    Let,
+    Releasing,
+    Skipped,
+    SkippedCount,
+    Volume,
+)
 from bridge.journal.queries import queries
 from bridge.journal.records import lane_of, operation_name
 from bridge.journal.sqlite_sends import Read
@@ -96,7 +105,9 @@ class SqlitePiles:
 
         return int(await self._write(write))
 
-    async def let_go(self, one: Releasing, *, due: int, paid_ms: int) -> Let:
+    async def let_go(
+        self, one: Releasing, *, due: int, paid_ms: int, volume: Volume | None = None
+    ) -> Let:
         def write(connection: sqlite3.Connection) -> Let:
             paid = connection.execute(
                 queries()["pay_release"],
@@ -111,7 +122,7 @@ class SqlitePiles:
                 since_ms=one.since_ms,
                 until_ms=one.until_ms,
             )
-            released = held.release(connection, chosen, due)
+            released = held.release(connection, chosen, due, volume)
             over = released.sends < due
             if over:
                 connection.execute(queries()["end_release"], one._asdict())

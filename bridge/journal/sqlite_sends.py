@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from bridge import failpoints
 from bridge.journal import sqlite_held as held, sqlite_rows as rows
 from bridge.journal.membership import Heard, Membership, is_another_stay, learn
-from bridge.journal.piles import EVERYTHING, Choice
+from bridge.journal.piles import EVERYTHING, Choice, Volume
 from bridge.journal.queries import queries
 from bridge.journal.records import SENDS_DECIDED, Death, End, Waiting, operation_name
 from bridge.journal.sends import (
@@ -25,14 +25,13 @@ from bridge.journal.sends import (
     Ruling,
     Written,
 )
+from bridge.journal.sqlite_pace import UNCAPPED, keep_pace, pace
 
 if TYPE_CHECKING:
     from bridge.journal.sends import Sends
 
 T = TypeVar("T")
 
-SLOTS = 60
-"""Stretches into which the time of a limit is cut: it may hold by one of them too early, never late."""
 OWN = Ruling("wait", "already_written")
 REACHED_DAYS = 30
 DAY_MS = 86_400_000
@@ -117,9 +116,11 @@ class SqliteSends:
     async def held_counts(self, choice: Choice = EVERYTHING) -> list[tuple[str, str, str, int]]:
         return await self._look(lambda connection: held.counts(connection, choice))
 
-    async def release(self, choice: Choice, *, limit: int) -> Released:
+    async def release(
+        self, choice: Choice, *, limit: int, volume: Volume | None = None
+    ) -> Released:
         result: Released = await self._write(
-            lambda connection: held.release(connection, choice, limit)
+            lambda connection: held.release(connection, choice, limit, volume)
         )
         return result
 
@@ -207,40 +208,15 @@ def _with_pace(
     """And how many its rule has sent lately, or all rules without a cap, where that is asked."""
     send, guard = bid
     if guard.limit_ms is not None:
-        count, _ = _pace(connection, send.app, send.rule, guard.limit_ms, now_ms)
+        count, _ = pace(connection, send.app, send.rule, guard.limit_ms, now_ms)
         held = connection.execute(queries()["rule_held"], whose).fetchone() is not None
         known = known._replace(rule_sends=count, rule_held=held)
     if guard.volume_ms is not None:
-        count, until = _pace(connection, send.app, "", guard.volume_ms, now_ms)
+        count, until = pace(connection, send.app, UNCAPPED, guard.volume_ms, now_ms)
         day = {"day": now_ms // DAY_MS - REACHED_DAYS}
         (people,) = connection.execute(queries()["people"], whose | day).fetchone()
         known = known._replace(volume_sends=count, volume_until_ms=until, people=people)
     return known
-
-
-def _slot(per_ms: int, now_ms: int) -> tuple[int, int]:
-    """When the present stretch began, and when the last one ended that counts no more."""
-    width = max(1, per_ms // SLOTS)
-    return now_ms - now_ms % width, now_ms - per_ms - width
-
-
-def _pace(
-    connection: sqlite3.Connection, app: str, rule: str, per_ms: int, now_ms: int
-) -> tuple[int, int]:
-    """How many within the time, at least, and when the oldest of them are out of it."""
-    slot, since = _slot(per_ms, now_ms)
-    values = {"app": app, "rule": rule, "since_ms": since}
-    count, oldest = connection.execute(queries()["pace"], values).fetchone()
-    return count, (slot if oldest is None else oldest) + now_ms - since
-
-
-def _keep_pace(
-    connection: sqlite3.Connection, app: str, rule: str, per_ms: int, now_ms: int
-) -> None:
-    slot, since = _slot(per_ms, now_ms)
-    values = {"app": app, "rule": rule, "slot_ms": slot, "since_ms": since}
-    connection.execute(queries()["forget_pace"], values)
-    connection.execute(queries()["keep_pace"], values)
 
 
 def _do(connection: sqlite3.Connection, bid: Bid, ruling: Ruling, now_ms: int) -> None:
@@ -257,9 +233,9 @@ def _do(connection: sqlite3.Connection, bid: Bid, ruling: Ruling, now_ms: int) -
         connection.execute(queries()["forget_places"], {"now_ms": now_ms})
         connection.execute(queries()["take_place"], send._asdict() | {"now_ms": now_ms})
     if guard.limit_ms is not None and not is_held:
-        _keep_pace(connection, send.app, send.rule, guard.limit_ms, now_ms)
+        keep_pace(connection, send.app, send.rule, guard.limit_ms, now_ms)
     if guard.volume_ms is not None and not is_held:
-        _keep_pace(connection, send.app, "", guard.volume_ms, now_ms)
+        keep_pace(connection, send.app, UNCAPPED, guard.volume_ms, now_ms)
 
 
 def _is_left(bid: Bid, ruling: Ruling) -> bool:

@@ -22,17 +22,16 @@ class Restraint:
 
     def reason(self, operation: Operation) -> str | None:
         """Why this operation is not done; None when it is."""
-        if self.only is not None and not _is_for(operation, self.only):
+        if not self.lists(*operation.to):
             return "not_listed"
         return "dry_run" if self.dry_run else None
 
+    def lists(self, label: str, id_: str) -> bool:
+        """Whether it is known that this is one of those who may be touched; an alias or a device may be anybody's."""
+        return self.only is None or (label == "external_id" and id_ in self.only)
+
 
 FREE = Restraint()
-
-
-def _is_for(operation: Operation, users: frozenset[str]) -> bool:
-    """Whether it is known to touch one of these people; an alias or a device may be anybody's."""
-    return operation.to.label == "external_id" and operation.to.id in users
 
 
 def restrain(planned: Plan, restraint: Restraint) -> Plan:

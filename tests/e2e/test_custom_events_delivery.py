@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from bridge.clock import ManualClock
 from bridge.deliver.brake import PUSHES, rule_target
+from bridge.deliver.held import release_resumed
 from bridge.sandbox import Sandbox, create_sandbox
 from bridge.sandbox.ledger import Call
 from tests.harness import APP_ID, Rig, iso, rig, track
@@ -214,3 +215,56 @@ async def test_one_of_unknown_outcome_is_never_planned_anew_whatever_is_answered
             await here.settle()
         assert await statuses(here) == {("delivered", None): 1}
         assert len(here.sandbox.events) == 1
+
+
+TWO_RULES = (
+    MAPPING
+    + """
+  - name: seen
+    when: event = "Product Viewed"
+    do: {track_custom_event: {name: "seen"}}
+"""
+)
+
+
+async def both(here: Rig) -> None:
+    """One event of each rule; they are to share a call."""
+    at = iso(here.clock.now_ms())
+    await here.post([track("Order Completed", "u0", properties={"total": 1}, timestamp=at)])
+    await here.post([track("Product Viewed", "u1", timestamp=at)])
+
+
+@pytest.mark.parametrize("refused", [0, 1])
+async def test_pausing_a_rule_holds_its_events_that_wait_in_a_group_and_no_others(
+    tmp_path: Path, refused: int
+) -> None:
+    async with rig(tmp_path, TWO_RULES) as here:
+        people(here.sandbox, 2)
+        here.means.destination.events.hold(1)
+        if refused:
+            fail(here, {"status": 429, "headers": {"Retry-After": "30"}})
+        await both(here)
+        await (here.pass_time(5) if refused else here.still())
+        assert len(calls(here.sandbox)) == refused
+        await here.bridge.brake.pull(rule_target("bought"))
+        await here.settle()
+        assert [one.name for one in here.sandbox.events] == ["seen"]
+        assert (await here.bridge.journal.counts()).held == 1
+        await here.bridge.brake.let_go(rule_target("bought"))
+        await release_resumed(here.bridge.journal, here.bridge.brake, nudge=here.bridge.nudge)
+        await here.settle()
+        assert [one.name for one in here.sandbox.events] == ["seen", "bought"]
+        assert not here.sandbox.complaints
+
+
+async def test_a_paused_rule_stops_no_call_that_may_have_arrived(tmp_path: Path) -> None:
+    async with rig(tmp_path, TWO_RULES) as here:
+        people(here.sandbox, 2)
+        here.means.destination.events.hold(1)
+        fail(here, {"reset": True, "applied": True})
+        await both(here)
+        await here.pass_time(1.1)
+        await here.bridge.brake.pull(rule_target("bought"))
+        await here.settle()
+        assert await statuses(here) == {("delivered", None): 2}
+        assert len(here.sandbox.events) == 2

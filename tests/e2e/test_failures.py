@@ -416,7 +416,7 @@ async def test_an_event_whose_push_was_written_never_dies_around_it(
         with_phones(here)
         with monkeypatch.context() as patch:
             patch.setattr("bridge.deliver.trouble.TROUBLES", 1)
-            patch.setattr("bridge.deliver.sends.Sending", explode)
+            patch.setattr("bridge.deliver.sending.Sending", explode)
             await here.post(shipped())
             await here.still()
         await here.settle()

@@ -167,6 +167,26 @@ async def test_conversations_wait_when_they_are_more_than_the_people_reached(
         assert await reasons(here) == [None] * 3
 
 
+async def test_conversations_that_a_person_lets_go_count_for_those_that_come_after(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, CAPPED) as here:
+        phones(here)
+        await here.bridge.brake.pull(PUSHES)
+        for number in range(3):
+            await happen(here, "Chat", number)
+        await here.settle()
+        await here.bridge.brake.let_go(PUSHES)
+        await release_resumed(here.bridge.journal, here.bridge.brake, nudge=here.bridge.nudge)
+        await here.pass_time(60)
+        assert texts(here) == ["Chat"] * 3
+        await happen(here, "Chat", 9)
+        await here.pass_time(60)
+        assert texts(here) == ["Chat"] * 3
+        await here.settle()
+        assert texts(here) == ["Chat"] * 4
+
+
 # limit ----------------------------------------------------------------------------------------------
 
 LIMITED = mapping(rule("Sale", "limit: {max: 2, per: 10m}, "), rule("Else"))
@@ -231,7 +251,9 @@ async def test_what_is_discarded_ends_and_gives_its_place_back(tmp_path: Path) -
     terms = "limit: {max: 1, per: 10m}, once_per: {time: 7d}, "
     async with rig(tmp_path, mapping(rule("Sale", terms))) as here:
         phones(here, "u0", "u1")
-        await sell(here, range(2))
+        # One after the other: whose turn comes first is nobody's business.
+        for number in range(2):
+            await sell(here, range(number, number + 1))
         assert (
             await here.bridge.journal.sends.discard(
                 Choice(app=APP), limit=9, at_ms=here.clock.now_ms()

@@ -128,6 +128,7 @@ PLANS = {
         "send USING COVERING INDEX send_grouped (group_id=? AND state=? AND call_key=?)"
     ],
     "reopen_member": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],
+    "hold_members": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],
     "dead_members": [
         "s USING INDEX send_call (call_key=?)",
         "d USING INDEX dead_once (seq=? AND rule=? AND operation=?)",

@@ -161,8 +161,17 @@ def made(_: SendGroup, members: Sequence[Member]) -> tuple[str, bytes]:
 
 
 async def seal(journal: SqliteJournal, limit: int = 10, now_ms: int = NOW) -> Sealing:
+    def sift(_: SendGroup, one: Member) -> MemberEnd | None:
+        is_old = one.expires_ms is not None and now_ms > one.expires_ms
+        return MemberEnd("skipped", "too_old") if is_old else None
+
     return await journal.groups.seal(
-        GROUP.id, choose=lambda _, found: found, make=made, limit=limit, now_ms=now_ms
+        GROUP.id,
+        sift=sift,
+        choose=lambda _, found: found,
+        make=made,
+        limit=limit,
+        now_ms=now_ms,
     )
 
 
@@ -184,7 +193,8 @@ async def test_sealing_takes_the_oldest_and_ends_the_old(journal: SqliteJournal)
     assert (sealing.call.key, sealing.call.members, sealing.taken) == ("key-0+key-1", 2, 2)
     assert await journal.groups.call(sealing.call.key) == sealing.call
     late = await seal(journal, now_ms=NOW + 11)
-    assert (late.call, late.taken, late.expired) == (None, 1, {"welcome": 1})
+    old = MemberEnd("skipped", "too_old")
+    assert (late.call, late.taken, late.ended) == (None, 1, [("welcome", old, 1)])
     assert (await outcomes(journal))[0][3:] == ("skipped", "too_old")
 
 

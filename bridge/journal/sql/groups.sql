@@ -20,7 +20,7 @@ LIMIT :limit;
 SELECT id, app, endpoint, lane, rank, label, method, path, body FROM send_group WHERE id = :id;
 
 -- unsealed --
-SELECT key, rule, recipient, part, expires_ms, seq, operation FROM send
+SELECT key, rule, recipient, part, expires_ms, label, seq, operation FROM send
 WHERE group_id = :group_id AND state = 'pending' AND call_key IS NULL AND ended_ms IS NULL
 ORDER BY created_ms LIMIT :limit;
 
@@ -40,7 +40,7 @@ WHERE c.key = :key AND (s.ended_ms IS NULL OR s.state = 'dead') AND s.state = 'p
 GROUP BY c.key;
 
 -- call_members --
-SELECT key, rule, recipient, part, expires_ms, seq, operation,
+SELECT key, rule, recipient, part, expires_ms, label, seq, operation,
        (SELECT event_ms FROM event WHERE event.seq = send.seq)
 FROM send WHERE call_key = :call_key AND (ended_ms IS NULL OR state = 'dead') AND state = 'pending' LIMIT :limit;
 
@@ -84,6 +84,9 @@ DELETE FROM send_group WHERE id = :id AND endpoint = 'send'
 UPDATE send SET state = 'held', hold = :hold WHERE rowid IN (
   SELECT rowid FROM send WHERE group_id = :group_id AND state = 'pending' AND call_key IS NULL AND ended_ms IS NULL
   ORDER BY created_ms LIMIT :limit);
+
+-- hold_members --
+UPDATE send SET state = 'held', hold = :hold WHERE key IN (SELECT value FROM json_each(:keys)) AND state = 'pending';
 
 -- reopen_member --
 -- A custom event waits for another call; its own key tells OneSignal of a repeat.

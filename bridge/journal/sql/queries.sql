@@ -81,7 +81,7 @@ DELETE FROM state WHERE user_hash > :after AND user_hash <= :last AND used_ms < 
 -- open_sends --
 -- Sends of one event that have not ended, with the bytes of their call.
 SELECT s.key, s.rule, s.operation, s.expires_ms, c.key AS call_key, c.method, c.path, c.body,
-       c.not_before_ms, c.attempt, c.created_ms,
+       c.not_before_ms, c.attempt, c.created_ms, s.label, s.recipient,
        c.uncertain OR c.run <> (SELECT value FROM meta WHERE key = 'run') AS uncertain
 FROM send s JOIN call c ON c.key = s.call_key
 WHERE s.seq = :seq AND s.state = 'pending' AND s.group_id IS NULL;

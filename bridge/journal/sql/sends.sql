@@ -111,7 +111,7 @@ GROUP BY app, rule, hold ORDER BY n DESC;
 
 -- held_some --
 SELECT key, seq, coalesce((SELECT person_hash FROM identity WHERE id_hash = send.user_hash), send.user_hash) AS user_hash, rule, operation, hold,
-       group_id, call_key FROM send
+       app, counted, group_id, call_key FROM send
 WHERE state = 'held' AND app = :app AND (:rule IS NULL OR rule = :rule) AND (:reason IS NULL OR hold = :reason)
   AND (:ids IS NULL OR key IN (SELECT value FROM json_each(:ids)))
   AND (:user IS NULL OR hash_of(send.app, :user) IN (send.user_hash, (SELECT person_hash FROM identity WHERE id_hash = send.user_hash)))
@@ -120,7 +120,7 @@ ORDER BY created_ms LIMIT :limit;
 
 -- held_of_rule --
 SELECT key, seq, coalesce((SELECT person_hash FROM identity WHERE id_hash = send.user_hash), send.user_hash) AS user_hash, rule, operation, hold,
-       group_id, call_key FROM send
+       app, counted, group_id, call_key FROM send
 WHERE state = 'held' AND app = :app AND rule = :rule AND hold = :reason
   AND created_ms >= coalesce(:since_ms, 0) AND created_ms <= coalesce(:until_ms, 9e18)
   AND (:user IS NULL OR hash_of(send.app, :user) IN (send.user_hash, (SELECT person_hash FROM identity WHERE id_hash = send.user_hash)))

@@ -1,0 +1,49 @@
+"""Who of those that share a call may leave, after all that was said since they were written. See `groups`.
+
+::
+
+    not in the list of the only people to be reached     skipped, `not_listed`
+    older than its rule allows                           skipped, `too_old`
+    a custom event of a rule that is paused              held, `paused`
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bridge.deliver.means import Means
+from bridge.journal.groups import Member, MemberEnd, Sealed
+from bridge.journal.records import SendGroup
+from bridge.journal.sends import Hold
+
+
+@dataclass(slots=True)
+class Sifting:
+    means: Means
+
+    def sift(self, group: SendGroup, member: Member) -> MemberEnd | Hold | None:
+        """How one that was never sent ends, or why it is held; None: it may leave."""
+        means = self.means
+        if (end := self.unlisted(group, member)) is not None:
+            return end
+        if member.expires_ms is not None and means.clock.now_ms() > member.expires_ms:
+            return MemberEnd("skipped", "too_old")
+        # Pushes of a group have one rule, so that it is held as a whole.
+        is_paused = group.endpoint == "event" and means.brake.stops(member.rule)
+        return "paused" if is_paused else None
+
+    def unlisted(self, _: SendGroup, member: Member) -> MemberEnd | None:
+        is_listed = self.means.restraint.lists(member.label, member.recipient)
+        return None if is_listed else MemberEnd("skipped", "not_listed")
+
+    async def stops(self, call: Sealed) -> bool:
+        """Whether one of the members of a call that was sealed must not leave with it any more."""
+        means = self.means
+        if call.expires_ms is not None and means.clock.now_ms() > call.expires_ms:
+            return True
+        # What may have arrived is repeated, whoever has paused its rule.
+        is_stopped = means.brake.stops_rules and not call.uncertain
+        if not is_stopped and means.restraint.only is None:
+            return False
+        sift = self.unlisted if call.uncertain else self.sift
+        return not await means.journal.groups.all_may_leave(call.key, sift=sift)

@@ -1,0 +1,148 @@
+"""A list of the only people who may be reached, set while pushes for others wait: they do not leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bridge.clock import ManualClock
+from bridge.deliver.brake import PUSHES
+from bridge.deliver.held import release_resumed
+from bridge.sandbox import create_sandbox
+from tests.harness import APP_ID, Rig, rig, track
+
+MAPPING = """
+version: 1
+push: {platforms: {exclude: [ios]}}
+rules:
+  - name: shipped
+    when: event = "Order Shipped"
+    do: {send_notification: {contents: "On its way"}}
+  - name: sale
+    when: event = "Sale"
+    group: 30s
+    do: {send_notification: {contents: "Sale"}}
+  - name: bought
+    when: event = "Bought"
+    do: {track_custom_event: {name: bought}}
+"""
+ONLY = ("friend",)
+NOT_LISTED = ("skipped", "not_listed")
+
+
+class Week:
+    """The first one: everybody is to be reached, and then the friends only."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._clock = ManualClock()
+        self._onesignal = create_sandbox(clock=self._clock)
+        self.sandbox = self._onesignal.state.sandbox
+        for user in ("friend", "customer"):
+            self.sandbox.add_device(user, "android", app_id=APP_ID)
+
+    def bridge(self, **settings: Any) -> Any:
+        return rig(
+            self._folder, MAPPING, clock=self._clock, onesignal=self._onesignal, drain=0, **settings
+        )
+
+    def fails(self, *answers: dict[str, Any], kind: str = "send") -> None:
+        self.sandbox.faults.script({"match": {"class": kind}, "answers": answers, "times": 1})
+
+    @property
+    def reached(self) -> list[str | None]:
+        return [push.external_id for push in self.sandbox.pushes]
+
+
+async def tell(here: Rig, name: str) -> None:
+    await here.post([track(name, user) for user in ("friend", "customer")])
+
+
+async def ends(here: Rig) -> dict[int, tuple[str, str | None]]:
+    return {seq: (status, reason) for seq, _, _, status, reason in await here.outcomes()}
+
+
+async def test_a_push_that_waits_for_company_is_not_sent_to_others(tmp_path: Path) -> None:
+    week = Week(tmp_path)
+    async with week.bridge() as here:
+        here.means.destination.sends.hold(600)
+        await tell(here, "Sale")
+        await here.still()
+    async with week.bridge(only_users=ONLY) as here:
+        await here.settle()
+        assert await ends(here) == {1: ("delivered", None), 2: NOT_LISTED}
+    assert week.reached == ["friend"]
+
+
+async def test_what_an_earlier_process_may_have_sent_to_others_waits_for_a_person(
+    tmp_path: Path,
+) -> None:
+    week = Week(tmp_path)
+    async with week.bridge() as here:
+        here.means.destination.sends.hold(600)
+        await tell(here, "Order Shipped")
+        await here.still()
+    async with week.bridge(only_users=ONLY) as here:
+        await here.settle()
+        assert await ends(here) == {1: ("delivered", None), 2: ("dead", "unknown_outcome")}
+    assert week.reached == ["friend"]
+
+
+async def test_while_it_runs_the_list_takes_members_out_of_a_call_that_waits(
+    tmp_path: Path,
+) -> None:
+    week = Week(tmp_path)
+    async with week.bridge() as here:
+        week.fails({"status": 429, "headers": {"Retry-After": "60"}})
+        await tell(here, "Sale")
+        await here.pass_time(31)
+        restrict(here)
+        await here.settle()
+        assert await ends(here) == {1: ("delivered", None), 2: NOT_LISTED}
+    assert week.reached == ["friend"]
+
+
+async def test_what_may_have_been_sent_to_others_waits_for_a_person(tmp_path: Path) -> None:
+    week = Week(tmp_path)
+    async with week.bridge() as here:
+        week.fails({"status": 503, "headers": {"Retry-After": "60"}}, {"status": 503})
+        await tell(here, "Order Shipped")
+        await here.still()
+        restrict(here)
+        await here.settle()
+        assert await ends(here) == {1: ("delivered", None), 2: ("dead", "unknown_outcome")}
+    assert week.reached == ["friend"]
+
+
+async def test_what_was_held_is_not_sent_to_others_when_it_is_released(tmp_path: Path) -> None:
+    week = Week(tmp_path)
+    async with week.bridge() as here:
+        await here.bridge.brake.pull(PUSHES)
+        await tell(here, "Order Shipped")
+        await here.settle()
+        restrict(here)
+        await here.bridge.brake.let_go(PUSHES)
+        await release_resumed(here.bridge.journal, here.bridge.brake, nudge=here.bridge.nudge)
+        await here.settle()
+        assert await ends(here) == {1: ("delivered", None), 2: NOT_LISTED}
+    assert week.reached == ["friend"]
+
+
+async def test_custom_events_of_others_do_not_leave_either(tmp_path: Path) -> None:
+    week = Week(tmp_path)
+    async with week.bridge() as here:
+        here.means.destination.events.hold(60)
+        await tell(here, "Bought")
+        await here.still()
+        restrict(here)
+        await here.settle()
+        assert await ends(here) == {1: ("delivered", None), 2: NOT_LISTED}
+    assert [one.external_id for one in week.sandbox.events] == ["friend"]
+
+
+def restrict(here: Rig) -> None:
+    """An edit of the list comes into force."""
+    config = here.bridge.config
+    settings = config.settings.model_copy(update={"only_users": ONLY})
+    edited = type(config)(settings=settings, apps=config.apps, sources=config.sources)
+    here.bridge.bring_into_force(edited, here.bridge.mappings)
