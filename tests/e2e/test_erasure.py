@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -307,6 +308,108 @@ async def test_what_the_user_does_again_while_the_erasure_waits_is_done_after_it
         user = here.sandbox.user(USER)
         assert user is not None
         assert user.tags == {"mail": "new@mail.example"}
+
+
+EVERYTHING = """
+version: 1
+identity: {external_id: "{{ userId }}", anonymous: alias}
+push: {platforms: {exclude: [ios]}}
+rules:
+  - name: profile
+    when: type = "identify" and audience.class = null
+    do:
+      update_user:
+        tags: {name: "{{ traits.name }}"}
+        email: {address: "{{ traits.email }}"}
+        phone: {address: "{{ traits.phone }}"}
+  - name: alias
+    when: type = "identify" and audience.class = null
+    do: {create_alias: {label: crm, id: "{{ traits.crm }}"}}
+  - name: shipped
+    when: event = "Order Shipped"
+    once_per: {time: 1d, key: "{{ properties.item }}"}
+    do: {send_notification: {contents: "{{ properties.item }} for {{ properties.name }}"}}
+  - name: sale
+    when: event = "Sale"
+    group: 30s
+    do: {send_notification: {contents: "Sale"}}
+  - name: flash
+    when: event = "Flash"
+    limit: {max: 1, per: 1h}
+    do: {send_notification: {contents: "{{ properties.name }}"}}
+  - name: bought
+    when: event = "Bought"
+    do: {track_custom_event: {name: bought, properties: {item: "{{ properties.item }}"}}}
+  - name: vip
+    when: audience.key = "vip" and audience.entered = true
+    do: {send_notification: {contents: "Welcome"}}
+"""
+WORD = "xylocopa"
+TRAITS = {
+    "name": f"{WORD} Violacea",
+    "email": f"x@{WORD}.example",
+    "phone": "+4366012345678",
+    "crm": f"crm-{WORD}",
+}
+LEFT_BEHIND = (WORD.encode(), b"6601234567")
+
+
+async def lives(here: Rig, user: str, traits: dict[str, str]) -> None:
+    """Everything that can be known of somebody: done, refused, held, under way, known by other names."""
+    numbers = itertools.count()
+
+    def named(event: dict[str, Any]) -> dict[str, Any]:
+        """The messageId stays, so that it says nothing of anybody."""
+        return event | {"messageId": f"n{next(numbers)}"}
+
+    said = {"item": f"kettle of {traits['name']}", "name": traits["name"]}
+    here.sandbox.add_device(user, "android", app_id=APP_ID)
+    anonymous = f"anonymous-{user}"
+    unknown = {"type": "track", "event": "Bought", "anonymousId": anonymous, "properties": said}
+    await here.post(named(unknown))
+    await here.post(named(identify(user, **traits) | {"anonymousId": anonymous}))
+    await here.settle(within=7200)
+    for event in ("Order Shipped", "Sale", "Bought", "Flash", "Flash"):
+        await here.post(named(track(event, user, properties=said)))
+        await here.settle(within=7200)
+    context = {"personas": {"computation_class": "audience", "computation_key": "vip"}}
+    await here.post(named(identify(user, vip=True) | {"context": context}))
+    await here.settle(within=7200)
+    here.sandbox.faults.script(
+        {
+            "match": {"class": "send"},
+            "answers": [{"status": 400, "body": {"errors": [traits["name"]]}}],
+        }
+    )
+    await here.post(named(track("Order Shipped", user, properties=said | {"item": "x"})))
+    await here.settle(within=7200)
+    here.means.destination.writes.hold(60)
+    here.means.destination.sends.hold(60)
+    await here.post(named(identify(user, **traits | {"name": f"late {traits['name']}"})))
+    await here.post(named(track("Sale", user, properties=said)))
+    await here.still()
+
+
+async def test_nothing_at_all_is_left_of_who_was_forgotten(tmp_path: Path) -> None:
+    async with rig(tmp_path, EVERYTHING, **WITH_ADMIN) as here:
+        await lives(here, f"{WORD}-8812", TRAITS)
+        there = tables(here)
+        # It is no use if there was nothing to be found.
+        assert all(word in there for word in LEFT_BEHIND)
+        counts = await here.bridge.journal.counts()
+        assert (counts.held, counts.dead) == (1, 1)
+        assert counts.pending == 2
+        await here.pass_time(1)
+        assert (await forget(here, f"{WORD}-8812"))[0] == 202
+        await here.settle(within=7200)
+        kept = await scrubbed(here)
+        everything = tables(here)
+        for word in LEFT_BEHIND:
+            assert word not in kept
+            assert word not in everything
+        assert here.sandbox.user(f"{WORD}-8812") is None
+        answer = await here.http.get(f"/api/v1/explain?user={WORD}-8812", headers=ADMIN)
+        assert answer.json()["events"] == []
 
 
 # Who may ask, and for whom --------------------------------------------------------------------------
