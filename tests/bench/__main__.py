@@ -11,6 +11,7 @@ import orjson
 
 from tests.bench.accept import accept, accept_batch
 from tests.bench.backlog import backlog
+from tests.bench.console import console
 from tests.bench.drain import drain
 from tests.bench.live import live
 from tests.bench.plan import plan
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "live": live,
     "backlog": backlog,
     "reload": reload,
+    "console": console,
 }
 
 
