@@ -1,0 +1,212 @@
+"""What somebody might try at the console and the API: refused, or shown as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.routing import Route
+
+from bridge.app.doors import console_of
+from tests.console.visiting import SETTINGS, TOKENS, browser, form_of, visiting
+from tests.harness import APP_ID, Rig, identify, rig, track
+
+OPEN = {"/console/login", "/console/assets/{name}"}
+NOTHING = "version: 1\nrules: []"
+SCRIPT = '<script>window.pwned = 1</script><img src=x onerror="window.pwned = 1">\'"&{{7*7}}'
+
+
+def address(route: Route) -> str:
+    for name in ("{seq}", "{id}", "{key}", "{external_id:path}", "{name}"):
+        route_path = route.path.replace(name, "1")
+        route = Route(route_path, route.endpoint, methods=list(route.methods or ()))
+    return route.path
+
+
+def console_routes(here: Rig) -> list[tuple[str, str]]:
+    """Method and address of every page and form that is not for everybody."""
+    return sorted(
+        (method, address(route))
+        for route in console_of(here.bridge).routes()
+        if route.path not in OPEN
+        for method in (route.methods or set()) - {"HEAD"}
+    )
+
+
+def api_routes(here: Rig) -> list[tuple[str, str]]:
+    app: Any = here.bridge.app
+    return sorted(
+        (method, address(route))
+        for route in app._rest.routes
+        if route.path.startswith("/api/")
+        for method in (route.methods or set()) - {"HEAD"}
+    )
+
+
+async def test_no_page_or_form_is_anybodys(tmp_path: Path) -> None:
+    async with rig(tmp_path, NOTHING, **SETTINGS) as here:
+        found = console_routes(here)
+        assert len(found) > 20
+        stranger = browser(here, cookies={"bridge_session": "e30.0000"}).http
+        for method, path in found:
+            answer = await stranger.request(method, path, headers={"authorization": "Bearer x"})
+            # A page leads to the form for signing in; a form answers with it, and does nothing.
+            assert answer.status_code == (303 if method == "GET" else 401), (method, path)
+            if method == "GET":
+                assert answer.headers["location"].startswith("/console/login")
+
+
+async def test_no_route_of_the_api_is_anybodys(tmp_path: Path) -> None:
+    async with rig(tmp_path, NOTHING, **SETTINGS) as here:
+        found = api_routes(here)
+        assert len(found) > 15
+        for method, path in found:
+            for headers in ({}, {"authorization": "Bearer wrong"}, {"cookie": "bridge_session=x"}):
+                answer = await here.http.request(method, path, headers=headers)
+                assert (answer.status_code, answer.json()["code"]) == (401, "token-wrong"), path
+
+
+async def test_who_only_looks_changes_nothing_by_the_api(tmp_path: Path) -> None:
+    async with rig(tmp_path, NOTHING, **SETTINGS) as here:
+        headers = {"authorization": f"Bearer {TOKENS['view']}"}
+        for method, path in api_routes(here):
+            if method == "GET":
+                continue
+            answer = await here.http.request(method, path, headers=headers, json={})
+            assert (answer.status_code, answer.json()["code"]) == (403, "role-insufficient"), path
+        headers = {"authorization": f"Bearer {TOKENS['operate']}"}
+        erasing = await here.http.delete("/api/v1/users/u1", headers=headers)
+        assert erasing.status_code == 403
+
+
+@pytest.mark.parametrize("role", ["view", "operate"])
+async def test_a_form_of_another_role_does_nothing(tmp_path: Path, role: str) -> None:
+    allowed = {
+        "view": {"/console/logout", "/console/theme", "/console/try"},
+        "operate": {
+            "/console/pause", "/console/resume", "/console/people", "/console/waiting/act", "/console/waiting/hold",
+            "/console/logout", "/console/theme", "/console/try",
+        },
+    }[role]  # fmt: skip
+    async with visiting(tmp_path, role) as (here, visitor):
+        csrf = form_of(await visitor.get("/console/audit"), "/console/logout")["csrf"]
+        for method, path in console_routes(here):
+            if method == "POST" and path not in allowed:
+                answer = await visitor.http.post(path, data={"csrf": csrf})
+                assert answer.status_code == 403, path
+                assert "That takes the role" in answer.text
+
+
+async def test_no_form_is_taken_without_its_mark(tmp_path: Path) -> None:
+    async with visiting(tmp_path, "admin") as (here, visitor):
+        for method, path in console_routes(here):
+            if method == "POST":
+                answer = await visitor.http.post(path, data={"csrf": "0" * 64})
+                assert answer.status_code == 403, path
+                assert "Nothing was done" in answer.text
+
+
+# What is stored is shown as text
+
+
+async def test_a_script_in_an_event_is_text_wherever_it_is_shown(tmp_path: Path) -> None:
+    async with visiting(tmp_path, "admin", keep_unmatched="1d") as (here, visitor):
+        here.sandbox.add_device(SCRIPT, "android", app_id=APP_ID)
+        await here.post(track("Order Shipped", SCRIPT, "m-1", properties={"id": SCRIPT}))
+        await here.post(track(SCRIPT, "u2", SCRIPT[:60], properties={SCRIPT: SCRIPT}))
+        await here.post(identify(SCRIPT, "m-3", tier=SCRIPT))
+        await here.settle()
+        pages = [
+            "/console", "/console/overview", "/console/events", "/console/events/1", "/console/events/2", "/console/events/3",
+            "/console/waiting", "/console/audit", "/console/try?event=2", "/console/mappings",
+        ]  # fmt: skip
+        pages += [f"/console/{one}" for one in (
+            str(httpx.URL("people", params={"user": SCRIPT})), str(httpx.URL("events", params={"q": SCRIPT})),
+            str(httpx.URL("events", params={"name": SCRIPT, "rule": SCRIPT, "reason": SCRIPT})),
+            str(httpx.URL("waiting", params={"rule": SCRIPT, "reason": SCRIPT})),
+        )]  # fmt: skip
+        for path in pages:
+            page = await visitor.get(path)
+            assert "<script>window" not in page, path
+            assert "<img src=x" not in page, path
+
+
+async def test_every_answer_says_what_a_page_may_do(tmp_path: Path) -> None:
+    async with visiting(tmp_path) as (_, visitor):
+        for path in (
+            "/console",
+            "/console/events/99",
+            "/console/assets/console.js",
+            "/console/login",
+        ):
+            headers = (await visitor.http.get(path)).headers
+            policy = headers["content-security-policy"]
+            assert "default-src 'none'" in policy
+            assert "script-src 'self'" in policy
+            assert "unsafe" not in policy
+            assert "frame-ancestors 'none'" in policy
+            assert headers["x-content-type-options"] == "nosniff"
+        page = await visitor.get("/console")
+        assert "style=" not in page
+        assert " onclick" not in page
+        assert (await visitor.http.get("/console")).headers["cache-control"] == "no-store"
+
+
+# What is asked
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../shell.py", "..%2fshell.py", "%2e%2e/door.py", "console.css/../../door.py", "templates/base.html.j2", "/etc/passwd", "__init__.py", "console.css%00"],
+)  # fmt: skip
+async def test_no_file_but_the_consoles_own_is_served(tmp_path: Path, name: str) -> None:
+    async with visiting(tmp_path) as (_, visitor):
+        answer = await visitor.http.get(f"/console/assets/{name}")
+        assert answer.status_code == 404, name
+        assert "import" not in answer.text
+        assert "root:" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/console", "/console/events", "/console/people", "/console/login"]
+)
+async def test_an_address_that_is_too_long_is_refused(tmp_path: Path, path: str) -> None:
+    async with visiting(tmp_path) as (_, visitor):
+        assert (await visitor.http.get(f"{path}?q={'x' * 5000}")).status_code == 414
+
+
+async def test_a_form_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    async with visiting(tmp_path) as (_, visitor):
+        answer = await visitor.http.post("/console/try", content=b"event=" + b"x" * 2_000_000)
+        assert answer.status_code == 413
+        many = "&".join(f"a{n}=1" for n in range(1000))
+        assert (await visitor.http.post("/console/try", content=many)).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "back",
+    ["/console\r\nset-cookie: x=1", "https://evil.example", "//evil.example", "/console?a=\n"],
+)
+async def test_no_header_is_injected_by_where_a_form_leads_back(tmp_path: Path, back: str) -> None:
+    async with visiting(tmp_path) as (_, visitor):
+        done = await visitor.post("/console/pause", on="/console", back=back)
+        assert done.headers["location"] == "/console?said=paused"
+        assert "x=1" not in str(done.headers)
+
+
+async def test_odd_queries_are_answered_and_not_with_a_fault(tmp_path: Path) -> None:
+    async with visiting(tmp_path, "admin") as (here, visitor):
+        await here.post(identify("u1", tier="gold"))
+        await here.settle()
+        odd = ("\x00", "\ud7ff", "9" * 400, "-1", "' OR 1=1 --", "%", "../..", "{{7*7}}", "null")
+        for value in odd:
+            for path, names in (
+                ("/console/events", ("q", "name", "state", "since", "until", "before", "rule", "reason", "source")),
+                ("/console/people", ("user", "app")), ("/console/waiting", ("rule", "reason", "app")),
+                ("/console/audit", ("before",)), ("/console/try", ("event", "edit", "source")), ("/console", ("rule", "said", "count")),
+            ):  # fmt: skip
+                for name in names:
+                    answer = await visitor.http.get(path, params={name: value})
+                    assert answer.status_code < 400, (path, name, value)
