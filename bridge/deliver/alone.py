@@ -5,7 +5,9 @@ Most of them need no call at all, because OneSignal has it: those hold nothing u
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from bridge.deliver.attempts import Ended, Wait
 from bridge.deliver.known import Known
@@ -17,26 +19,40 @@ from bridge.deliver.together import Together
 from bridge.deliver.updates import wait_of
 from bridge.deliver.user_call import UserCall
 from bridge.deliver.work import Work, ack
-from bridge.onesignal.operations import CreateAlias, DeleteUser
+from bridge.onesignal.operations import CreateAlias, DeleteUser, SetPushToken
 
 _NOT_FOUND, _CONFLICT = 404, 409
 _NOTHING_THERE = Ended(status="delivered", http=_NOT_FOUND)
 """What is to be switched off, or deleted, is not there: it is done."""
 
 
+U = TypeVar("U", Single, SetPushToken)
+
+
 @dataclass(slots=True)
-class Alone:
+class Stepwise(ABC, Generic[U]):
+    """One update; what is particular to its kind are `decide` and what follows it."""
+
     means: Means
     known: Known
     work: Work
-    update: Single
+    update: U
+
+    @abstractmethod
+    async def decide(self, user: int) -> Decided:
+        """What is asked for."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it is done when the user is created with it."""
+        return True
 
     async def run(self, together: Together) -> Wait | None:
         """None when it has ended, and that is on disk; what gathers leaves before its call."""
         user = self.known.hash_of(self.update.to)
-        decided = await self._decide(user)
+        decided = await self.decide(user)
         if not decided.steps:
-            await self._unchanged(user, decided)
+            await self.unchanged(user, decided)
             return None
         if (wait := await together.flush()) is not None or self.work.over:
             return wait
@@ -45,7 +61,7 @@ class Alone:
         with self.means.spacing.writing(user):
             if (wait := await self._spaced(user)) is not None:
                 return wait
-            return await self._perform(user, await self._decide(user))
+            return await self._perform(user, await self.decide(user))
 
     async def _spaced(self, user: int) -> Wait | None:
         """A second after the last write; in memory when other things of the event are done."""
@@ -56,24 +72,15 @@ class Alone:
             await self.means.clock.sleep(seconds)
         return None
 
-    async def _decide(self, user: int) -> Decided:
-        return steps_of(
-            await self.known.row(user),
-            self.update,
-            self.work.at,
-            self.means.clock.now_ms(),
-            app_id=self.means.destination.app_id,
-        )
-
-    async def _unchanged(self, user: int, decided: Decided) -> None:
+    async def unchanged(self, user: int, decided: Decided) -> None:
         """Nothing is asked for; that it was said again is learnt with whatever ends next."""
         row = await self.known.row(user)
         if decided.reason == "unchanged":
             known = [name for name in decided.facts if name in row]
             same = [name for name in known if row[name].value == decided.facts[name]]
             new = {name: value for name, value in decided.facts.items() if name not in same}
-            self.known.owe(user, confirmed(row, same, self.work.at) | self._accepted(new))
-        self._end(Ended(status="skipped", reason=decided.reason))
+            self.known.owe(user, confirmed(row, same, self.work.at) | self.accepted(new))
+        self.end(Ended(status="skipped", reason=decided.reason))
 
     async def _perform(self, user: int, decided: Decided) -> Wait | None:
         """Step by step; what is done is on disk before the next begins."""
@@ -84,18 +91,24 @@ class Alone:
             ended = await self._try(call, row, step, decided)
             if isinstance(ended, Wait):
                 return ended
+            if step.instead and ended.http in step.instead_of:
+                steps[:0] = step.instead
+                continue
             if ended.status != "delivered":
-                await self._settle(user, ended, forgotten(row, decided.facts, self.work.at))
+                await self.settle(user, ended, self.refused(row, decided, ended))
                 return None
-            if step.absent == "next":
-                if ended.http == _NOT_FOUND:
-                    continue
-                del steps[0]  # for what is not there
-            if call.created or not steps:
-                await self._settle(user, ended, join(call.restored, self._done(user, row, decided)))
+            self.heard(ended)
+            if not steps or (call.created and self.whole):
+                await self.settle(user, ended, join(call.restored, self._done(user, row, decided)))
                 return None
-            await self._learn(user, self._accepted(step.facts))
+            await self._learn(user, join(call.restored, self.accepted(step.facts)))
         return None
+
+    def refused(self, row: Row, decided: Decided, _: Ended) -> Row:
+        return forgotten(row, decided.facts, self.work.at)
+
+    def heard(self, ended: Ended) -> None:
+        """What else an answer says."""
 
     def _call(self, user: int, row: Row, step: Step) -> UserCall:
         doubt = self.known.doubt(user, doubted(row, step.facts))
@@ -116,12 +129,12 @@ class Alone:
             return _of_alias(ended)
         return ended
 
-    def _accepted(self, facts: Values) -> dict[str, Fact]:
+    def accepted(self, facts: Values) -> dict[str, Fact]:
         return accepted(facts, self.work.at, self.means.clock.now_ms())
 
     def _done(self, user: int, row: Row, decided: Decided) -> Row:
         """What is known when all of it is done."""
-        delta = self._accepted(decided.facts)
+        delta = self.accepted(decided.facts)
         if not isinstance(self.update, DeleteUser):
             return delta
         self.means.created.drop(user)
@@ -133,14 +146,26 @@ class Alone:
         await ack(self.means, [], self.known.learnt(user, delta))
         self.known.remember(user, delta)
 
-    async def _settle(self, user: int, ended: Ended, delta: Row) -> None:
-        self._end(ended)
+    async def settle(self, user: int, ended: Ended, delta: Row) -> None:
+        self.end(ended)
         await ack(self.means, [self.work], self.known.learnt(user, delta))
         self.known.remember(user, delta)
 
-    def _end(self, ended: Ended) -> None:
+    def end(self, ended: Ended) -> None:
         self.work.left -= 1
         self.work.progress.add(ended.end(self.update.rule, self.update.name), ended.death)
+
+
+@dataclass(slots=True)
+class Alone(Stepwise[Single]):
+    async def decide(self, user: int) -> Decided:
+        return steps_of(
+            await self.known.row(user),
+            self.update,
+            self.work.at,
+            self.means.clock.now_ms(),
+            app_id=self.means.destination.app_id,
+        )
 
 
 def _of_alias(ended: Ended) -> Ended:

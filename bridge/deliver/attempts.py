@@ -7,9 +7,10 @@ comes back as `Wait`, and the chain leaves memory until then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from bridge import failpoints
@@ -29,6 +30,8 @@ class Ended(NamedTuple):
     detail: str | None = None
     http: int | None = None
     death: Death | None = None
+    #: Of devices that were written, the ids by their tokens.
+    subscriptions: Mapping[str, str] = MappingProxyType({})
 
     def end(self, rule: str, operation: str, call_key: str | None = None) -> End:
         return End(rule, operation, self.status, self.reason, self.detail, self.http, call_key)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from bridge.deliver.alone import Alone
+from bridge.deliver.attaching import Attaching
 from bridge.deliver.attempts import Wait, first_of
 from bridge.deliver.erasing import Erasing
 from bridge.deliver.gate import GoneError
@@ -28,6 +29,7 @@ from bridge.deliver.progress import Progress
 from bridge.deliver.retry import is_early
 from bridge.deliver.sending import found_send
 from bridge.deliver.sends import new_sends
+from bridge.deliver.steps import Single
 from bridge.deliver.together import Together
 from bridge.deliver.trouble import BOUNDED, troubled
 from bridge.deliver.work import Work, ack, finished
@@ -39,6 +41,7 @@ from bridge.onesignal.operations import (
     MergeUsers,
     Recipient,
     Send,
+    SetPushToken,
     Update,
     UpdateUser,
 )
@@ -201,10 +204,15 @@ class Chain:
             if isinstance(update, UpdateUser):
                 wait = await self._together.add(work, update)
             else:
-                wait = await Alone(self.means, self._known, work, update).run(self._together)
+                wait = await self._apart(work, update)
             if wait is not None or work.over:
                 return wait
         return await self._together.flush() if work.more else None
+
+    async def _apart(self, work: Work, update: Single | SetPushToken) -> Wait | None:
+        if isinstance(update, SetPushToken):
+            return await Attaching(self.means, self._known, work, update).run(self._together)
+        return await Alone(self.means, self._known, work, update).run(self._together)
 
     async def _sends(self, work: Work, planned: Plan, *, last: bool = False) -> Wait | None:
         return await new_sends(

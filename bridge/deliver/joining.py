@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 from bridge.deliver.contacts import contact_of
-from bridge.deliver.restore import ALIAS, CONTACT, SUBSCRIPTION, is_property
+from bridge.deliver.restore import ALIAS, CONTACT, DEVICE, SUBSCRIPTION, is_property
 from bridge.deliver.state import DELETED, Fact, Row
 
 What = Literal["renamed", "moved", "absent", "unknown"]
@@ -49,7 +49,7 @@ def joined(person: Row, other: Row, what: What) -> Joined:
             # What was refused before, and never accepted, is not asked for again.
             if fact.accepted_ms is None and not (has == fact and fact.value is None):
                 result.names.append(name)
-        elif name.startswith(SUBSCRIPTION) and fact is its and what == "absent":
+        elif name.startswith((SUBSCRIPTION, DEVICE)) and fact is its and what == "absent":
             fact = fact._replace(accepted_ms=None)
         result.row[name] = fact
         result.off.extend(_off(name, own, its, fact))

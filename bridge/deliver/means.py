@@ -13,7 +13,7 @@ from bridge.deliver.gate import EndpointClass, Gate
 from bridge.deliver.gates import Gates
 from bridge.deliver.reach import Reach
 from bridge.deliver.setback import Setback
-from bridge.deliver.spacing import Moments, Spacing
+from bridge.deliver.spacing import Moments, Phones, Spacing
 from bridge.deliver.watchdog import Hand
 from bridge.journal import Journal
 from bridge.journal.records import Called, SendGroup
@@ -136,6 +136,8 @@ class Means:
     to_move: Callable[[], None] = lambda: None
     #: Users who were found to be another while their chain was at work: it is to end.
     gone: set[int] = field(default_factory=set)
+    #: Phones of which events were heard.
+    phones: Phones = field(default_factory=Phones)
     #: Told that a user was erased.
     erased: Callable[[], None] = lambda: None
     #: For how long a device counts that is not seen.

@@ -176,6 +176,8 @@ class Move:
         request = move_subscription(
             subscription, self._person, app_id=self.means.destination.app_id
         )
+        if await self._is_anothers(subscription):
+            return 0
         while True:
             verdict, text = await self._attempt(request)
             match verdict:
@@ -192,6 +194,12 @@ class Move:
                 case _ if not (isinstance(verdict, Closed) or holds_everyone(verdict)):
                     await self._not_now(verdict, request)
                     return None
+
+    async def _is_anothers(self, subscription: str) -> bool:
+        """Whether somebody else has logged in on it meanwhile."""
+        app, person = self.means.destination.name, self.merge.person_hash
+        owners = await self.means.journal.devices.owners(app, subscription)
+        return bool(owners) and person not in owners
 
     async def _attempt(self, request: Request) -> tuple[Verdict, str]:
         means, person = self.means, self.merge.person_hash

@@ -12,7 +12,7 @@ from bridge.deliver.state import Row, Values
 from bridge.onesignal.operations import Recipient, Request
 from bridge.onesignal.user_model import PROPERTIES_PER_REQUEST, create_user
 
-ALIAS, SUBSCRIPTION, CONTACT = "alias.", "subscription.", "contact."
+ALIAS, SUBSCRIPTION, CONTACT, DEVICE = "alias.", "subscription.", "contact.", "device."
 
 
 class Whole(NamedTuple):
@@ -70,13 +70,16 @@ def chunks(values: Values) -> list[dict[str, JsonValue]]:
 
 
 def is_property(name: str) -> bool:
-    return bool(name) and not name.startswith((ALIAS, SUBSCRIPTION, CONTACT))
+    return bool(name) and not name.startswith((ALIAS, SUBSCRIPTION, CONTACT, DEVICE))
 
 
 def _subscription(name: str, value: JsonValue) -> list[dict[str, JsonValue]]:
     if name.startswith(SUBSCRIPTION) and value is not None:
         kind, _, token = name.removeprefix(SUBSCRIPTION).partition(".")
         return [{"type": kind, "token": token}]
+    if name.startswith(DEVICE):
+        kind = name.removeprefix(DEVICE).partition(".")[0]
+        return [] if not isinstance(value, dict) else _phone(kind, value)
     contact = contact_of(value)
     if name.startswith(CONTACT) and contact.address is not None:
         kind = name.removeprefix(CONTACT)
@@ -84,3 +87,13 @@ def _subscription(name: str, value: JsonValue) -> list[dict[str, JsonValue]]:
         # Only a "no" is said aloud.
         return [one if contact.is_on else one | {"enabled": False}]
     return []
+
+
+def _phone(kind: str, value: dict[str, JsonValue]) -> list[dict[str, JsonValue]]:
+    """A phone that was given by its push token."""
+    if not isinstance(value.get("token"), str):
+        return []
+    one: dict[str, JsonValue] = {"type": kind, "token": value["token"]}
+    if value.get("test"):
+        one["test_type"] = value["test"]
+    return [one if value.get("on") is not False else one | {"enabled": False}]

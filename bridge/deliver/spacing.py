@@ -7,10 +7,12 @@ that a user's row may have changed under its chain.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from bridge.clock import Clock
+from bridge.deliver.state import Moment
 
 SPACING_SECONDS = 1.05
 """Between two writes to one user: OneSignal's limit is one a second (reference/rate-limits), as it
@@ -41,6 +43,26 @@ class Moments:
 
     def drop(self, user_hash: int) -> None:
         self._at.pop(user_hash, None)
+
+
+@dataclass(slots=True)
+class Phones:
+    """Of which user's event a phone was heard last: on disk that is as soon as the event has ended."""
+
+    _last: dict[int, tuple[int, Moment]] = field(default_factory=dict)
+
+    def heard(self, names: Iterable[int], user_hash: int, at: Moment) -> None:
+        for name in names:
+            known = self._last.pop(name, None)
+            is_old = known is not None and at.before(known[1])
+            self._last[name] = known if known is not None and is_old else (user_hash, at)
+        while len(self._last) > _PRUNE_AT:
+            del self._last[next(iter(self._last))]
+
+    def of_others(self, names: Iterable[int], user_hash: int) -> list[Moment]:
+        """When it was, if it was somebody else's."""
+        found = (self._last[name] for name in names if name in self._last)
+        return [at for whose, at in found if whose != user_hash]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -34,8 +34,11 @@ class Step(NamedTuple):
 
     request: Request
     facts: dict[str, JsonValue]
-    #: What a 404 means: the user is to be created with it, there is nothing to do, the next step is.
-    absent: Literal["create", "done", "next"]
+    #: What a 404 means: the user is to be created with it, or there is nothing to do.
+    absent: Literal["create", "done"]
+    #: What is asked in its place when that is the answer.
+    instead: tuple[Step, ...] = ()
+    instead_of: frozenset[int] = frozenset({404})
 
 
 class Decided(NamedTuple):
@@ -139,4 +142,4 @@ def _act(name: str, update: SetContact, act: Act, app_id: str) -> list[Step]:
         case "enable":
             switched = set_enabled(update.type, act.address, app_id=app_id, enabled=True)
             anew = add_subscription(added, app_id=app_id, enabled=True)
-            return [Step(switched, facts, "next"), Step(anew, facts, "create")]
+            return [Step(switched, facts, "done", instead=(Step(anew, facts, "create"),))]

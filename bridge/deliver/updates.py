@@ -91,9 +91,9 @@ class Write:
 
     async def _settle(self, verdict: Verdict, text: str) -> Ended | Wait:
         match verdict:
-            case Accepted(status=status):
+            case Accepted(status=status, subscriptions=written):
                 self._note_created()
-                return Ended(status="delivered", http=status)
+                return Ended(status="delivered", http=status, subscriptions=written)
             case Postponed(after_seconds=seconds):
                 return await self._held(max(seconds or 0.0, _USER_WAIT_SECONDS))
             case Failed():

@@ -9,6 +9,7 @@ from bridge.deliver.left import left_of_replay
 from bridge.deliver.means import Means
 from bridge.deliver.progress import Progress, tell
 from bridge.deliver.state import Moment
+from bridge.journal.devices import Device
 from bridge.journal.records import Acked, End, Learnt, Waiting
 from bridge.mapping.rules import Mapping
 
@@ -47,13 +48,19 @@ class Work:
         return Acked(row.seq, progress.ends, progress.deaths)
 
 
-async def ack(means: Means, works: Iterable[Work], learnt: Sequence[Learnt] = ()) -> None:
+async def ack(
+    means: Means,
+    works: Iterable[Work],
+    learnt: Sequence[Learnt] = (),
+    *,
+    device: Device | None = None,
+) -> None:
     """Write what has ended of these events, and what was learnt by it, at once."""
     acked = [(work, one) for work in works if (one := work.acked()) is not None]
-    if not acked and not learnt:
+    if not (acked or learnt or device):
         return
-    now = means.clock.now_ms()
-    await means.journal.ack([one for _, one in acked], learnt=learnt, at_ms=now)
+    now, ended = means.clock.now_ms(), [one for _, one in acked]
+    await means.journal.ack(ended, learnt=learnt, device=device, at_ms=now)
     for work, one in acked:
         tell(means, work.row, one.ends)
         work.progress.written()

@@ -18,7 +18,8 @@ SKIPS = {
     "ended": "the rule acts on earlier events only (ends)",
     "no_consent": "its person has not agreed to {detail}",
     "ad_tracking_off": "{detail} is not used, because the device does not allow ad tracking",
-    "client_source": "anybody can send events as this source, and the rule does not name it in `when`",
+    "client_source": "anybody can send events as this source, and {detail} does not name it",
+    "bad_token": "its context.device.token is no push token",
     "replay": "Segment has replayed it, and the rule does not say replays: true",
     "missing": "the event has no value for {detail}",
     "not_text": "{detail} is no text",
@@ -50,6 +51,7 @@ SKIPS = {
     "devices_off": "this person's registered devices take no pushes: notifications are off, or there is no consent ({detail})",
     "erased": "its person was erased at their request",
 }
+_NO_DETAIL = {"client_source": "`when` of the rule"}
 NOTES = {
     "ad_tracking_off": "left out: the device does not allow ad tracking ({detail})",
     "unsubscribed": "switched off: the person has unsubscribed ({detail})",
@@ -102,7 +104,7 @@ def skip(reason: str, detail: str | None) -> str:
     if reason == "no_recipients":
         return no_recipients(None)
     words = SKIPS.get(reason, reason)
-    return words.format(detail=detail or "a value")
+    return words.format(detail=detail or _NO_DETAIL.get(reason, "a value"))
 
 
 def merging(state: str, subscriptions: list[str] | None, waits: str | None) -> str:

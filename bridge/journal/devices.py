@@ -19,6 +19,9 @@ from typing import Literal, NamedTuple, Protocol
 MOST = 20
 """Devices of one user: OneSignal has no more of them (docs/users)."""
 
+NOBODY = 0
+"""Whose a device is that its user has logged out of: it counts for nobody, and is known."""
+
 OfAnother = Literal["move", "refuse", "share"]
 """What becomes of a device that is somebody else's: it is theirs no more, it stays theirs, or both have it."""
 
@@ -69,8 +72,13 @@ class Devices(Protocol):
     async def of(self, app: str, user_hash: int, *, since_ms: int) -> list[Device]:
         """A user's devices that were seen since, the last one first."""
 
-    async def holder(self, app: str, token: int) -> Device | None:
-        """The device of this push token, and whose it was said to be last."""
+    async def holders(
+        self, app: str, *, token: int | None, installation: int | None
+    ) -> list[Device]:
+        """The device of this push token or installation, and whose it was said to be; the last first."""
+
+    async def owners(self, app: str, subscription_id: str) -> set[int]:
+        """Whose a device is said to be, by its id at OneSignal."""
 
     async def keep(self, device: Device, *, of_another: OfAnother, now_ms: int) -> Kept:
         """It is this user's from now on.

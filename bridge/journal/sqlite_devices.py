@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
 
-from bridge.journal.devices import MOST, Device, Kept, OfAnother
+from bridge.journal.devices import MOST, NOBODY, Device, Kept, OfAnother
 from bridge.journal.queries import queries
 from bridge.journal.sqlite_sends import Read
 
@@ -53,12 +53,23 @@ class SqliteDevices:
             ]
         )
 
-    async def holder(self, app: str, token: int) -> Device | None:
-        values = {"app": app, "token": token}
-        row = await self._read(
-            lambda connection: connection.execute(queries()["device_holder"], values).fetchone()
+    async def holders(
+        self, app: str, *, token: int | None, installation: int | None
+    ) -> list[Device]:
+        values = {"app": app, "token": token, "installation": installation}
+        return await self._read(
+            lambda connection: [
+                _device(row) for row in connection.execute(queries()["device_holders"], values)
+            ]
         )
-        return None if row is None else _device(row)
+
+    async def owners(self, app: str, subscription_id: str) -> set[int]:
+        values = {"app": app, "subscription_id": subscription_id}
+        return await self._read(
+            lambda connection: {
+                row[0] for row in connection.execute(queries()["device_owners"], values)
+            }
+        )
 
     async def keep(self, device: Device, *, of_another: OfAnother, now_ms: int) -> Kept:
         kept: Kept = await self._write(
@@ -114,20 +125,24 @@ def keep(
     gone = [row.id for row in own] + (others if of_another == "move" else [])
     connection.execute(queries()["drop_devices"], {"ids": _json(gone)})
     first_ms = min([now_ms, *(row.first_ms for row in own)])
-    values = _completed(device, own)._asdict() | {"first_ms": first_ms, "seen_ms": now_ms}
+    values = _completed(device, rows)._asdict() | {"first_ms": first_ms, "seen_ms": now_ms}
     connection.execute(queries()["append_device"], values)
     whose = {"app": device.app, "user_hash": device.user_hash, "most": MOST}
-    connection.execute(queries()["drop_most_devices"], whose)
+    if device.user_hash != NOBODY:
+        connection.execute(queries()["drop_most_devices"], whose)
     return "written"
 
 
-def _completed(device: Device, own: list[_Row]) -> Device:
+def _completed(device: Device, rows: list[_Row]) -> Device:
     """With the names that it had before; an event does not know how OneSignal calls it."""
-    for row in own:
-        device = device._replace(
-            installation=device.installation or row.installation, token=device.token or row.token
-        )
-        if device.seq:
+    for row in rows:
+        if row.user_hash == device.user_hash:
+            device = device._replace(
+                installation=device.installation or row.installation,
+                token=device.token or row.token,
+            )
+        # A device keeps its id at OneSignal when it comes to another user.
+        if device.seq and (row.user_hash == device.user_hash or row.token == device.token):
             details = row.details if device.details == "{}" else device.details
             known = device.subscription_id or row.subscription_id
             device = device._replace(subscription_id=known, details=details)

@@ -1,7 +1,7 @@
 """A mapping file as operators write it: what it says of all rules, the rules, and the examples.
 
-Each field is declared once, here or (what OneSignal is told) in `written_push` and `written_user`;
-the parser, `check` and the documentation read these declarations. What a file means when it runs is
+Each field is declared once, here or (what OneSignal is told) in `written_push`, `written_user` and
+`written_tokens`; the parser, `check` and the documentation read these declarations. What a file means when it runs is
 `rules`.
 """
 
@@ -31,6 +31,7 @@ from bridge.mapping.written import (
     scalar,
 )
 from bridge.mapping.written_push import SendNotification
+from bridge.mapping.written_tokens import PushTokens, tokens_of
 from bridge.mapping.written_user import (
     AddSubscription,
     AudienceTags,
@@ -217,8 +218,13 @@ class Rule(Declared):
     echo: bool = default(False, "Whether events that come from OneSignal itself count.")  # noqa: FBT003 — as above
 
 
+EVENT = "(event)"
+"""In an example, what comes of an event beside its rules: `push_token`, if it carries one."""
+OF_EVENTS = ("push_token",)
+
+
 def _operation(name: str) -> str:
-    if name not in Do.model_fields:
+    if name not in Do.model_fields and name not in OF_EVENTS:
         raise ValueError(f"an operation is one of {', '.join(Do.model_fields)}")
     return name
 
@@ -282,7 +288,9 @@ class Example(Declared):
         example={"u1": ["ios", "android"]},
     )
     gives: dict[str, Given] = default(
-        {}, "By rule, everything that happens: what fires and is not here fails the example."
+        {},
+        "By rule, everything that happens: what fires and is not here fails the example; "
+        "`(event)` for a `push_token`.",
     )
     skips: dict[str, Annotated[tuple[str, ...], BeforeValidator(_reasons), Field(strict=False)]] = (
         default({}, "By rule, why something does not happen; a reason, or several.")
@@ -338,6 +346,11 @@ class Document(Declared):
         example={"vip_template": "5f6c3a52-3d0b-4f57-9d5e-1f0a6f5f7c11"},
     )
     push: PushDefaults | None = optional("What holds for every push.")
+    push_tokens: Annotated[PushTokens | None, BeforeValidator(tokens_of)] = optional(
+        "Push tokens that events carry become devices at OneSignal, for an app without its SDK; "
+        "a list of platforms, or an object.",
+        example=["ios"],
+    )
     rules: Annotated[tuple[Rule, ...], Field(strict=False)] = default((), "The rules, in order.")
     examples: Annotated[tuple[Example, ...], Field(strict=False)] = default(
         (), "Events and what they give; `segment-bridge test` plays them."

@@ -29,17 +29,35 @@ class Mismatch(NamedTuple):
     hint: str
 
 
-def mismatches(example: document.Example, rules: Mapping[str, document.Rule]) -> Iterator[Mismatch]:
+def mismatches(
+    example: document.Example, rules: Mapping[str, document.Rule], *, keeps_tokens: bool = False
+) -> Iterator[Mismatch]:
     """Rules and operations that cannot happen, because there are none of the name."""
     for section, names in (("gives", example.gives), ("skips", example.skips)):
         for name in names:
-            if name not in rules:
+            if name == document.EVENT:
+                yield from _of_event(example, section, keeps_tokens=keeps_tokens)
+            elif name not in rules:
                 hint = _nearest(name, rules)
                 message = f"example `{example.name}` names a rule `{name}`, which there is not"
                 yield Mismatch((section, name), "example-unknown-rule", message, hint)
     for name, operations in example.gives.items():
         if name in rules:
             yield from _operations(example, rules[name], operations)
+
+
+def _of_event(example: document.Example, section: str, *, keeps_tokens: bool) -> Iterator[Mismatch]:
+    """What comes of the events themselves."""
+    if not keeps_tokens:
+        message = f"example `{example.name}` expects something of the event itself"
+        hint = "only push tokens come of it: push_tokens: [ios]"
+        yield Mismatch((section, document.EVENT), "example-unknown-rule", message, hint)
+    for operation in example.gives[document.EVENT] if section == "gives" else ():
+        if operation not in document.OF_EVENTS:
+            message = f"example `{example.name}`: no {operation} comes of an event without a rule"
+            hint = f"only {', '.join(document.OF_EVENTS)}"
+            path = (section, document.EVENT, operation)
+            yield Mismatch(path, "example-unknown-operation", message, hint)
 
 
 def _operations(

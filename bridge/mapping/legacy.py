@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 
 from bridge.mapping import document
 from bridge.mapping.compiling import Compiling, Path, Problem
+from bridge.onesignal.api import Spoken
 from bridge.onesignal.platforms import Policy, allowed
 
 _IN_VAIN = (
@@ -66,6 +67,14 @@ def check_identity(identity: document.Identity) -> Iterator[Problem]:
         if name in identity.model_fields_set and getattr(identity, name) == value:
             message = f"OneSignal's legacy API {why}"
             yield Problem(("identity", name), "legacy-cannot", message, _MOVE, "warning")
+
+
+def check_tokens(spoken: Spoken) -> Problem | None:
+    """A warning when push tokens are to become devices, of which a person has none there to give."""
+    if spoken.api != "legacy":
+        return None
+    message = "OneSignal's legacy API has no `push_tokens`: they are skipped, legacy_api"
+    return Problem((), "legacy-cannot", message, _MOVE, "warning")
 
 
 def check_flags(reach: Collection[str], path: Path, compiling: Compiling) -> None:

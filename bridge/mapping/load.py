@@ -25,6 +25,7 @@ from bridge.mapping.kept import around, compiled, with_what_is_known
 from bridge.mapping.legacy import check_identity
 from bridge.mapping.mistakes import problems_of
 from bridge.mapping.rules import Mapping, Problem, Rule, Surroundings, Trust
+from bridge.mapping.tokens import Tokens, compile_tokens
 from bridge.mapping.traps import Trap, bangs, explain, refine, unquoted_template
 from bridge.mapping.tree import Tree, read_tree
 from bridge.mapping.vars import link_of, overridden
@@ -61,6 +62,7 @@ class Reading:
     rules: list[Ruled] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     identity: document.Identity = field(default_factory=document.Identity)
+    tokens: Tokens | None = None
     #: Values of vars that count over those of the files.
     names: Vars = field(default_factory=dict)
     #: What `{{ vars.… }}` stands for.
@@ -174,6 +176,7 @@ def read_mapping(
     _compile(reading, serves, spoken)
     reading.examples += _examples(reading)
     reading.identity = _identity(reading)
+    reading.tokens = _tokens(reading, spoken)
     if spoken.api == "legacy":
         _legacy_identity(reading)
     return reading
@@ -190,6 +193,7 @@ def _mapping(sources: list[Source], reading: Reading, tag_cap: int | None) -> Ma
         anonymous=identity.anonymous,
         anonymous_label=identity.label,
         merging_clients=frozenset(identity.clients),
+        tokens=reading.tokens,
         unknown_user=identity.unknown,
         tag_cap=tag_cap,
         files=tuple(source.name for source in sources),
@@ -334,12 +338,13 @@ def _compile(reading: Reading, serves: Collection[str], spoken: Spoken) -> None:
 
 def _examples(reading: Reading) -> list[Example]:
     rules = {rule.name: rule for _, _, parsed in reading.documents for rule in parsed.rules}
+    keeps = any(parsed.push_tokens is not None for _, _, parsed in reading.documents)
     found: list[Example] = []
     for source, tree, parsed in reading.documents:
         for number, declared in enumerate(parsed.examples):
             at = ("examples", number)
             # A rule that is wrong itself would seem to be none.
-            wrong = () if reading.is_partial else mismatches(declared, rules)
+            wrong = () if reading.is_partial else mismatches(declared, rules, keeps_tokens=keeps)
             for path, code, message, hint in wrong:
                 reading.report(source, tree, at, Problem(path, code, message, hint))
             found.append(Example(declared, source.name, tree.place(at)[0]))
@@ -399,6 +404,17 @@ def _identity(reading: Reading) -> document.Identity:
             )
             reading.report(source, tree, ("identity", "external_id"), problem)
     return identity
+
+
+def _tokens(reading: Reading, spoken: Spoken) -> Tokens | None:
+    declared = _only(reading, "push_tokens")
+    if declared is None:
+        return None
+    source, tree, _ = next(one for one in reading.documents if one[2].push_tokens is declared)
+    tokens, problems = compile_tokens(declared, spoken)
+    for problem in problems:
+        reading.report(source, tree, ("push_tokens",), problem)
+    return tokens
 
 
 def _legacy_identity(reading: Reading) -> None:

@@ -29,6 +29,7 @@ from bridge.mapping.operations import (
 )
 from bridge.mapping.push import Field, Push, compile_push
 from bridge.mapping.terms import LIMIT_MAX, LIMIT_PER_MS, Rate, Terms, Unchanged
+from bridge.mapping.tokens import Tokens
 from bridge.mapping.update import Copy, Glob, Update, compile_update
 from bridge.onesignal.api import ApiName
 from bridge.onesignal.operations import EXTERNAL_ID, Recipient
@@ -142,6 +143,8 @@ class Mapping:
     anonymous_label: str = "anonymous_id"
     #: Sources that anybody can send to, and whose events may make two users one all the same.
     merging_clients: frozenset[str] = frozenset()
+    #: Which push tokens become devices; None: none does.
+    tokens: Tokens | None = None
     #: Of the source that the mapping is for: what anybody can send must not push by accident.
     trust: Trust = "server"
     #: Which of OneSignal's APIs the app speaks: what it cannot do is left out of every plan.

@@ -72,6 +72,7 @@ SHAPES: Final[dict[str, Shape]] = {
     "_reasons": _or(_TEXT),
     "_contact": _or(_TEXT),
     "_consent": _or({"type": "array", "items": _TEXT, "minItems": 1}),
+    "tokens_of": _or({"type": "array", "items": {"enum": ["ios", "android"]}, "minItems": 1}),
     "off": _or({"const": False}),
     "_happened": _instead({"anyOf": [{"type": "null"}, {"type": "object"}, _OBJECTS]}),
     "_one_person": _one,

@@ -164,6 +164,7 @@ class RemoveSubscription:
 
 
 ContactType = Literal["Email", "SMS"]
+PushType = Literal["iOSPush", "AndroidPush"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +182,29 @@ class SetContact:
     opted_in: bool | None
 
     name = "update_user"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetPushToken:
+    """What an event says of the phone that it came from: its push token, and whether it takes pushes.
+
+    `token` None: it does not say. `allowed` None: the same. `leaves`: its user has logged out of it.
+    What is to be done depends on what we wrote before, and for whom. Of no rule: `push_tokens` of the
+    mapping says which tokens count.
+    """
+
+    to: Recipient
+    type: PushType
+    #: The app on the phone, as Segment's library names it.
+    device: str | None
+    token: str | None
+    allowed: bool | None = None
+    #: 1: of APNs' sandbox; 0: not; None: the mapping does not say.
+    test: int | None = None
+    leaves: bool = False
+    rule: str = ""
+
+    name = "push_token"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +231,15 @@ class MergeUsers:
     name = "merge_users"
 
 
-Update = UpdateUser | CreateAlias | AddSubscription | RemoveSubscription | SetContact | DeleteUser
+Update = (
+    UpdateUser
+    | CreateAlias
+    | AddSubscription
+    | RemoveSubscription
+    | SetContact
+    | SetPushToken
+    | DeleteUser
+)
 """May run again without harm."""
 Send = SendNotification | TrackCustomEvent
 """May not: written before the first attempt, with a key."""

@@ -31,6 +31,7 @@ from bridge.onesignal.operations import (
     Send,
     SendNotification,
     SetContact,
+    SetPushToken,
     TrackCustomEvent,
     Update,
     UpdateUser,
@@ -74,12 +75,8 @@ def update_requests(update: Update | MergeUsers, *, app_id: str) -> tuple[Reques
             request = patch_user(update, app_id=app_id)
         case CreateAlias():
             request = create_alias(update, app_id=app_id)
-        case AddSubscription():
-            request = add_subscription(update, app_id=app_id)
-        case RemoveSubscription():
-            request = set_enabled(update.type, update.token, app_id=app_id, enabled=False)
-        case SetContact():
-            request = None if update.address is None else _set_contact(update, app_id=app_id)
+        case AddSubscription() | RemoveSubscription() | SetContact() | SetPushToken():
+            request = _subscription(update, app_id=app_id)
         case DeleteUser():
             request = delete_user(update.to, app_id=app_id)
         case MergeUsers():
@@ -87,6 +84,20 @@ def update_requests(update: Update | MergeUsers, *, app_id: str) -> tuple[Reques
         case _:
             assert_never(update)
     return () if request is None else (request,)
+
+
+def _subscription(
+    update: AddSubscription | RemoveSubscription | SetContact | SetPushToken, *, app_id: str
+) -> Request | None:
+    match update:
+        case AddSubscription():
+            return add_subscription(update, app_id=app_id)
+        case RemoveSubscription():
+            return set_enabled(update.type, update.token, app_id=app_id, enabled=False)
+        case SetContact():
+            return None if update.address is None else _set_contact(update, app_id=app_id)
+        case SetPushToken():
+            return _set_push_token(update, app_id=app_id)
 
 
 def patch_user(update: UpdateUser, *, app_id: str) -> Request:
@@ -128,8 +139,62 @@ def add_subscription(
     subscription: dict[str, JsonValue] = {"type": added.type, "token": token}
     if enabled is not None:
         subscription |= _enabled(enabled)
-    path = f"{_user_path(added.to, app_id)}/subscriptions"
+    return _add(added.to, subscription, app_id)
+
+
+def add_device(
+    to: Recipient,
+    kind: str,
+    token: str,
+    *,
+    app_id: str,
+    test: int | None = None,
+    enabled: bool | None = None,
+) -> Request:
+    """Give a user a device by its push token; one that is somebody's moves. It takes pushes then."""
+    said = {} if enabled is None else _enabled(enabled)
+    # A mark of 0 is what it has when nothing is said.
+    return _add(to, {"type": kind, "token": token, **_test(test or None), **said}, app_id)
+
+
+def change_device(
+    kind: str,
+    token: str,
+    *,
+    app_id: str,
+    to_token: str | None = None,
+    test: int | None = None,
+    enabled: bool | None = None,
+) -> Request:
+    """Another token, another mark, on or off, whoever has the device; 404 when there is none."""
+    said = {} if enabled is None else _enabled(enabled)
+    subscription: dict[str, JsonValue] = {"type": kind, "token": to_token or token}
+    return _change(kind, token, {**subscription, **_test(test), **said}, app_id)
+
+
+def _set_push_token(update: SetPushToken, *, app_id: str) -> Request | None:
+    if update.token is None:
+        return None
+    if update.leaves:
+        return change_device(update.type, update.token, app_id=app_id, enabled=False)
+    enabled = False if update.allowed is False else None
+    return add_device(
+        update.to, update.type, update.token, app_id=app_id, test=update.test, enabled=enabled
+    )
+
+
+def _test(test: int | None) -> dict[str, JsonValue]:
+    return {} if test is None else {"test_type": test}
+
+
+def _add(to: Recipient, subscription: dict[str, JsonValue], app_id: str) -> Request:
+    path = f"{_user_path(to, app_id)}/subscriptions"
     return _write("POST", path, {"subscription": subscription})
+
+
+def _change(kind: str, token: str, subscription: dict[str, JsonValue], app_id: str) -> Request:
+    path = f"/apps/{app_id}/subscriptions_by_token/{quote(kind, safe='')}/{quote(token, safe='')}"
+    return _write("PATCH", path, {"subscription": subscription})
 
 
 def merge_users(merge: MergeUsers, *, app_id: str) -> Request:
@@ -162,9 +227,7 @@ def delete_user(to: Recipient, *, app_id: str) -> Request:
 
 def set_enabled(kind: str, token: str, *, app_id: str, enabled: bool) -> Request:
     """Switch a subscription on or off, whoever has it; 404 when there is none."""
-    path = f"/apps/{app_id}/subscriptions_by_token/{quote(kind, safe='')}/{quote(token, safe='')}"
-    body: dict[str, JsonValue] = {"type": kind, "token": token, **_enabled(enabled)}
-    return _write("PATCH", path, {"subscription": body})
+    return _change(kind, token, {"type": kind, "token": token, **_enabled(enabled)}, app_id)
 
 
 def _set_contact(contact: SetContact, *, app_id: str) -> Request:

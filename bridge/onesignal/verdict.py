@@ -33,10 +33,12 @@ import email.utils
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import orjson
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 RETRY_AFTER_CAP_SECONDS = 3600.0
 _DETAIL_LENGTH = 300
 _REFUSED_KEY = re.compile(r"header of Authorization\b|valid REST API key", re.IGNORECASE)
@@ -69,6 +71,8 @@ class Accepted(NamedTuple):
     unreached: frozenset[str] = frozenset()
     failed_events: frozenset[str] = frozenset()
     replayed: bool = False
+    #: Of devices that were written, the ids by their tokens.
+    subscriptions: Mapping[str, str] = _NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +153,21 @@ def _judge_success(answer: Answer, body: Any, *, is_send: bool) -> Verdict:
         unreached=_unreached(body.get("errors")),
         failed_events=_failed_events(body.get("errors")),
         replayed=answer.headers.get("idempotent-replayed", "").lower() == "true",
+        subscriptions=_subscriptions(body),
     )
+
+
+def _subscriptions(body: dict[str, Any]) -> Mapping[str, str]:
+    one, several = body.get("subscription"), body.get("subscriptions")
+    if one is None and several is None:
+        return _NONE
+    shown = [one, *(several if isinstance(several, list) else [])]
+    pairs = [(each.get("token"), each.get("id")) for each in shown if isinstance(each, dict)]
+    return {
+        token: id_
+        for token, id_ in pairs
+        if isinstance(token, str) and isinstance(id_, str) and id_
+    }
 
 
 def _judge_error(answer: Answer, body: Any, *, now_ms: int, is_send: bool) -> Verdict:

@@ -37,6 +37,7 @@ from bridge.plan.links import linked, may_not_link
 from bridge.plan.permission import barred, may_not_send
 from bridge.plan.sends import plan_push, plan_track
 from bridge.plan.targets import recipient, unaddressable
+from bridge.plan.tokens import carries_token, may_not_attach, plan_token
 from bridge.plan.updates import plan_update
 from bridge.plan.values import Draft, Note, Plan, Skip, Triage, why
 from bridge.segment.deletion import DELETE
@@ -57,27 +58,30 @@ def triage(event: Event, mapping: Mapping) -> Triage:
         return Triage(user, skip=Skip(reason="integration_disabled"))
     rules, links = mapping.met_by(event.fields), linked(event, mapping, user)
     learns = not rules and mapping.learns_memberships and stay_of(event) is not None
-    if not (rules or links or learns):
+    found = Triage(user, rules, links=links, learns=learns, token=carries_token(event, mapping))
+    if not found.wants:
         return Triage(user, skip=Skip(reason="no_rule"))
     if is_onesignal_echo(event):
-        rules, links = tuple(rule for rule in rules if rule.echo), ()
-        if not rules:
+        found = Triage(user, tuple(rule for rule in rules if rule.echo))
+        if not found.rules:
             return Triage(user, skip=Skip(reason="onesignal_echo"))
     reason = "no_external_id" if user is None else unaddressable(user.id)
     if reason is not None:
         return Triage(None, rules, Skip(reason=reason))
-    found = Triage(user, rules, links=links, learns=learns)
-    return _unlinked(found, event, mapping) if links else found
+    return _permitted(found, event, mapping) if links or found.token else found
 
 
-def _unlinked(found: Triage, event: Event, mapping: Mapping) -> Triage:
-    """Without the links, if the source of the event may make nobody one."""
-    skip = may_not_link(event, mapping)
-    if skip is None:
+def _permitted(found: Triage, event: Event, mapping: Mapping) -> Triage:
+    """Without the links and the token, if the source of the event has no say in them."""
+    unlinked = may_not_link(event, mapping) if found.links else None
+    unattached = may_not_attach(event, mapping) if found.token else None
+    if unlinked is not None:
+        found = found._replace(links=(), unlinked=unlinked)
+    skip = unlinked or unattached
+    wanted = found._replace(token=found.token and unattached is None)
+    if skip is None or wanted.wants:
         return found
-    nothing_else = not (found.rules or found.learns)
-    whole = Skip(skip.reason, detail=skip.detail) if nothing_else else None
-    return found._replace(links=(), unlinked=skip, skip=whole)
+    return found._replace(skip=Skip(skip.reason, detail=skip.detail))
 
 
 def _erasure(user: Recipient | None) -> Triage:
@@ -125,6 +129,8 @@ def plan(
     drawing.merges += [MergeUsers(to=user, other=other) for other in triaged.links]
     if triaged.unlinked is not None:
         drawing.skips.append(triaged.unlinked)
+    if triaged.token:
+        drawing.attach()
     for rule in triaged.rules:
         drawing.add(rule)
     if mapping.api != USER_MODEL.api:
@@ -162,6 +168,12 @@ class _Drawing:
             self._identities(rule)
         if rule.sends:
             self._send(rule)
+
+    def attach(self) -> None:
+        """What the event says of its phone."""
+        said = plan_token(self.event, self.mapping, self.user)
+        if said is not None:
+            self._take(said, self.others)
 
     def leave_out(self, api: Api) -> None:
         """What the API cannot do, of everything so far."""

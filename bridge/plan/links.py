@@ -48,4 +48,4 @@ def may_not_link(event: Event, mapping: Mapping) -> Skip | None:
     # Anybody can send as a client: another's devices would be theirs for the asking.
     if mapping.trust != "client" or event.source in mapping.merging_clients:
         return None
-    return Skip("client_source", operation=MergeUsers.name)
+    return Skip("client_source", operation=MergeUsers.name, detail="identity.clients")

@@ -15,6 +15,7 @@ from bridge.onesignal.operations import (
     MergeUsers,
     Operation,
     SendNotification,
+    SetPushToken,
     TrackCustomEvent,
     UpdateUser,
 )
@@ -36,6 +37,8 @@ def provisos(operation: Operation, terms: Terms | None) -> list[Proviso]:
         return guards if by is None else [_of_devices(by), *guards]
     if isinstance(operation, MergeUsers):
         return [Proviso("linked", _LINKED), Proviso("devices", _DEVICES)]
+    if isinstance(operation, SetPushToken):
+        return [Proviso("unchanged", _KNOWN_PHONE), Proviso("overtaken", _OTHERS_PHONE)]
     if isinstance(operation, UpdateUser) and operation.always >= _names(operation):
         return [Proviso("overtaken", _OVERTAKEN)]
     return [Proviso("unchanged", _UNCHANGED), Proviso("overtaken", _OVERTAKEN)]
@@ -43,6 +46,10 @@ def provisos(operation: Operation, terms: Terms | None) -> list[Proviso]:
 
 _UNCHANGED = "what OneSignal has had from us for less than 7 days is left out"
 _OVERTAKEN = "what a later event has said already is left out"
+_KNOWN_PHONE = (
+    "what we wrote of this phone before is not said again; a new token replaces the old one"
+)
+_OTHERS_PHONE = "not when a later event said that the phone is somebody else's"
 _LINKED = "not when it is known already whose that id is"
 _DEVICES = "the devices are moved one by one when OneSignal knows both"
 

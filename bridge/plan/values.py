@@ -53,6 +53,13 @@ class Triage(NamedTuple):
     learns: bool = False
     #: Why it links nobody, though it says so.
     unlinked: Skip | None = None
+    #: What it says of its phone is wanted, whatever the rules say.
+    token: bool = False
+
+    @property
+    def wants(self) -> bool:
+        """Something may come of it."""
+        return bool(self.rules or self.links or self.learns or self.token)
 
 
 class Plan(NamedTuple):

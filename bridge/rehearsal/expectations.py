@@ -20,6 +20,7 @@ import orjson
 from bridge.mapping import document
 from bridge.mapping.expression import as_tag
 from bridge.onesignal.operations import Request
+from bridge.plan.values import Skip
 from bridge.rehearsal.examples import Played
 from bridge.rehearsal.views import done
 
@@ -161,14 +162,18 @@ def _as_written(name: str, value: Any) -> Any:
 # Why something does not happen
 
 
+def _of(played: Played, rule: str) -> list[Skip]:
+    return [skip for skip in played.skips if (skip.rule or document.EVENT) == rule]
+
+
 def _reasons(played: Played, rule: str) -> str:
-    reasons = dict.fromkeys(str(skip) for skip in played.skips if skip.rule == rule)
+    reasons = dict.fromkeys(str(skip) for skip in _of(played, rule))
     return f" ({'; '.join(reasons)})" if reasons else ""
 
 
 def _not_skipped(example: document.Example, played: Played) -> Iterator[Difference]:
     for rule, wanted in example.skips.items():
-        found = [skip for skip in played.skips if skip.rule == rule]
+        found = _of(played, rule)
         said = {skip.reason for skip in found} | {str(skip) for skip in found}
         for reason in wanted:
             if reason not in said:

@@ -14,7 +14,7 @@ from bridge.journal.membership import Heard
 from bridge.journal.sends import ALREADY_SENT
 from bridge.mapping.rules import Mapping
 from bridge.mapping.terms import Stay, Terms
-from bridge.onesignal.operations import MergeUsers, Operation, Send, SendNotification
+from bridge.onesignal.operations import MergeUsers, Operation, Send, SendNotification, SetPushToken
 from bridge.plan import plan
 from bridge.plan.requests import rules_of
 from bridge.plan.values import Plan, Skip
@@ -84,9 +84,10 @@ class Stage:
 
     def _skipped(self, event: Event, planned: Plan) -> Iterator[Skip]:
         for skip in planned.skips:
-            if skip.rule:
+            if skip.rule or skip.operation == SetPushToken.name:
                 yield skip
             elif not skip.operation:
+                yield skip
                 yield from self.for_every_rule(event, skip)
 
     def _merged(self, merge: MergeUsers) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, assert_never
 
+from bridge.mapping.document import EVENT
 from bridge.onesignal.operations import (
     AddSubscription,
     CreateAlias,
@@ -16,6 +17,7 @@ from bridge.onesignal.operations import (
     Send,
     SendNotification,
     SetContact,
+    SetPushToken,
     TrackCustomEvent,
     UpdateUser,
 )
@@ -29,7 +31,7 @@ def done(happenings: Iterable[Happening]) -> Done:
     """What each rule did. Of two values for one thing the one of the later event counts."""
     result: Done = {}
     for one in sorted(happenings, key=lambda one: one.event_ms):
-        so_far = result.setdefault(one.rule, {}).setdefault(one.operation.name, [])
+        so_far = result.setdefault(one.rule or EVENT, {}).setdefault(one.operation.name, [])
         said = view(one.operation)
         if isinstance(one.operation, Send):
             so_far.append(said)
@@ -57,7 +59,7 @@ def view(operation: Operation) -> dict[str, Any]:
 
 def _view(operation: Operation) -> dict[str, Any]:
     match operation:
-        case UpdateUser() | SetContact():
+        case UpdateUser() | SetContact() | SetPushToken():
             return _update(operation)
         case SendNotification(body=body, flags=flags):
             return {**body, **_image(body), **flags}
@@ -73,12 +75,20 @@ def _view(operation: Operation) -> dict[str, Any]:
             assert_never(operation)
 
 
+def _phone(said: SetPushToken) -> dict[str, Any]:
+    values = {"token": said.token, "allowed": said.allowed, "test_type": said.test}
+    told = {name: value for name, value in values.items() if value is not None}
+    return {"type": said.type, **told, **({"logged_out": True} if said.leaves else {})}
+
+
 _CALLED = {"timezone_id": "timezone"}
 """What the mapping language calls a property of OneSignal's."""
 _CONTACT = {"Email": "email", "SMS": "phone"}
 
 
-def _update(update: UpdateUser | SetContact) -> dict[str, Any]:
+def _update(update: UpdateUser | SetContact | SetPushToken) -> dict[str, Any]:
+    if isinstance(update, SetPushToken):
+        return _phone(update)
     if isinstance(update, SetContact):
         said = {} if update.opted_in is None else {"opted_in": update.opted_in}
         return {_CONTACT[update.type]: {"address": update.address, **said}}

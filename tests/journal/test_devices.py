@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from bridge.errors import JournalError
-from bridge.journal.devices import MOST, Device, OfAnother
+from bridge.journal.devices import MOST, NOBODY, Device, OfAnother
 from bridge.journal.records import Acked
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from tests.journal.making import NOW, change, entry, select
@@ -98,13 +98,35 @@ async def test_two_apps_have_their_devices_apart(journal: SqliteJournal) -> None
 
 
 async def test_the_holder_of_a_token_is_who_had_it_last(journal: SqliteJournal) -> None:
-    assert await journal.devices.holder(APP, 6) is None
+    assert await journal.devices.holders(APP, token=6, installation=None) == []
     await keep(journal, device(7, None, token=6, at_ms=NOW), of_another="share")
     await keep(journal, device(8, None, token=6, at_ms=NOW + 5), of_another="share")
     await keep(journal, device(9, None, token=6, at_ms=NOW + 5, seq=2), of_another="share")
-    holder = await journal.devices.holder(APP, 6)
-    assert holder is not None
-    assert (holder.user_hash, holder.at_ms, holder.seq) == (9, NOW + 5, 2)
+    held = await journal.devices.holders(APP, token=6, installation=None)
+    assert [(one.user_hash, one.seq) for one in held] == [(9, 2), (8, 0), (7, 0)]
+    assert await journal.devices.holders(APP, token=None, installation=5) == []
+
+
+async def test_a_phone_keeps_its_id_when_an_event_brings_it_to_somebody_else(
+    journal: SqliteJournal,
+) -> None:
+    await keep(journal, device(7, S1, token=6))
+    await keep(journal, device(8, None, token=6, at_ms=NOW + 1, seq=3))
+    assert await ids(journal, 7) == []
+    assert await ids(journal, 8) == [S1]
+    assert await journal.devices.owners(APP, S1) == {8}
+
+
+async def test_a_phone_that_its_user_has_left_is_known_and_nobodys(journal: SqliteJournal) -> None:
+    await keep(journal, device(7, S1, token=6))
+    await keep(journal, device(NOBODY, None, token=6, subscribed=False, at_ms=NOW + 1, seq=3))
+    assert await ids(journal, 7) == []
+    (held,) = await journal.devices.holders(APP, token=6, installation=None)
+    assert (held.user_hash, held.at_ms) == (NOBODY, NOW + 1)
+    for number in range(MOST + 3):
+        left = device(NOBODY, None, token=100 + number, subscribed=False, at_ms=NOW + 1, seq=4)
+        await keep(journal, left)
+    assert await journal.devices.count() == MOST + 4
 
 
 async def test_a_user_keeps_as_many_devices_as_onesignal_does(journal: SqliteJournal) -> None:
@@ -184,7 +206,7 @@ async def test_names_are_hashes_that_differ_by_app_and_kind(journal: SqliteJourn
 @pytest.mark.parametrize(
     "broken",
     [
-        "user_hash = 0",
+        "user_hash = -1",
         "platform = ''",
         "subscription_id = NULL",
         "subscribed = 2",

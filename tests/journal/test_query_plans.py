@@ -237,7 +237,12 @@ PLANS = {
     "last_heard": ["event USING INTEGER PRIMARY KEY (rowid=?)"],
     "run": ["meta USING PRIMARY KEY (key=?)"],
     "devices_of": ["device USING INDEX device_user (user_hash=? AND app=?)"],
-    "device_holder": ["device USING INDEX device_token (app=? AND token=?)"],
+    "device_holders": [
+        "device USING INTEGER PRIMARY KEY (rowid=?)",
+        "device USING COVERING INDEX device_token (app=? AND token=?)",
+        "device USING COVERING INDEX device_installation (app=? AND installation=?)",
+    ],
+    "device_owners": ["device USING INDEX device_subscription (app=? AND subscription_id=?)"],
     "device_erased": ["erased USING INTEGER PRIMARY KEY (rowid=?)"],
     "same_devices": [
         "device USING INTEGER PRIMARY KEY (rowid=?)",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bridge.mapping.document import EVENT
 from bridge.mapping.lint import check_mapping
 from bridge.mapping.load import load_mapping, preset, presets, starter
 from bridge.mapping.rules import Mapping
@@ -22,6 +23,8 @@ from tests.unit.plan.planning import event_of
 
 FOLDER = starter().parent
 PRESETS = sorted(FOLDER.glob("*.yaml"))
+PUSHES_IPHONES = "segment-push-tokens"
+"""The one that is for iPhones which nothing else pushes."""
 GROWTH = 10
 """Tags that OneSignal's Growth plan has for a user."""
 
@@ -70,7 +73,9 @@ def test_they_are_known_by_their_names() -> None:
         "ecommerce",
         "engage-audiences",
         "legacy-player-model",
+        "median-app",
         "mobile-lifecycle",
+        "segment-push-tokens",
         "starter",
     )
     assert [preset(name) for name in presets()] == PRESETS
@@ -85,9 +90,15 @@ def test_a_preset_says_on_top_when_to_use_it(path: Path) -> None:
     assert path.stem == "starter" or "Use it " in " ".join(top)
 
 
+def apps(path: Path) -> list[tuple[str, ...]]:
+    """The platforms of apps that a preset is for."""
+    return [("android", "ios") if path.stem == PUSHES_IPHONES else ("android", "web"), PLATFORMS]
+
+
 @every_preset
-@pytest.mark.parametrize("serves", [("android", "web"), PLATFORMS], ids=len)
-def test_check_finds_nothing_where_a_user_has_ten_tags(path: Path, serves: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_check_finds_nothing_where_a_user_has_ten_tags(path: Path, size: str) -> None:
+    serves = apps(path)[size == "large"]
     assert check_mapping(path, serves=serves, tag_cap=GROWTH) == []
 
 
@@ -99,6 +110,11 @@ def test_check_finds_nothing_in_the_preset_for_the_legacy_api_where_that_is_spok
     )
 
     assert found == []
+
+
+def test_check_says_that_an_app_without_iphones_is_not_what_push_tokens_are_for() -> None:
+    (finding,) = check_mapping(preset(PUSHES_IPHONES), serves=("android", "web"))
+    assert (finding.code, finding.level) == ("platform-not-served", "warning")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +130,7 @@ def test_all_tags_of_a_preset_that_does_not_copy_audiences_are_ten_at_most(path:
 
 @pytest.mark.parametrize(("path", "number"), ALL_EXAMPLES)
 def test_an_example_passes_on_whatever_platforms_the_app_is(path: Path, number: int) -> None:
-    for serves in (("android", "web"), PLATFORMS):
+    for serves in apps(path):
         mapping = loaded(path, serves=serves)
         example = mapping.examples[number].declared
 
@@ -126,10 +142,12 @@ def test_an_example_shows_every_rule(path: Path) -> None:
     mapping = loaded(path)
 
     shown = {rule for example in mapping.examples for rule in example.declared.gives}
-    assert shown == {rule.name for rule in mapping.rules}
+    assert shown - {EVENT} == {rule.name for rule in mapping.rules}
 
 
-@every_preset
+@pytest.mark.parametrize(
+    "path", [path for path in PRESETS if path.stem != PUSHES_IPHONES], ids=lambda path: path.stem
+)
 def test_no_push_of_a_preset_reaches_an_iphone(path: Path) -> None:
     mapping = loaded(path, serves=PLATFORMS)
     flags = [

@@ -60,7 +60,7 @@ def test_a_shipped_mapping_is_named_by_its_name() -> None:
         ("ecomerce", "did you mean ecommerce?"),
         (
             "xyzzy",
-            "shipped are anonymous-visitors, b2b-saas, ecommerce, engage-audiences, legacy-player-model, mobile-lifecycle, starter",
+            "shipped are anonymous-visitors, b2b-saas, ecommerce, engage-audiences, legacy-player-model, median-app, mobile-lifecycle, segment-push-tokens, starter",
         ),
         ("shop.yaml", "BRIDGE_MAPPINGS names a file or a folder of .yaml files"),
     ],

@@ -74,7 +74,9 @@ def _as_shipped(chosen: str, answers: Answers, *, name: str) -> str:
     text = preset(chosen).read_text(encoding="utf-8")
     head, version, body = text.partition("version: 1\n")
     decided = f"  {_PLATFORMS[answers.iphones]}\n"
-    body = re.sub(r"^  platforms: .*\n", lambda _: decided, body, count=1, flags=re.MULTILINE)
+    # What names registered devices was written for iPhones that something else pushes.
+    written = r"^  platforms: (?!.*by: devices).*\n"
+    body = re.sub(written, lambda _: decided, body, count=1, flags=re.MULTILINE)
     return f"{head}{_AFTER_EDITS.format(name=name)}{version}{body}"
 
 

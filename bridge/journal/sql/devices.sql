@@ -2,9 +2,15 @@
 SELECT app, user_hash, platform, subscription_id, installation, token, subscribed, details, at_ms, seq, seen_ms
 FROM device WHERE user_hash = :user_hash AND app = :app AND seen_ms >= :since_ms ORDER BY seen_ms DESC, id DESC;
 
--- device_holder --
+-- device_holders --
 SELECT app, user_hash, platform, subscription_id, installation, token, subscribed, details, at_ms, seq, seen_ms
-FROM device WHERE app = :app AND token = :token ORDER BY at_ms DESC, seq DESC LIMIT 1;
+FROM device WHERE id IN (
+  SELECT id FROM device WHERE app = :app AND token = :token
+  UNION SELECT id FROM device WHERE app = :app AND installation = :installation)
+ORDER BY at_ms DESC, seq DESC;
+
+-- device_owners --
+SELECT user_hash FROM device WHERE app = :app AND subscription_id = :subscription_id;
 
 -- device_erased --
 -- Up to when its user was erased.

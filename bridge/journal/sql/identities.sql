@@ -27,8 +27,8 @@ UPDATE identity SET person_hash = :person_hash, external_id = :external_id WHERE
 -- Which devices are to be moved is known when an app has said whose they are.
 INSERT INTO merge (id_hash, person_hash, app, seq, run, subscriptions)
 VALUES (:id_hash, :person_hash, :app, :seq, (SELECT value FROM meta WHERE key = 'run'),
-  (SELECT nullif(json_group_array(subscription_id), '[]') FROM device
-   WHERE user_hash = :id_hash AND app = :app AND subscription_id IS NOT NULL));
+  (SELECT CASE WHEN count(*) > 0 AND count(*) = count(subscription_id) THEN json_group_array(subscription_id) END
+   FROM device WHERE user_hash = :id_hash AND app = :app AND (subscription_id IS NOT NULL OR token IS NOT NULL)));
 
 -- hand_over_merges --
 UPDATE merge SET person_hash = :person_hash WHERE person_hash = :id_hash;

@@ -372,7 +372,7 @@ CREATE INDEX merge_moving ON merge (app, not_before_ms, seq) WHERE state = 'movi
 CREATE TABLE device (
   id              INTEGER PRIMARY KEY,
   app             TEXT    NOT NULL,
-  user_hash       INTEGER NOT NULL CHECK (user_hash > 0),
+  user_hash       INTEGER NOT NULL CHECK (user_hash >= 0), -- 0: nobody's, its user has logged out
   platform        TEXT    NOT NULL CHECK (platform <> ''),
   subscription_id TEXT    CHECK (subscription_id <> ''), -- at OneSignal; NULL: it is not known
   installation    INTEGER,                               -- a keyed hash
