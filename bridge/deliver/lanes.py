@@ -45,6 +45,8 @@ ROWS_PER_CHAIN = 50
 ENOUGH_WAIT = 1000
 """Users at shut gates, when all are shut: to look for more would be work for nothing."""
 _HEADS_PER_LANE = 40
+_HEADS_WORTH_A_LANE = 4
+"""With little room fewer lanes are looked at, and each for so many: a look at a lane is a statement."""
 _EVENTS_PER_LOOK = 4
 """Credit that a user is reckoned with when users are looked for: one look finds many."""
 _EVENTS_PER_CHAIN = 25
@@ -266,8 +268,8 @@ class Lanes:
 
     def _next_lanes(self, rank: int, room: int) -> list[int]:
         """Dirty lanes, not more than there is room for, each in its turn."""
-        first = self._first_lane[rank]
-        lanes = sorted(self._dirty[rank], key=lambda lane: (lane - first) % LANES)[:room]
+        first, most = self._first_lane[rank], -(-room // _HEADS_WORTH_A_LANE)
+        lanes = sorted(self._dirty[rank], key=lambda lane: (lane - first) % LANES)[:most]
         self._first_lane[rank] = (lanes[-1] + 1) % LANES
         return lanes
 
