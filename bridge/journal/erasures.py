@@ -30,6 +30,20 @@ def late(entry: Entry) -> Entry:
     return entry._replace(user_hash=0, payload=None, rank=None, ended=ERASED)
 
 
+class Gone(NamedTuple):
+    """Somebody who was erased, or is to be."""
+
+    before_ms: int
+    under_way: bool
+
+    def is_late(self, entry: Entry) -> bool:
+        """Whether it happened before, or as good as."""
+        return entry.event_ms <= self.before_ms
+
+
+NOT_GONE = Gone(-1, under_way=False)
+
+
 class Swept(NamedTuple):
     """What a sweep has done."""
 

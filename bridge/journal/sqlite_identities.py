@@ -67,8 +67,7 @@ class SqliteIdentities:
                 return
             _join_states(connection, merge, join, at_ms)
             connection.execute(queries()["mark_merged"], {"seq": merge.seq, "name": MERGED})
-            deaths = [] if death is None else [death]
-            rows.insert_ends(connection, merge.seq, [] if end is None else [end], deaths, at_ms)
+            _tell(connection, merge.seq, end, death, at_ms)
             failpoints.reached("merge.joining")
 
         await self._write(write)
@@ -92,7 +91,7 @@ class SqliteIdentities:
                 _go_on(connection, merge, "refused", detail)
             else:
                 connection.execute(queries()["end_merge"], {"id_hash": merge.id_hash})
-            rows.insert_ends(connection, merge.seq, [] if end is None else [end], [], at_ms)
+            _tell(connection, merge.seq, end, None, at_ms)
 
         await self._write(write)
         failpoints.reached("merge.paid")
@@ -147,8 +146,7 @@ class SqliteIdentities:
                 connection.execute(queries()["end_merge"], {"id_hash": merge.id_hash})
             else:
                 _go_on(connection, merge, "refused", merge.detail)
-            deaths = [] if death is None else [death]
-            rows.insert_ends(connection, merge.seq, [end], deaths, at_ms)
+            _tell(connection, merge.seq, end, death, at_ms)
             failpoints.reached("merge.ending")
 
         await self._write(write)
@@ -273,6 +271,20 @@ def _join_states(connection: sqlite3.Connection, merge: Merge, join: Join, at_ms
         values = {"user_hash": merge.person_hash, "facts": both, "used_ms": at_ms}
         connection.execute(queries()["learn"], values)
     connection.execute(queries()["forget_state"], {"person_hash": merge.id_hash})
+
+
+def _tell(
+    connection: sqlite3.Connection, seq: int, end: End | None, death: Death | None, at_ms: int
+) -> None:
+    """How a merge ended, of an event that may have several; one letter has all of them asked again."""
+    if end is not None:
+        values = {"seq": seq, **end._asdict(), "at_ms": at_ms}
+        connection.execute(queries()["end_merges_of_event"], values)
+    if (
+        death is not None
+        and connection.execute(queries()["is_dead"], {"seq": seq}).fetchone() is None
+    ):
+        rows.insert_ends(connection, seq, [], [death], at_ms)
 
 
 def _go_on(connection: sqlite3.Connection, merge: Merge, state: str, detail: str | None) -> None:

@@ -111,8 +111,14 @@ def _revive_send(connection: sqlite3.Connection, dead: Dead, send: NewSend, at_m
         connection.execute(queries()["reopen_call"], {"key": send.key})
     else:
         _give_up(connection, dead.send_key or "", at_ms)
-        insert_send(connection, send)
+        insert_send(connection, send._replace(person_hash=_person(connection, send.person_hash)))
     connection.execute(queries()["retake_place"], {"key": send.key, "now_ms": at_ms})
+
+
+def _person(connection: sqlite3.Connection, id_hash: int) -> int:
+    """Who gets what was written for this one: since then it may have been found to be somebody else."""
+    found = connection.execute(queries()["person_of"], {"id_hash": id_hash}).fetchone()
+    return id_hash if found is None else int(found[0])
 
 
 def whose(connection: sqlite3.Connection, seq: int) -> tuple[str, int, int]:

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from bridge import failpoints
+from bridge.journal.erasures import Gone
 from bridge.journal.queries import queries
 from bridge.journal.records import (
     Acked,
@@ -80,9 +81,10 @@ def heard(connection: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, int]
     return dict(among(connection, "heard", keys))
 
 
-def erased(connection: sqlite3.Connection, users: list[int]) -> dict[int, int]:
-    """Of these users those who were erased, and up to when."""
-    return dict(among(connection, "erased_among", users))
+def erased(connection: sqlite3.Connection, users: list[int]) -> dict[int, Gone]:
+    """Of these users those who were erased, or are to be."""
+    found = among(connection, "erased_among", users)
+    return {user: Gone(before_ms, bool(under_way)) for user, before_ms, under_way in found}
 
 
 def among(

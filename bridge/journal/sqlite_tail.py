@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 from bridge import failpoints
 from bridge.journal import sqlite_rows as rows
-from bridge.journal.erasures import late
+from bridge.journal.erasures import ERASED, NOT_GONE, Gone, late
 from bridge.journal.identities import Person
 from bridge.journal.queries import queries
 from bridge.journal.records import Appended, Changed, Entry, Link
@@ -167,12 +167,13 @@ class Tail:
         connection: sqlite3.Connection,
         entries: list[Entry],
         known: dict[int, Person] | None,
-    ) -> dict[int, int]:
-        """Who of them was erased, and up to when."""
+    ) -> dict[int, Gone]:
+        """Who of them was erased, or is to be."""
         if not self.erasures:
             return {}
         users = {entry.user_hash for entry in entries}
         users |= {person.user_hash for person in (known or {}).values()}
+        users |= {link.id_hash for entry in entries if entry.links for link in entry.links}
         return rows.erased(connection, list(users))
 
     def _add(self, seq: int, key: bytes | None, user: int | None) -> None:
@@ -185,21 +186,42 @@ class Tail:
 
 
 def _kept(
-    entry: Entry, known: dict[int, Person], erased: dict[int, int]
+    entry: Entry, known: dict[int, Person], erased: dict[int, Gone]
 ) -> tuple[Entry, list[tuple[Link, Person]]]:
     """What is kept of an entry, given who its user is and who was erased; and the links that are news."""
-    person = known.get(entry.user_hash)
+    said = entry.user_hash
+    person = known.get(said)
     if person is not None:
         entry = entry._replace(user_hash=person.user_hash)
     if entry.erases_ms is not None:
-        erased[entry.user_hash] = max(entry.erases_ms, erased.get(entry.user_hash, 0))
+        before = erased.get(entry.user_hash, NOT_GONE).before_ms
+        erased[entry.user_hash] = Gone(max(entry.erases_ms, before), under_way=True)
         return entry, []
-    if entry.event_ms <= erased.get(entry.user_hash, -1):
+    # The id may have been erased before it was found to be anybody's.
+    if any(erased.get(one, NOT_GONE).is_late(entry) for one in (said, entry.user_hash)):
         return late(entry), []
+    if erased and entry.links:
+        entry = _of_the_living(entry, erased)
     links = news(entry, known) if entry.links else []
     if not links and entry.unlinked is not None:
         entry = entry.unlinked._replace(user_hash=entry.user_hash)
     return entry, links
+
+
+def _of_the_living(entry: Entry, erased: dict[int, Gone]) -> Entry:
+    """Without links to those who were erased after the event; and with none while either side is being erased.
+
+    What is erased is what was there when it was asked for: meanwhile nobody is given to another, who would
+    go along, or be kept. Whoever signs up again is linked by the next event that says so.
+    """
+    if erased.get(entry.user_hash, NOT_GONE).under_way:
+        links: list[Link] = []
+    else:
+        others = [(one, erased.get(one.id_hash, NOT_GONE)) for one in entry.links]
+        links = [one for one, gone in others if not (gone.under_way or gone.is_late(entry))]
+    if links or entry.unlinked is None:
+        return entry._replace(links=links)
+    return entry._replace(links=(), unlinked=entry.unlinked._replace(ended=ERASED))
 
 
 def _appended(seq: int, came: Entry, kept: Entry, links: list[tuple[Link, Person]]) -> Appended:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.deliver.erasing import forget
-from tests.harness import APP_ID, Rig, identify, rig
+from tests.harness import APP_ID, Rig, identify, iso, rig
 from tests.visitors import (
     ALIAS,
     EXTERNAL,
@@ -122,3 +122,39 @@ async def test_a_user_who_signs_up_again_is_somebody_new(tmp_path: Path) -> None
         found = here.sandbox.user("ann-8812", app_id=APP_ID)
         assert found is not None
         assert found.tags == {"seen": "new", "tier": "gold"}
+
+
+async def test_who_is_erased_before_the_link_takes_nobody_along(tmp_path: Path) -> None:
+    async with rig(tmp_path, EXTERNAL) as here:
+        await say(here, identify("old-4711", "m1", tier="1"), identify("ann-8812", "m2", tier="2"))
+        here.sandbox.faults.script(
+            {"match": {"path": "*old-4711"}, "answers": [{"status": 503}], "times": 5}
+        )
+        await erase(here, "old-4711")
+        await here.pass_time(1)
+        await here.post(alias("ann-8812", "old-4711", "m3"))
+        await here.settle()
+        assert [user.aliases["external_id"] for user in here.sandbox.users] == ["ann-8812"]
+        assert {(seq, status, reason) for seq, *_, status, reason in await here.outcomes()} == {
+            (1, "delivered", None),
+            (2, "delivered", None),
+            (3, "delivered", None),
+            (4, "skipped", "erased"),
+        }
+    assert b"4711" not in left(tmp_path)
+
+
+async def test_a_late_event_of_who_was_erased_is_nobodys_though_the_id_was_used_again(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, EXTERNAL) as here:
+        await say(here, visits("shoes"))
+        before = iso(here.clock.now_ms())
+        await erase(here, "a1")
+        await here.settle()
+        await here.pass_time(600)
+        await say(here, signs_up("ann-8812", tier="gold"))
+        await say(here, visits("late", message_id="late", timestamp=before))
+        found = here.sandbox.user("ann-8812", app_id=APP_ID)
+        assert found is not None
+        assert found.tags == {"tier": "gold"}

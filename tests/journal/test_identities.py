@@ -233,3 +233,34 @@ async def test_an_id_of_somebody_who_is_not_heard_of_any_more_is_forgotten(
     while after is not None:
         after = await journal.retention.ids(after=after, before_ms=NOW + 1, limit=1)
     assert await whose(journal) == {OTHER: BOB}
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("erased", [ANN, VISITOR])
+async def test_nobody_is_found_to_be_another_while_either_is_being_erased(
+    journal: SqliteJournal, erased: int, *, together: bool
+) -> None:
+    nothing = entry("m", rank=None, ended=End("", "", "skipped", "no_rule"), payload=None)
+    entries = [
+        entry("d", user_hash=erased, type="delete", erases_ms=NOW),
+        linking("m", VISITOR, event_ms=NOW + 1, unlinked=nothing),
+    ]
+    for some in [entries] if together else [[one] for one in entries]:
+        await journal.append(some)
+    assert await whose(journal) == {}
+    assert [row.message_id for row in await chain(journal, erased)] == ["d"]
+    assert await select(journal, "SELECT seq, reason FROM outcome") == [(2, "erased")]
+
+
+async def test_who_was_erased_is_found_to_be_another_by_a_later_word_only(
+    journal: SqliteJournal,
+) -> None:
+    await journal.append([entry("d", user_hash=VISITOR, type="delete", erases_ms=NOW)])
+    await execute(journal, "UPDATE erased SET done_ms = 1")
+    await journal.append([linking("before", VISITOR, event_ms=NOW)])
+    assert await whose(journal) == {}
+    await journal.append([linking("after", VISITOR, event_ms=NOW + 1)])
+    assert await whose(journal) == {VISITOR: ANN}
+    (late,) = await journal.append([entry("late", user_hash=VISITOR, event_ms=NOW)])
+    assert isinstance(late, Changed)
+    assert late.kept.rank is None

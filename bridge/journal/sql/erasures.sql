@@ -11,7 +11,7 @@ ON CONFLICT (user_hash) DO UPDATE SET
 SELECT EXISTS (SELECT 1 FROM erased);
 
 -- erased_among --
-SELECT user_hash, before_ms FROM erased WHERE user_hash IN
+SELECT user_hash, before_ms, done_ms IS NULL FROM erased WHERE user_hash IN
 
 -- erasing --
 -- Up to when, of somebody who is being erased.

@@ -60,8 +60,9 @@ SELECT seq, rule, operation, :state, :reason, :http, call_key, :at_ms FROM send
 WHERE key IN (SELECT value FROM json_each(:keys));
 
 -- reach_members --
-INSERT INTO reached (person_hash, app, day) SELECT person_hash, app, :day FROM send
-WHERE key IN (SELECT value FROM json_each(:keys)) AND operation = 'send_notification'
+INSERT INTO reached (person_hash, app, day)
+SELECT coalesce((SELECT i.person_hash FROM identity i WHERE i.id_hash = send.person_hash), send.person_hash), app, :day
+FROM send WHERE key IN (SELECT value FROM json_each(:keys)) AND operation = 'send_notification'
 ON CONFLICT DO UPDATE SET day = excluded.day WHERE day < excluded.day;
 
 -- with_places --

@@ -122,6 +122,18 @@ WHERE id_hash = :id_hash AND state = 'moving';
 -- end_merge --
 DELETE FROM merge WHERE id_hash = :id_hash;
 
+-- end_merges_of_event --
+-- Of several the end that a person has to know of before the others.
+INSERT INTO outcome (seq, rule, operation, status, reason, detail, http, call_key, at_ms)
+VALUES (:seq, :rule, :operation, :status, :reason, :detail, :http, :call_key, :at_ms)
+ON CONFLICT DO UPDATE SET status = excluded.status, reason = excluded.reason, detail = excluded.detail,
+  http = excluded.http, call_key = excluded.call_key, at_ms = excluded.at_ms
+WHERE instr('skipped discarded delivered dead', excluded.status) >= instr('skipped discarded delivered dead', status);
+
+-- is_dead --
+-- Whether there is a letter of one of them already.
+SELECT 1 FROM dead WHERE seq = :seq AND rule = '' AND operation = 'merge_users' AND state = 'dead';
+
 -- refuse_merges --
 -- An event that is dead as a whole takes its merges along.
 UPDATE merge SET state = 'refused' WHERE seq = :seq AND state IN ('asked', 'owing');

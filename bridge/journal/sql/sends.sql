@@ -44,9 +44,10 @@ INSERT OR REPLACE INTO place (person_hash, app, rule, once, seq, taken_ms, until
 VALUES (:person_hash, :app, :rule, :once, :seq, :now_ms, :now_ms + :once_ms);
 
 -- retake_place --
--- A replay takes again what was given back.
+-- A replay takes again what was given back; who got it may have been found to be somebody else since it was written.
 INSERT OR REPLACE INTO place (person_hash, app, rule, once, seq, taken_ms, until_ms)
-SELECT person_hash, app, rule, once, seq, :now_ms, :now_ms + once_ms FROM send WHERE key = :key AND once IS NOT NULL;
+SELECT coalesce((SELECT i.person_hash FROM identity i WHERE i.id_hash = send.person_hash), send.person_hash),
+       app, rule, once, seq, :now_ms, :now_ms + once_ms FROM send WHERE key = :key AND once IS NOT NULL;
 
 -- forget_places --
 -- Two that are over for each that is taken: so there are never many.
@@ -56,7 +57,8 @@ DELETE FROM place WHERE (person_hash, app, rule, once) IN
 -- return_place --
 -- Unless another send of the same firing has kept it, or another event has taken it since.
 DELETE FROM place WHERE (person_hash, app, rule, once) =
-  (SELECT s.person_hash, s.app, s.rule, s.once FROM send s WHERE s.key = :key)
+  (SELECT coalesce((SELECT i.person_hash FROM identity i WHERE i.id_hash = s.person_hash), s.person_hash), s.app, s.rule, s.once
+   FROM send s WHERE s.key = :key)
  AND seq = (SELECT s.seq FROM send s WHERE s.key = :key)
  AND NOT EXISTS (SELECT 1 FROM send o WHERE o.seq = place.seq AND o.rule = place.rule AND o.key <> :key
                  AND o.state IN ('pending', 'held', 'delivered'));
@@ -79,7 +81,9 @@ SELECT coalesce((SELECT sum(people) FROM reached_day WHERE app = :app AND day > 
      + (SELECT count(*) = 0 FROM reached WHERE person_hash = :person_hash AND app = :app AND day > :day);
 
 -- reach --
-INSERT INTO reached (person_hash, app, day) SELECT person_hash, app, :day FROM send WHERE key = :key AND operation = 'send_notification'
+INSERT INTO reached (person_hash, app, day)
+SELECT coalesce((SELECT i.person_hash FROM identity i WHERE i.id_hash = send.person_hash), send.person_hash), app, :day
+FROM send WHERE key = :key AND operation = 'send_notification'
 ON CONFLICT DO UPDATE SET day = excluded.day WHERE day < excluded.day;
 
 -- hold_send --

@@ -1,0 +1,64 @@
+"""What a person replays after a merge: it counts for the person, and every merge of an event is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bridge.deliver.replay import replay
+from bridge.journal.piles import EVERYTHING
+from tests.harness import APP_ID, Rig, identify, rig, track
+from tests.visitors import ALIAS, alias, anonymously, known, say, signs_up, visits
+
+UNCAPPED = ALIAS.replace("once_per: {time: 7d}", "once_per: {time: 7d}\n    cap: off")
+
+
+async def again(here: Rig) -> None:
+    """Replay whatever is dead now."""
+    piles = here.bridge.journal.piles
+    last = await piles.last_dead()
+    for one in await piles.dead_ids(EVERYTHING, after=0, last=last, limit=10):
+        done = await replay(here.bridge.journal, one, now_ms=here.clock.now_ms())
+        assert done.dead is not None
+        here.lanes.nudge(done.dead.user_hash)
+    await here.settle()
+
+
+@pytest.mark.parametrize("mapping", [ALIAS, UNCAPPED], ids=["cap", "no cap"])
+async def test_what_the_visitor_gets_by_a_replay_the_user_does_not_get_again(
+    tmp_path: Path, mapping: str
+) -> None:
+    async with rig(tmp_path, mapping) as here:
+        await say(here, visits("shoes"))
+        here.sandbox.faults.script(
+            {"match": {"path": "*notifications"}, "answers": [{"status": 400}]}
+        )
+        await say(here, anonymously("Once"), signs_up())
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        await again(here)
+        await say(here, track("Once"))
+        once = [one for one in await here.outcomes() if one[1] == "once"]
+        assert [(status, reason) for *_, status, reason in once] == [
+            ("delivered", None),
+            ("skipped", "once_per"),
+        ]
+
+
+@pytest.mark.parametrize("refused", [1, 2])
+async def test_of_two_merges_of_an_event_the_refused_is_told_and_replayed(
+    tmp_path: Path, refused: int
+) -> None:
+    async with rig(tmp_path, ALIAS) as here:
+        await say(here, visits("shoes"), identify("a1", "m1", tier="gold"))
+        answers = [{"status": 400}] * refused
+        here.sandbox.faults.script({"match": {"path": "*identity"}, "answers": answers})
+        await say(here, alias("u1", "a1"))
+        await here.pass_time(60)
+        merged = [one for one in await here.outcomes() if one[2] == "merge_users"]
+        assert merged == [(3, "", "merge_users", "dead", "http_400")]
+        await again(here)
+        await here.pass_time(60)
+        merged = [one for one in await here.outcomes() if one[2] == "merge_users"]
+        assert merged == [(3, "", "merge_users", "delivered", None)]
+        assert known(here).tags == {"seen": "shoes", "tier": "gold"}
