@@ -14,7 +14,8 @@ import errno
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -22,6 +23,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from bridge.app import Bridge
+from bridge.cli.connections import Connection, Room, more_files, most_connections
 from bridge.errors import ConfigurationError, Finding
 from bridge.telemetry import log
 
@@ -63,10 +65,13 @@ def _cannot_listen(host: str, port: int, error: Exception) -> Finding:
     )
 
 
-def configuration(app: ASGIApp) -> uvicorn.Config:
+def configuration(app: ASGIApp, refused: Callable[[str], None] = lambda _: None) -> uvicorn.Config:
+    """How `app` is served; `refused` is told why a connection is that has not brought a request."""
+    room = Room(refused=refused, most=most_connections())
+    http: Any = partial(Connection, room)
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=http,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -90,7 +95,8 @@ class Server:
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
-        self._http = QuietServer(configuration(bridge.app))
+        more_files()
+        self._http = QuietServer(configuration(bridge.app, self._refused))
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         # From here on, and so before anybody is told that it serves: a signal is not an accident.
@@ -115,6 +121,10 @@ class Server:
         stop.cancel()
         await serving
         return broken.result() if broken.done() else None
+
+    def _refused(self, code: str) -> None:
+        self._bridge.metrics.refused.labels("", code).inc()
+        log().warning("connection.refused", reason=code)
 
     def _signalled(self, _number: int, _frame: FrameType | None) -> None:
         if self._stop.is_set():

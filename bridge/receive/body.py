@@ -12,6 +12,7 @@ from bridge.clock import Clock
 
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _STEP = 1 << 20
+_PIECE = 1 << 16
 BODY_SECONDS = 30.0
 """For a body that comes in parts; Segment itself gives up after 5 to 10 seconds."""
 
@@ -132,19 +133,24 @@ def unpack(body: bytes, encoding: str, *, limit: int) -> bytes | Rejected:
 
 def _inflate(body: bytes, *, limit: int) -> bytes | Rejected:
     machine = zlib.decompressobj(_GZIP_OR_ZLIB)
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = read = 0
     try:
-        while body and not machine.eof:
-            part = machine.decompress(body, _STEP)
-            size += len(part)
-            if size > limit:
-                return too_large(limit)
-            parts.append(part)
-            body = machine.unconsumed_tail
+        # A piece at a time: what is left of one is copied for each step.
+        while read < len(body) and not machine.eof:
+            piece = body[read : read + _PIECE]
+            read += len(piece)
+            while piece and not machine.eof:
+                part = machine.decompress(piece, _STEP)
+                size += len(part)
+                if size > limit:
+                    return too_large(limit)
+                parts.append(part)
+                piece = machine.unconsumed_tail
     except zlib.error:
         return _NOT_PACKED
     # What follows the end is no part of what was unpacked: to take the one is to lose the other.
-    whole = machine.eof and not machine.unused_data.strip(b"\0")
+    whole = machine.eof and not (machine.unused_data + body[read:]).strip(b"\0")
     return b"".join(parts) if whole else _NOT_PACKED
 
 

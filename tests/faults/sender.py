@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,9 +37,11 @@ class Sent:
 
     def heard(self, source: str, events: Iterable[Event], answer: httpx.Response) -> None:
         self.answers.append(answer.text)
-        if answer.status_code != 200:
+        said = answer.json() if answer.status_code == 200 else {}
+        if "accepted" not in said:
+            # No 200, or one to a call that brings no event.
             return
-        refused = {one["index"] for one in answer.json().get("rejected", ())}
+        refused = {one["index"] for one in said["rejected"]}
         self.rejected += len(refused)
         for index, event in enumerate(events):
             if index not in refused:
@@ -46,8 +49,8 @@ class Sent:
 
     def _took(self, source: str, event: Event) -> None:
         message_id = event.get("messageId")
-        if not isinstance(message_id, str):
-            self.unnamed += 1
+        if not _is_name(message_id):
+            self.unnamed += _is_none(message_id)
             return
         key = source, message_id
         self.acknowledged[key] = self.acknowledged.get(key, 0) + 1
@@ -74,7 +77,7 @@ class Sender:
         """These bytes; what can be read of them is remembered."""
         events = _elements(raw)
         for event in events:
-            if isinstance(event.get("messageId"), str):
+            if _is_name(event.get("messageId")):
                 self.sent.posted.setdefault((source, event["messageId"]), event)
         try:
             answer = await self.http.post(
@@ -94,12 +97,31 @@ class Sender:
         return result
 
 
+def _is_name(message_id: Any) -> bool:
+    """Whether an event is known by it, as it is written."""
+    return isinstance(message_id, str) and 0 < len(message_id) <= 100 and message_id.isprintable()
+
+
+def _is_none(message_id: Any) -> bool:
+    """Whether an event is known by its bytes, or by those of an id that is too long.
+
+    How numbers and letters that cannot be printed are written is the bridge's own affair.
+    """
+    if isinstance(message_id, str):
+        return not message_id or len(message_id) > 100
+    return message_id is None or isinstance(message_id, list | dict)
+
+
 def _elements(raw: bytes) -> list[Event]:
     """What Segment's `messageId` may stand in; a body that we cannot read has none."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return []
+        try:
+            # What JavaScript writes, and some parsers refuse.
+            body = json.loads(raw.decode("utf-8-sig", "surrogatepass"))
+        except (ValueError, RecursionError):
+            return []
     elements = body if isinstance(body, list) else [body]
     return [one if isinstance(one, dict) else {} for one in map(_unwrapped, elements)]
 

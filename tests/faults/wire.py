@@ -16,8 +16,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from bridge.onesignal.client import CONNECT_SECONDS, DEADLINE_SECONDS
+from bridge.onesignal.pool import Pool
 from bridge.sandbox import Sandbox
 from bridge.sandbox.routes import find_route
+from tests.faults.worlds import Inside
 from tests.harness import Rig, eventually
 
 Behaviour = Callable[["Exchange"], Awaitable[None]]
@@ -150,6 +153,10 @@ def _read_head(head: str) -> tuple[str, str, dict[str, str]]:
     return method, path, {name.lower(): value for name, _, value in fields}
 
 
+def name_of(behaviour: Behaviour) -> str:
+    return str(getattr(behaviour, "__name__", behaviour))
+
+
 async def ordinary(exchange: Exchange) -> None:
     await exchange.send(await exchange.perform())
 
@@ -184,3 +191,45 @@ async def settled(here: Rig, *, within: float = 4 * 3600.0) -> None:
             assert wake is not None, f"pending, and nobody waits for anything: {here.bridge!r}"
             assert here.clock.monotonic() + wake <= deadline, f"still pending: {here.bridge!r}"
             here.clock.advance(wake)
+
+
+@asynccontextmanager
+async def wired(
+    inside: Inside,
+    wire: Wire,
+    url: str = "",
+    *,
+    deadline: float = DEADLINE_SECONDS,
+    **more: Any,
+) -> AsyncIterator[Rig]:
+    """A bridge with connections to OneSignal, as a real one has; `deadline` is of the machine's seconds."""
+    url = url or f"http://127.0.0.1:{wire.port}"
+    async with inside.bridge(onesignal_url=url, **more) as here:
+        client = here.means.destination.client
+        client._way = Pool(deadline=deadline, connect=CONNECT_SECONDS)
+        yield here
+
+    async def nothing_is_open() -> bool | None:
+        return None if wire.open else True
+
+    await eventually(nothing_is_open, within=10, every=0.002)
+
+
+def expect(inside: Inside, reason: str) -> None:
+    """Both kinds of calls fail so."""
+    inside.told.expect_line("update.failed", reason=reason)
+    inside.told.expect_line("send.failed", reason=reason)
+    for endpoint_class in ("write", "send"):
+        inside.told.expect_metric("bridge_calls_total", http=reason, **{"class": endpoint_class})
+
+
+def expect_no_connection(inside: Inside) -> None:
+    inside.told.expect_line("update.failed", reason="connect_failed")
+    inside.told.expect_metric("bridge_calls_total", http="connect_failed")
+
+
+async def all_arrived_once(inside: Inside, here: Rig, count: int = 1) -> None:
+    await settled(here)
+    assert {status for _, _, _, status, _ in await here.outcomes()} == {"delivered"}
+    assert len(inside.sandbox.pushes) == count
+    assert not [line for line in inside.told.lines if str(line.get("event")).endswith("troubled")]

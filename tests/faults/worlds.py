@@ -49,6 +49,8 @@ class World:
     told: Told = field(default_factory=Told)
     limits: Limits = field(default_factory=Limits)
     excused: frozenset[str] = frozenset()
+    #: MessageIds that were posted again after they were forgotten: then each is another event.
+    forgotten: frozenset[str] = frozenset()
     #: Where the database is, when that is a disk of its own.
     disk: Path | None = None
     #: How to start a bridge again, for what is still pending.
@@ -73,6 +75,7 @@ class World:
             told=self.told,
             limits=self.limits,
             excused=self.excused,
+            forgotten=self.forgotten,
         )
         found = violations(scene)
         assert not found, _said(found)
