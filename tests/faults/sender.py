@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import httpx
 import orjson
@@ -97,7 +97,7 @@ class Sender:
         return result
 
 
-def _is_name(message_id: Any) -> bool:
+def _is_name(message_id: object) -> TypeGuard[str]:
     """Whether an event is known by it, as it is written."""
     return isinstance(message_id, str) and 0 < len(message_id) <= 100 and message_id.isprintable()
 

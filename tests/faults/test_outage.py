@@ -14,6 +14,7 @@ from statistics import median
 import pytest
 
 from bridge.clock import SystemClock
+from bridge.deliver.gate import EndpointClass
 from bridge.deliver.pace import PROBE_LONGEST
 from bridge.sandbox.ledger import Call
 from tests.faults.canary import person
@@ -22,7 +23,7 @@ from tests.faults.story import Event, Operation, Story
 from tests.faults.worlds import Inside
 from tests.harness import Rig, identify, track
 
-LIMITS = {"write": 1000, "send": 150}
+LIMITS: dict[EndpointClass, int] = {"write": 1000, "send": 150}
 STEP = 0.03
 """Seconds between two looks while all of it is delivered: the tokens of so long are a burst's."""
 
@@ -106,7 +107,7 @@ class Traffic:
 class Recovery:
     """What came after it, by class: calls, and when the last of them was made."""
 
-    calls: dict[str, list[int]]
+    calls: dict[EndpointClass, list[int]]
     seconds: float
 
     def needed(self, share: float) -> float:
