@@ -7,21 +7,34 @@ import itertools
 import os
 import re
 import sys
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import bridge
 from tests.harness import eventually
+
+
+class Running(Protocol):
+    """What tests ask of a process."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    def send_signal(self, signal: int) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+    async def wait(self) -> int: ...
 
 
 @dataclass
 class Command:
     """A command of ours, running; `text` is all that it has written."""
 
-    process: Process
+    process: Running
     output: Path
 
     @property
@@ -44,6 +57,17 @@ class Command:
 _numbers = itertools.count()
 
 
+def output_in(folder: Path) -> Path:
+    """A new file for what a command writes."""
+    return folder / f"output-{next(_numbers)}"
+
+
+def surrounding(environment: dict[str, str]) -> dict[str, str]:
+    """This environment in that of the tests, of which no setting of ours is left."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
+    return kept | {"PYTHONPATH": str(Path(bridge.__file__).parents[1])} | environment
+
+
 @asynccontextmanager
 async def command(folder: Path, *arguments: str, **environment: str) -> AsyncIterator[Command]:
     """`python -m bridge` with these arguments, in this folder; killed at the end of the block."""
@@ -56,13 +80,12 @@ async def script(
     folder: Path, arguments: Sequence[str], environment: dict[str, str]
 ) -> AsyncIterator[Command]:
     """`python` with these arguments, in this folder; killed at the end of the block."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
-    output = folder / f"output-{next(_numbers)}"
+    output = output_in(folder)
     with output.open("wb") as written:
         process = await asyncio.create_subprocess_exec(
             sys.executable, *arguments,
             cwd=folder, stdout=written, stderr=written,
-            env=kept | {"PYTHONPATH": str(Path(bridge.__file__).parents[1])} | environment,
+            env=surrounding(environment),
         )  # fmt: skip
     try:
         yield Command(process, output)

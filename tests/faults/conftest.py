@@ -8,8 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.faults.disk import Switches, built
+from tests.faults.forked import Nursery
 from tests.faults.small_disk import Small, mounted, unmounted
-from tests.faults.worlds import Inside, Outside, Worlds, inside as an_inside, outside as an_outside
+from tests.faults.worlds import (
+    Company,
+    Inside,
+    Outside,
+    Worlds,
+    inside as an_inside,
+    outside as an_outside,
+)
 
 WORLDS = {"inside", "outside", "worlds"}
 
@@ -22,6 +30,20 @@ def _is_checked(request: pytest.FixtureRequest) -> None:
         assert asked, "ask for `inside` or `outside`, or say @pytest.mark.unchecked(why)"
 
 
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Where bridges are forked that need not begin like any process."""
+    made = Nursery()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def company() -> Company:
+    """For cases of one test that may be played together."""
+    return Company()
+
+
 @pytest.fixture
 async def inside(tmp_path: Path) -> AsyncIterator[Inside]:
     """A bridge in this process, with the clock in the test's hand."""
@@ -30,16 +52,16 @@ async def inside(tmp_path: Path) -> AsyncIterator[Inside]:
 
 
 @pytest.fixture
-async def outside(tmp_path: Path) -> AsyncIterator[Outside]:
+async def outside(tmp_path: Path, nursery: Nursery) -> AsyncIterator[Outside]:
     """Real processes."""
-    async with an_outside(tmp_path) as world:
+    async with an_outside(tmp_path, nursery) as world:
         yield world
 
 
 @pytest.fixture
-def worlds(tmp_path: Path) -> Iterator[Worlds]:
+def worlds(tmp_path: Path, nursery: Nursery) -> Iterator[Worlds]:
     """For a test that needs more than one."""
-    made = Worlds(tmp_path)
+    made = Worlds(tmp_path, nursery)
     yield made
     assert made.opened, "no world was opened, so nothing was checked"
 

@@ -6,7 +6,9 @@ import os
 import re
 import resource
 import sys
+import threading
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from bridge.cli import main
@@ -20,8 +22,7 @@ def leave() -> None:
 
 
 def hang() -> None:
-    while True:
-        pass
+    threading.Event().wait()
 
 
 def hang_in_c() -> None:
@@ -29,8 +30,10 @@ def hang_in_c() -> None:
 
 
 def eat() -> None:
-    """Two gigabytes, of which this process may not have so many."""
-    resource.setrlimit(resource.RLIMIT_AS, (2_000_000_000, resource.RLIM_INFINITY))
+    """Two gigabytes, where this process may have one more."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + 1_000_000_000
+    resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
     bytearray(2_000_000_000)
 
 
@@ -40,10 +43,10 @@ WAYS = {"leave": leave, "hang": hang, "hang-in-c": hang_in_c, "eat": eat}
 def break_planner(way: str) -> None:
     planned = vars(chain)["plan"]
 
-    def plan(event: Any, mapping: Any) -> Any:
+    def plan(event: Any, *more: Any, **named: Any) -> Any:
         if getattr(event, "name", None) == POISON:
             WAYS[way]()
-        return planned(event, mapping)
+        return planned(event, *more, **named)
 
     vars(chain)["plan"] = plan
 

@@ -24,7 +24,7 @@ from tests.faults.canary import ADMIN_TOKEN, WORD, person, trait
 from tests.faults.sight import rows
 from tests.faults.story import SHOP, Event, Story, order, profile
 from tests.faults.test_merging import PLACES as MERGING
-from tests.faults.worlds import Outside, Serving
+from tests.faults.worlds import Company, Outside, Serving, Worlds
 from tests.harness import APP_ID, track
 
 pytestmark = pytest.mark.slow
@@ -120,8 +120,17 @@ async def listed(outside: Outside, what: str) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("place", [*BEFORE, *AFTER])
-async def test_one_push_each_and_the_one_first_written(outside: Outside, place: str) -> None:
+PLACES = [*BEFORE, *AFTER]
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_one_push_each_and_the_one_first_written(
+    worlds: Worlds, company: Company, place: str
+) -> None:
+    await company.case(worlds, one_push_each, place, PLACES)
+
+
+async def one_push_each(outside: Outside, place: str) -> None:
     await outside.people(3)
     tell(outside)
     events = [go(number) for number in range(3)]
@@ -147,10 +156,17 @@ def check_versions(outside: Outside, pushes: list[dict[str, Any]], place: str) -
     assert ({"first"} in versions.values()) == (place in AFTER)
 
 
-@pytest.mark.parametrize("place", ["send.reached", "send.writing", *AFTER])
+PLACES_OF_SENDS = ["send.reached", "send.writing", *AFTER]
+
+
+@pytest.mark.parametrize("place", PLACES_OF_SENDS)
 async def test_the_registry_changed_meanwhile_and_the_devices_first_written_get_one_push_each(
-    outside: Outside, place: str
+    worlds: Worlds, company: Company, place: str
 ) -> None:
+    await company.case(worlds, one_push_to_the_devices, place, PLACES_OF_SENDS)
+
+
+async def one_push_to_the_devices(outside: Outside, place: str) -> None:
     outside.told.expect_line("bridge.cautious")
     outside.told.expect_metric("bridge_devices_total", result="written")
     first, second = [await an_android_for_each(outside) for _ in range(2)]

@@ -230,7 +230,7 @@ BREAKS: dict[str, tuple[str, Break]] = {
         lambda s: s.sight.pushes.extend(push(f"x{n}", f"x{n}") for n in range(5)),
     ),
     "too much memory": ("I5", lambda s: s.sight.resources[0].rss_bytes.append(300_000_000)),
-    "sockets that nobody closes": ("I5", lambda s: s.sight.resources[0].descriptors.append(200)),
+    "sockets that nobody closes": ("I5", lambda s: s.sight.resources[0].descriptors.append(400)),
     "no log line": ("I6", lambda s: s.told.expect_line("call.failed", reason="http_500")),
     "no metric": ("I6", lambda s: s.told.expect_metric("bridge_calls_total", http="500")),
     "a metric at 0": (

@@ -72,7 +72,7 @@ async def rounds(
     clock, starts = SystemClock(), []
     for _ in range(count):
         began = clock.monotonic()
-        async with world.serving() as serving:
+        async with world.serving(fresh=True) as serving:
             assert (await serving.http.get("/readyz")).status_code == 200
             starts.append(clock.monotonic() - began)
             flowing = asyncio.create_task(traffic.flow(serving.sender))
@@ -97,7 +97,7 @@ async def test_killed_at_random_under_load_nothing_is_lost_and_nothing_is_sent_t
         await world.people(500)
         await world.fails(*faults(), times="until_cleared")
         traffic = Traffic(people=500)
-        starts = await rounds(world, traffic, 6, dice=random.Random(11), longest=1.2)
+        starts = await rounds(world, traffic, 5, dice=random.Random(11), longest=1.2)
         assert max(starts) < READY_SECONDS
         assert traffic.accepted > 500
 

@@ -6,9 +6,10 @@ import io
 import logging
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
@@ -80,10 +81,46 @@ def _json_lines(text: str) -> Iterator[dict[str, Any]]:
                 continue
 
 
+class _Pages:
+    """Where this process writes its log: to the world that is at work, or to all when nobody knows whose it is."""
+
+    def __init__(self) -> None:
+        self.open: list[io.StringIO] = []
+        #: Until the last page is closed.
+        self.logging = ExitStack()
+        self.mine: ContextVar[io.StringIO | None] = ContextVar("page", default=None)
+
+    def write(self, text: str) -> int:
+        mine = self.mine.get()
+        for page in [mine] if mine in self.open else self.open:
+            page.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Everything is written already."""
+
+
+_pages = _Pages()
+
+
 @contextmanager
 def written_down() -> Iterator[io.StringIO]:
     """All that a bridge in this process logs, one JSON object a line, and every library's warnings."""
     page = io.StringIO()
+    if not _pages.open:
+        _pages.logging.enter_context(_logging())
+    _pages.open.append(page)
+    _pages.mine.set(page)
+    try:
+        yield page
+    finally:
+        _pages.open.remove(page)
+        if not _pages.open:
+            _pages.logging.close()
+
+
+@contextmanager
+def _logging() -> Iterator[None]:
     before = structlog.get_config()
     structlog.configure(
         processors=[
@@ -92,14 +129,14 @@ def written_down() -> Iterator[io.StringIO]:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(page),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _pages)),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(page)
+    handler = logging.StreamHandler(cast(TextIO, _pages))
     handler.setLevel(logging.WARNING)
     logging.getLogger().addHandler(handler)
     try:
-        yield page
+        yield
     finally:
         logging.getLogger().removeHandler(handler)
         structlog.configure(**before)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from bridge.clock import ManualClock, SystemClock
 from bridge.config import DEFAULT, of_settings
 from bridge.sandbox import Limits as SandboxLimits, Sandbox, create_sandbox
 from tests.faults.canary import ADMIN_TOKEN, API_KEY, SECRET, person
+from tests.faults.forked import Nursery, forked
 from tests.faults.invariants import Limits, Scene, violations
 from tests.faults.sender import Sender, Sent
 from tests.faults.sight import Resources, look, waiting
@@ -207,6 +208,7 @@ class Outside(World):
     """Real processes: the sandbox runs from the beginning to the end, bridges come and go."""
 
     onesignal: httpx.AsyncClient
+    nursery: Nursery
     used: list[Resources] = field(default_factory=list)
 
     async def people(self, count: int, platforms: Iterable[str] = ("android",)) -> list[str]:
@@ -249,21 +251,21 @@ class Outside(World):
         *arguments: str,
         story: Story | None = None,
         disk: dict[str, str] | None = None,
+        fresh: bool = False,
         **environment: str,
     ) -> AsyncIterator[Serving]:
         """A bridge that serves; `arguments` come before `serve` when Python is to run something else.
 
-        `disk` is the environment that gives it a disk of `tests.faults.disk`.
+        `disk` is the environment that gives it a disk of `tests.faults.disk`; `fresh`: it begins as any
+        process does, with loading, and not as a fork of one that has.
 
         At the end of the block it is killed, unless it ended before.
         """
         self.story = story or self.story
         given = self.settings(**environment) | (disk or {})
-        first = list(arguments) or ["-m", "bridge"]
         async with AsyncExitStack() as stack:
-            process = await stack.enter_async_context(
-                script(self.folder, [*first, "serve", "--port", "0"], given)
-            )
+            began = self._begun(arguments, given, is_fresh=fresh or disk is not None)
+            process = await stack.enter_async_context(began)
             pid = process.process.pid
             self.told.pages[f"the log of process {pid}"] = lambda: process.text
             url = f"http://{await process.says(_SERVING)}"
@@ -276,6 +278,15 @@ class Outside(World):
                 sampling.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await sampling
+
+    def _begun(
+        self, arguments: Sequence[str], environment: dict[str, str], *, is_fresh: bool
+    ) -> AbstractAsyncContextManager[Command]:
+        asked = [*arguments, "serve", "--port", "0"]
+        if is_fresh:
+            first = [] if arguments else ["-m", "bridge"]
+            return script(self.folder, [*first, *asked], environment)
+        return forked(self.nursery, self.folder, asked, environment)
 
     async def scrape(self, http: httpx.AsyncClient) -> None:
         """Keep what its metrics say now, if it still says something."""
@@ -336,13 +347,15 @@ def _used(pid: int) -> tuple[int, int] | None:
 
 
 @asynccontextmanager
-async def outside(folder: Path, *, apart: bool = False, **more: Any) -> AsyncIterator[Outside]:
+async def outside(
+    folder: Path, nursery: Nursery, *, apart: bool = False, **more: Any
+) -> AsyncIterator[Outside]:
     """A world of processes, checked at the end of the block; `apart`: the sandbox is one, too."""
     sandbox = _sandbox_process(folder) if apart else _sandbox_thread()
     async with sandbox as url, httpx.AsyncClient(base_url=url, timeout=60) as onesignal:
         # Two clocks' worth of a journey lies between a call and its arrival.
         given: dict[str, Any] = {"limits": Limits(tolerance=0.05)} | more
-        world = Outside(folder=folder, onesignal=onesignal, **given)
+        world = Outside(folder=folder, onesignal=onesignal, nursery=nursery, **given)
         with written_down() as page:
             world.told.pages["the log"] = page.getvalue
             yield world
@@ -364,18 +377,52 @@ async def _sandbox_thread() -> AsyncIterator[str]:
 class Worlds:
     """Several worlds in one test, each in a folder of its own and each checked."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, nursery: Nursery) -> None:
         self._folder = folder
+        self._nursery = nursery
         self.opened = 0
 
     def inside(self, name: str, **more: Any) -> AbstractAsyncContextManager[Inside]:
         return inside(self._new(name), **more)
 
     def outside(self, name: str, **more: Any) -> AbstractAsyncContextManager[Outside]:
-        return outside(self._new(name), **more)
+        return outside(self._new(name), self._nursery, **more)
 
     def _new(self, name: str) -> Path:
         self.opened += 1
         folder = self._folder / name
         folder.mkdir()
         return folder
+
+
+class Company:
+    """Cases of a test that mostly wait, some at a time: the first of them brings its neighbours along."""
+
+    AT_ONCE = 5
+
+    def __init__(self) -> None:
+        self._ended: dict[tuple[str, str], BaseException | None] = {}
+
+    async def case(
+        self,
+        worlds: Worlds,
+        play: Callable[[Outside, str], Awaitable[None]],
+        case: str,
+        cases: Sequence[str],
+    ) -> None:
+        """Play this case in a world of its own, unless that has been done; how it ended."""
+        if (play.__name__, case) not in self._ended:
+            first = cases.index(case) // self.AT_ONCE * self.AT_ONCE
+            some = cases[first : first + self.AT_ONCE]
+            played = (self._played(worlds, play, one) for one in some)
+            ends = await asyncio.gather(*played, return_exceptions=True)
+            self._ended |= {(play.__name__, one): end for one, end in zip(some, ends, strict=True)}
+        worlds.opened += 1
+        if (error := self._ended[play.__name__, case]) is not None:
+            raise error
+
+    async def _played(
+        self, worlds: Worlds, play: Callable[[Outside, str], Awaitable[None]], case: str
+    ) -> None:
+        async with worlds.outside(case.replace(":", "-")) as world:
+            await play(world, case)
