@@ -26,6 +26,7 @@ from bridge.deliver.setback import Setback
 from bridge.deliver.upkeep import Upkeep
 from bridge.deliver.watchdog import Hand
 from bridge.errors import BridgeError
+from bridge.journal.records import BULK
 from bridge.journal.sqlite import SqliteJournal
 from bridge.mapping.rules import Mapping
 from bridge.receive.importing import Importing
@@ -93,12 +94,12 @@ class Bridge:
         return [*self.lanes.values(), *self.groups.values()]
 
     def nudge(self, app: str, users: frozenset[int]) -> None:
-        """Somebody has put something of these users, or of groups, back to work."""
+        """A person has put something of these users, or of groups, back to work; what is live goes first."""
         if app not in self.lanes:
             # It is not configured any more: its work waits until it is.
             return
         for user in users:
-            self.lanes[app].nudge(user)
+            self.lanes[app].nudge(user, BULK)
         self.groups[app].look()
 
     def beware(self) -> None:

@@ -157,7 +157,7 @@ async def _erase(bridge: Bridge, app: str, external_id: str, who: str) -> None:
     whose = f"{bridge.journal.user_hash(app, external_id):016x}"
     await bridge.journal.note(noted(now_ms, who, "user.erasure_asked", app=app, user_hash=whose))
     user_hash = await forget(bridge.journal, app, external_id, now_ms=now_ms)
-    bridge.nudge(app, frozenset({user_hash}))
+    bridge.lanes[app].nudge(user_hash)
 
 
 def _users_api(bridge: Bridge) -> UsersApi:

@@ -124,12 +124,12 @@ class Lanes:
         if self._room(rank, 1):
             self._wake.set()
 
-    def nudge(self, user_hash: int) -> None:
-        """Look at this user again, wherever the cursors are."""
-        self._parked.pop(user_hash, None)
-        self._lots.leave(user_hash)
-        if len(self._due[LIVE]) < self._room_to_park:
-            self._due[LIVE][user_hash] = None
+    def nudge(self, user_hash: int, rank: int = LIVE) -> None:
+        """Look at this user again, wherever the cursors are; in this rank's turn, or in a more urgent one's."""
+        _, parked_rank = self._parked.pop(user_hash, (None, rank))
+        rank = min(rank, parked_rank, self._lots.leave(user_hash))
+        if len(self._due[rank]) < self._room_to_park:
+            self._due[rank][user_hash] = None
         else:
             for forgotten in self._forgotten.values():
                 forgotten.add(lane_of(user_hash))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from bridge.deliver.gate import EndpointClass, Gate
+from bridge.journal.records import BULK
 
 LOT_SIZE = 20_000
 
@@ -45,10 +46,10 @@ class Lots:
         lot = self._lots[self._where[user]]
         lot[user] = min(rank, lot[user])
 
-    def leave(self, user: int) -> None:
+    def leave(self, user: int) -> int:
+        """The rank that the user was there with; `BULK` when it was not there."""
         name = self._where.pop(user, None)
-        if name is not None:
-            del self._lots[name][user]
+        return BULK if name is None else self._lots[name].pop(user)
 
     def ready(self, is_busy: Callable[[int], bool]) -> Iterator[tuple[int, int]]:
         """Users, with their rank, who may try again now; they leave as they are named."""

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from bridge.cli import app
 from bridge.clock import ManualClock
+from bridge.deliver.brake import PUSHES
 from bridge.sandbox import create_sandbox
 from tests.harness import APP_ID, Rig, iso, mapping_of, rig, track
 
@@ -256,6 +257,36 @@ async def test_replaying_many_lets_others_in_between(tmp_path: Path) -> None:
         assert order == ["other", "other", "other", "many"]
         await here.settle()
         assert len(here.sandbox.pushes) == 450
+
+
+@pytest.mark.parametrize("pile", ["dead", "held"])
+async def test_what_a_person_lets_go_keeps_no_live_push_waiting(tmp_path: Path, pile: str) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        users = [f"u{number}" for number in range(600)]
+        phones(here, [*users, *(f"live{number}" for number in range(4))])
+        if pile == "dead":
+            refuse(here, 600)
+        else:
+            await here.bridge.brake.pull(PUSHES)
+        await here.post([shipped(user, user) for user in users[:300]])
+        await here.post([shipped(user, user) for user in users[300:]])
+        await here.settle()
+        if pile == "dead":
+            assert (await ask(here, "dead/replay", {}))["replayed"] == 600
+        else:
+            await ask(here, "resume", {"what": "pushes"})
+        waits = []
+        for number in range(4):
+            await here.pass_time(0.5)
+            began = here.clock.monotonic()
+            await here.post(shipped(f"live{number}", f"live{number}"))
+            while f"live{number} is on its way" not in texts(here):
+                await here.pass_time(0.05)
+            waits.append(here.clock.monotonic() - began)
+        assert len(here.sandbox.pushes) < 500
+        assert max(waits) <= 0.2
+        await here.settle()
+        assert len(here.sandbox.pushes) == 604
 
 
 # Skipped ---------------------------------------------------------------------------------------

@@ -496,7 +496,8 @@ async def test_a_revived_update_is_work_again_and_nothing_else_of_its_event(
     assert await journal.revive(dead.id, send=None, at_ms=NOW)
     (row,) = await chain(journal)
     assert (row.seq, row.only, row.done) == (seq, frozenset({"tags/update_user"}), frozenset())
-    assert row.rank == LIVE
+    # There may be a great many: what is live goes first.
+    assert row.rank == BULK
     assert [one[1] for one in await outcomes(journal)] == ["more"]
     assert await journal.dead_letters() == []
     assert await journal.dead_letter(dead.id) is None

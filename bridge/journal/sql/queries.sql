@@ -212,9 +212,10 @@ ON CONFLICT (seq) DO UPDATE SET payload = excluded.payload;
 SELECT json_group_array(rule || '/' || operation) FROM outcome WHERE seq = :seq AND rule <> '';
 
 -- revive --
--- Back to work, for the operations it is about only; joined to what is already waiting for the event.
+-- Back to work, for the operations it is about only; joined to what is already waiting for the event. As
+-- bulk: there may be a million of them, and what is live goes first.
 INSERT INTO pending (seq, app, lane, rank, user_hash, event_ms, only, done, indexed)
-VALUES (:seq, :app, :lane, 0, :user_hash, :event_ms, :only, :done, 1)
+VALUES (:seq, :app, :lane, 1, :user_hash, :event_ms, :only, :done, 1)
 ON CONFLICT (seq) DO UPDATE SET
   revived = (SELECT json_group_array(value) FROM
               (SELECT value FROM json_each(pending.revived) UNION SELECT value FROM json_each(excluded.only))),
