@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from bridge.journal.records import End, Entry, Link
 from bridge.mapping.rules import Mapping, Rule
+from bridge.onesignal.operations import EXTERNAL_ID, Recipient
 from bridge.plan import Skip, Triage, triage
 from bridge.segment.body import Element
 from bridge.segment.deletion import ERASED_FOR_MS, deletion
@@ -95,17 +96,9 @@ def _triage(event: Event, mapping: Mapping) -> Triage:
 def _entry(
     event: Event, triaged: Triage, raw: bytes, source: SourceRoute, hashing: Hashing
 ) -> Entry:
-    if triaged.erases and triaged.user is not None:
-        return _erasure(event, triaged.user.id, source, hashing)
-    if triaged.links and triaged.user is not None:
-        return _linking(event, triaged, raw, source, hashing)
-    return _plain(event, triaged, raw, source, hashing)
-
-
-def _plain(
-    event: Event, triaged: Triage, raw: bytes, source: SourceRoute, hashing: Hashing
-) -> Entry:
-    skip, name = triaged.skip, event.name
+    if triaged.erases or triaged.links:
+        return _of_itself(event, triaged, raw, source, hashing)
+    user, skip, name = triaged.user, triaged.skip, event.name
     return Entry(
         source.name,
         source.app,
@@ -113,7 +106,7 @@ def _plain(
         None if event.is_test else hashing.dedupe_key(source.name, event.message_id),
         event.type[:_NAME_LENGTH],
         name[:_NAME_LENGTH] if name else None,
-        hashing.hash_of(source.app, *triaged.user) if triaged.user else 0,
+        _hash_of(user, source.app, hashing) if user else 0,
         event.received_ms,
         event.event_ms,
         raw if skip is None or source.keep_unmatched else None,
@@ -122,6 +115,21 @@ def _plain(
         else None,
         None if skip is None else End("", "", "skipped", skip.reason, skip.detail),
     )
+
+
+def _hash_of(user: Recipient, app: str, hashing: Hashing) -> int:
+    if user.label == EXTERNAL_ID:
+        return hashing.user_hash(app, user.id)
+    return hashing.hash_of(app, user.label, user.id)
+
+
+def _of_itself(
+    event: Event, triaged: Triage, raw: bytes, source: SourceRoute, hashing: Hashing
+) -> Entry:
+    """An event that says something whatever the rules are."""
+    if triaged.erases and triaged.user is not None:
+        return _erasure(event, triaged.user.id, source, hashing)
+    return _linking(event, triaged, raw, source, hashing)
 
 
 def _linking(
@@ -133,11 +141,13 @@ def _linking(
         Link(hashing.hash_of(source.app, *one), one.label, one.id, external_id)
         for one in triaged.links
     ]
+    plain = triaged._replace(links=())
     unlinked = None
     if not (triaged.rules or triaged.learns):
-        nothing = triaged._replace(skip=Skip(reason="no_rule"))
-        unlinked = _plain(event, nothing, raw, source, hashing)
-    return _plain(event, triaged, raw, source, hashing)._replace(links=links, unlinked=unlinked)
+        nothing = plain._replace(skip=Skip(reason="no_rule"))
+        unlinked = _entry(event, nothing, raw, source, hashing)
+    entry = _entry(event, plain, raw, source, hashing)
+    return entry._replace(links=links, unlinked=unlinked)
 
 
 def _erasure(event: Event, external_id: str, source: SourceRoute, hashing: Hashing) -> Entry:
