@@ -348,6 +348,23 @@ def test_in_whatever_order_it_is_heard_the_last_login_has_the_phone(
     assert all(not tokens for user, tokens in found.items() if user != last.user)
 
 
+@pytest.mark.parametrize(
+    "fault", [{"reset": True, "applied": True}, {"reset": True}, {"status": 503}]
+)
+@pytest.mark.parametrize("number", range(4))
+async def test_an_answer_that_is_lost_changes_nothing(
+    tmp_path: Path, fault: dict[str, Any], number: int
+) -> None:
+    async with rig(tmp_path, TOKENS) as here:
+        here.sandbox.add_device("u2", "android", app_id=APP_ID)
+        await hear(here, opens("u1", T1))
+        answers = [{"ordinary": True}] * number + [fault]
+        here.sandbox.faults.script({"match": {"class": "write"}, "answers": answers, "times": 1})
+        await hear(here, opens("u2", T2), opens("u2", T3), opens("u1", T3))
+        assert on(here, "u1") == [T3]
+        assert [one for one in on(here, "u2") if one in {T1, T2, T3}] == []
+
+
 # The registry ----------------------------------------------------------------------------------------
 
 
