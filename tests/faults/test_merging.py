@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bridge.clock import SystemClock
 from bridge.failpoints import STATUS
 from tests.faults.canary import API_KEY, person, trait
 from tests.faults.story import Event, Story
@@ -75,6 +76,8 @@ async def visit(outside: Outside, *tokens: str) -> None:
     headers = {"Authorization": f"Key {API_KEY}"}
     answer = await outside.onesignal.post(f"/apps/{APP_ID}/users", json=body, headers=headers)
     assert answer.status_code == 201, answer.text
+    # That was a write to the visitor, too, and OneSignal takes one a second.
+    await SystemClock().sleep(1.1)
 
 
 async def users(outside: Outside) -> dict[str, Any]:
