@@ -10,7 +10,7 @@ import asyncio
 import resource
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -24,8 +24,23 @@ REST_BYTES = 32_000_000
 MOST = 10_000
 _FILES = 65_536
 
-_TOO_LARGE = 431, "head-too-large", f"The request's head is over {HEAD_BYTES} bytes."
-_TOO_SLOW = 408, "head-too-slow", f"The request's head took over {HEAD_SECONDS:.0f} seconds."
+
+class Refusal(NamedTuple):
+    """What a connection is told before it is closed."""
+
+    status: int
+    code: str
+    message: str
+
+
+_TOO_LARGE = Refusal(
+    status=431, code="head-too-large", message=f"The request's head is over {HEAD_BYTES} bytes."
+)
+_TOO_SLOW = Refusal(
+    status=408,
+    code="head-too-slow",
+    message=f"The request's head took over {HEAD_SECONDS:.0f} seconds.",
+)
 
 
 @dataclass(slots=True)

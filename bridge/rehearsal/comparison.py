@@ -72,7 +72,9 @@ class Rehearsal:
 
 
 def _count(tallies: defaultdict[str, Tally], act: Act) -> None:
-    for rule in {one.rule for one in act.happenings} | {skip.rule for skip in act.skips}:
+    # What becomes of the event as a whole is also said of each rule that met it.
+    skips = [skip for skip in act.skips if skip.rule]
+    for rule in {one.rule for one in act.happenings} | {skip.rule for skip in skips}:
         tallies[rule].events += 1
     for one in act.happenings:
         tally = tallies[one.rule]
@@ -82,7 +84,7 @@ def _count(tallies: defaultdict[str, Tally], act: Act) -> None:
             tally.custom_events += 1
         else:
             tally.updates += 1
-    for skip in act.skips:
+    for skip in skips:
         tallies[skip.rule].skips[skip.reason] += 1
 
 
