@@ -75,7 +75,7 @@ def options(
             *([_option("everything", Everything, default=False)] if acts else []),
             *(one.replace(kind=Parameter.KEYWORD_ONLY) for one in own if one.name != "choice"),
         ]
-        choosing.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        choosing.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it of any function
         choosing.__annotations__ = {one.name: one.annotation for one in parameters}
         return choosing
 

@@ -74,7 +74,7 @@ class Connection(HttpToolsProtocol):
         self._rest = 0
         self._ended_one = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP's is a Transport
         super().connection_made(transport)
         self._room.idle[self] = None
         self._room.make(len(self.connections))

@@ -173,7 +173,7 @@ class Merging:
         for chunk in chunks(self._within_the_plan(row, values)):
             call = self._call()
             request = patch_user(update_of(chunk, to=call.to), app_id=self._app_id)
-            ended = await call.run(lambda request=request: request, row, chunk)  # type: ignore[misc]
+            ended = await call.run(lambda request=request: request, row, chunk)  # type: ignore[misc]  # a lambda's default has no type
             if isinstance(ended, Wait):
                 return ended
             if ended.status == "delivered":
