@@ -97,6 +97,25 @@ async def test_an_alias_of_somebody_else_is_dead_and_not_asked_for_again(tmp_pat
         assert len(writes(here)) == 2
 
 
+async def test_the_twenty_first_alias_is_left_out_and_said_to_be(tmp_path: Path) -> None:
+    labels = [f"label_{number}" for number in range(21)]
+    rules = [
+        f'  - {{name: {label}, when: event = "{label}", '
+        f'do: {{create_alias: {{label: {label}, id: "{{{{ userId }}}}"}}}}}}'
+        for label in labels
+    ]
+    mapping = "\n".join(["version: 1", "rules:", *rules])
+    async with rig(tmp_path, mapping) as here:
+        for label in labels:
+            await here.post(track(label))
+        await here.settle()
+        found = here.sandbox.user("u1", app_id=APP_ID)
+        assert found is not None
+        assert set(found.aliases) & set(labels) == set(labels[:20])
+        skipped = [one for one in await here.outcomes() if one[3] == "skipped"]
+        assert [(rule, reason) for _, rule, _, _, reason in skipped] == [("label_20", "alias_cap")]
+
+
 async def test_an_alias_of_a_user_who_is_not_there_creates_the_user(tmp_path: Path) -> None:
     async with rig(tmp_path, SHOP) as here:
         await here.post(track("Linked", properties={"crm": "c7"}))
