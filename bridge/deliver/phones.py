@@ -143,6 +143,9 @@ class _Deciding:
         test = known.test if said.test is None and self.here is not None else said.test
         goal = Phone(token=token, on=on, test=test)
         off = [*known.off, *(self.elsewhere.tokens if self.elsewhere is not None else ())]
+        if self.here is None and known.token is not None:
+            # The token comes back from somebody else, and the phone had another one here meanwhile.
+            off.append(known.token)
         left = tuple(dict.fromkeys(one for one in off if one != token))
         steps = (*self._main(goal, left), *self._off(goal, left))
         return Decided(tuple(steps), {self.name: goal.value})

@@ -81,7 +81,7 @@ OUT = replace(SAID, leaves=True)
         ({}, SAID, OTHER, ["give new"]),
         (row(ON), SAID, OTHER, ["give new"]),
         (row(OFF), SAID, OTHER, ["give new"]),
-        (row(OLD), SAID, OTHER, ["give new"]),
+        (row(OLD), SAID, OTHER, ["give new", "old off"]),
         ({}, SAID, OTHERS_OLD, ["give new", "old off"]),
         ({}, replace(NO, token=None), None, []),
         (row(ON), OUT, None, ["new off"]),
