@@ -281,6 +281,17 @@ async def test_an_event_that_asks_for_nothing_counts_against_older_ones(tmp_path
         assert (on(here, "u1"), on(here, "u2")) == ([T1], [])
 
 
+async def test_a_token_that_comes_back_from_somebody_else_is_the_only_one_of_the_phone(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, TOKENS) as here:
+        began = here.clock.now_ms() - HOUR
+        for number, (user, token) in enumerate((("u1", T2), ("u2", T1), ("u2", T2))):
+            await here.post(opens(user, token, "phone-1", at_ms=began + number * 60_000))
+        await here.settle()
+        assert (on(here, "u1"), on(here, "u2")) == ([], [T2])
+
+
 async def test_who_logs_out_gets_no_more_pushes_on_that_phone(tmp_path: Path) -> None:
     async with rig(tmp_path, TOKENS) as here:
         await hear(here, opens("u1"), opens("u1", name="Logged Out"))
