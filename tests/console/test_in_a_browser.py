@@ -57,6 +57,7 @@ async def looking(
     ):
         await a_day(here)
         await opened.open("/console/login")
+        await opened.page.wait_for_selector("#token:focus")
         await opened.page.keyboard.type(TOKENS[role])
         await opened.page.keyboard.press("Enter")
         await opened.page.wait_for_selector("nav")
@@ -73,6 +74,7 @@ async def test_somebody_finds_a_person_and_reads_why_a_push_was_skipped(tmp_path
         await page.click("nav >> text=People")
         await page.wait_for_selector("#user")
         await page.keyboard.press("/")
+        await page.wait_for_selector("#user:focus")
         await page.keyboard.type("u1")
         await page.keyboard.press("Enter")
         await page.wait_for_selector("text=Not done, and why")
