@@ -32,7 +32,7 @@ ENV PYTHONUNBUFFERED=1 \
     BRIDGE_EPHEMERAL=no
 USER 10001:10001
 VOLUME /data
-EXPOSE 8080
+EXPOSE 8080 8081
 STOPSIGNAL SIGTERM
 # Asks itself directly: a proxy in the environment is for OneSignal, not for this. The first check
 # comes after one interval; with a start period, Docker would put it off to the fifth second.

@@ -151,6 +151,8 @@ class Settings(BaseModel):
     #: Loopback, so that a first try is not a public service; the image listens on every address.
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
+    #: A port of its own for the console, the API and the metrics; unset: they share the other.
+    admin_port: int | None = Field(default=None, ge=0, le=65535)
     #: A mapping file, or a folder of them; unset: the shipped starter, which writes tags only.
     mappings: Path | None = None
     #: `bridge.yaml`: several sources and apps.
@@ -282,6 +284,7 @@ class Settings(BaseModel):
         return value
 
     @field_validator(
+        "admin_port",
         "segment_token",
         "admin_token",
         "metrics_token",

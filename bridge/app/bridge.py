@@ -39,7 +39,7 @@ from bridge.telemetry import Metrics, log
 
 @dataclass(slots=True, kw_only=True)
 class Bridge:
-    """A running bridge; `app` is what an HTTP server serves."""
+    """A running bridge; `app` is what an HTTP server serves, and `admin`, on a port of its own, another."""
 
     config: Config
     clock: Clock
@@ -58,6 +58,8 @@ class Bridge:
     hand: Hand
     setback: Setback
     app: ASGIApp
+    #: None: the console, the API and the metrics are part of `app`.
+    admin: ASGIApp | None = None
     reloader: Reloader = field(init=False)
     upkeep: Upkeep = field(init=False)
     #: None: there are several sources, and none is called `import`.

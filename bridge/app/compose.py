@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -11,12 +11,15 @@ from datetime import timedelta
 import httpx
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from bridge.alerts.sender import sending
 from bridge.alerts.watch import Watch
 from bridge.app.bridge import Bridge, keys_of, proof_of
 from bridge.app.counting import Counting
-from bridge.app.doors import no_route, routes
+from bridge.app.doors import admin_routes, health_of, no_page, no_route, public_routes
 from bridge.app.piles import Piles
 from bridge.app.seeing import see
 from bridge.clock import Clock
@@ -55,6 +58,7 @@ from bridge.telemetry import Metrics, log
 
 LEAST_CREDIT, LEAST_CHAINS = 500, 200
 """Events in memory and users at work for each app, however many there are."""
+Nothing = Callable[[Request, Exception], Awaitable[Response]]
 FOR_EVER_SECONDS = 10 * 365 * 86_400.0
 BODIES_IN_MEMORY = 64_000_000
 
@@ -187,11 +191,20 @@ def _compose(
         metrics=bridge.metrics,
         sessions=asking,
     )
-    rest = Starlette(
-        routes=routes(bridge, webhook, devices), exception_handlers={HTTPException: no_route}
-    )
+    public, inside = public_routes(webhook, devices), admin_routes(bridge)
+    probes = health_of(bridge).probes()
+    if bridge.settings.admin_port is None:
+        rest = _served([*public, *probes, *inside], no_route)
+    else:
+        rest = _served([*public, *probes], no_page)
+        bridge.admin = _served([*probes, *inside], no_route)
     bridge.app = Front(webhook, rest, list(bridge.intakes))
     return bridge
+
+
+def _served(routes: list[BaseRoute], nothing: Nothing) -> Starlette:
+    """An application of these routes; `nothing` answers where there is none."""
+    return Starlette(routes=routes, exception_handlers={HTTPException: nothing})
 
 
 def _keep(settings: Settings) -> Keep:

@@ -35,13 +35,20 @@ from bridge.telemetry import log
 WEBHOOK_PATHS = ("", "/", "/{source}", "/{source}/", "/{source}/{token}", "/{source}/{token}/")
 
 
-def routes(bridge: Bridge, webhook: Webhook, devices: DeviceDoor) -> list[BaseRoute]:
+def public_routes(webhook: Webhook, devices: DeviceDoor) -> list[BaseRoute]:
+    """What Segment and the customer's own apps post to."""
     methods = list(METHODS)
     return [
         # A slash at the end is forgiven, not redirected: classic webhooks follow no redirect.
         *(Route(f"/v1/segment{rest}", webhook, methods=methods) for rest in WEBHOOK_PATHS),
         *(Route(f"/v1/devices{rest}", devices) for rest in DEVICE_PATHS),
-        *_health(bridge).routes(),
+    ]
+
+
+def admin_routes(bridge: Bridge) -> list[BaseRoute]:
+    """What the people who look after the bridge open, and their programs."""
+    return [
+        *health_of(bridge).figures(),
         *_brake_api(bridge).routes(),
         *bridge.piles.routes(lambda: _access(bridge)),
         *_status_api(bridge).routes(),
@@ -53,7 +60,7 @@ def routes(bridge: Bridge, webhook: Webhook, devices: DeviceDoor) -> list[BaseRo
     ]
 
 
-def _health(bridge: Bridge) -> Health:
+def health_of(bridge: Bridge) -> Health:
     settings = bridge.settings
     token = settings.metrics_token
 
@@ -208,12 +215,17 @@ def _explain_api(bridge: Bridge) -> ExplainApi:
     )
 
 
-async def no_route(request: Request, error: Exception) -> Response:
-    """What answers where nothing is: the API in the one shape of its errors, the rest in plain words."""
+async def no_page(_: Request, error: Exception) -> Response:
+    """What answers where nothing is, in plain words."""
     if not isinstance(error, HTTPException):
         raise error
-    if not request.url.path.startswith("/api/"):
-        return PlainTextResponse(error.detail, error.status_code, error.headers)
+    return PlainTextResponse(error.detail, error.status_code, error.headers)
+
+
+async def no_route(request: Request, error: Exception) -> Response:
+    """The same beside the API, which has one shape for all errors."""
+    if not isinstance(error, HTTPException) or not request.url.path.startswith("/api/"):
+        return await no_page(request, error)
     code = "method-not-allowed" if error.status_code == 405 else "no-such-route"
     refused = problem(error.status_code, code, f"{error.detail}: see /api/v1/openapi.json.")
     refused.headers.update(error.headers or {})

@@ -86,6 +86,7 @@ def _checks(
     from bridge.errors import ConfigurationError
 
     yield here.settings()
+    yield here.ports()
     yield from here.storage()
     try:
         config = load_config()

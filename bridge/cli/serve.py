@@ -86,7 +86,9 @@ async def _serve(config: Config) -> str | None:
 
     settings = config.settings
     mappings, findings = load_mappings(config)
-    listening = listen(settings.host, settings.port)
+    listening = [listen(settings.host, settings.port)]
+    if settings.admin_port is not None:
+        listening.append(listen(settings.host, settings.admin_port, variable="BRIDGE_ADMIN_PORT"))
     async with running(config, mappings, clock=SystemClock(), read=load_config) as bridge:
         for finding in (*warnings(config), *findings):
             log().warning(finding.code, message=finding.message, hint=finding.hint)
@@ -98,9 +100,11 @@ async def _serve(config: Config) -> str | None:
         watchdog.start()
         _settle_memory()
         _share_the_interpreter()
+        addresses = ["{}:{}".format(*one.getsockname()[:2]) for one in listening]
         log().info(
             "bridge.serving",
-            address="{}:{}".format(*listening.getsockname()[:2]),
+            address=addresses[0],
+            admin=addresses[-1],
             journal=str(settings.database_path),
             mapping=sorted({file for one in mappings.values() for file in one.files}),
             revision={source: one.revision for source, one in mappings.items()},
@@ -115,7 +119,7 @@ async def _serve(config: Config) -> str | None:
             only_users=None if config.restraint.only is None else len(config.restraint.only),
         )
         try:
-            return await server.until_stopped(listening)
+            return await server.until_stopped(*listening)
         finally:
             watchdog.stop()
 

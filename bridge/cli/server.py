@@ -32,8 +32,8 @@ BROKEN_SECONDS = 0.3
 _BACKLOG = 2048
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket, or a message that says why not.
+def listen(host: str, port: int, *, variable: str = "BRIDGE_PORT") -> socket.socket:
+    """A listening socket, or a message that says why not and which `variable` to change.
 
     Raises:
         ConfigurationError: the port is in use, or the address is not this machine's.
@@ -46,17 +46,17 @@ def listen(host: str, port: int) -> socket.socket:
         listening.listen(_BACKLOG)
     except (OSError, OverflowError) as error:
         listening.close()
-        raise ConfigurationError([_cannot_listen(host, port, error)]) from None
+        raise ConfigurationError([_cannot_listen(host, port, variable, error)]) from None
     listening.setblocking(False)
     return listening
 
 
-def _cannot_listen(host: str, port: int, error: Exception) -> Finding:
+def _cannot_listen(host: str, port: int, variable: str, error: Exception) -> Finding:
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return Finding(
             code="port-in-use",
             message=f"something else is listening on {host}:{port}",
-            hint="stop it, or choose another port: BRIDGE_PORT=8081",
+            hint=f"stop it, or choose another port: {variable}={port + 1 if port < 65_535 else 8080}",
         )
     return Finding(
         code="cannot-listen",
@@ -91,12 +91,13 @@ class QuietServer(uvicorn.Server):
 
 
 class Server:
-    """Serves a bridge until it is told to stop."""
+    """Serves a bridge until it is told to stop: to everybody, and, on a port of its own, to who looks after it."""
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
         more_files()
-        self._http = QuietServer(configuration(bridge.app, self._refused))
+        apps = [bridge.app] if bridge.admin is None else [bridge.app, bridge.admin]
+        self._http = [QuietServer(configuration(one, self._refused)) for one in apps]
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         # From here on, and so before anybody is told that it serves: a signal is not an accident.
@@ -104,9 +105,11 @@ class Server:
             signal.signal(number, self._signalled)
         signal.signal(signal.SIGHUP, self._hung_up)
 
-    async def until_stopped(self, listening: socket.socket) -> str | None:
-        """Serve; why it ended, when nobody asked for it."""
-        serving = self._loop.create_task(self._http.serve(sockets=[listening]))
+    async def until_stopped(self, *listening: socket.socket) -> str | None:
+        """Serve, `bridge.app` on the first and `bridge.admin` on the second; why it ended, when nobody asked for it."""
+        serving = asyncio.gather(
+            *(http.serve(sockets=[one]) for http, one in zip(self._http, listening, strict=True))
+        )
         stop = self._loop.create_task(self._stop.wait())
         broken = self._bridge.journal.broken
         ended: set[asyncio.Future[Any]] = {serving, stop, broken}
@@ -114,13 +117,21 @@ class Server:
         if broken.done():
             log().critical("journal.broken", reason=broken.result())
             # Nothing is kept any more: who is in the middle of a request comes back to the next process.
-            self._loop.call_later(BROKEN_SECONDS, setattr, self._http, "force_exit", True)
+            self._loop.call_later(BROKEN_SECONDS, self._hang_up)
         elif not serving.done():
             await self._drain()
-        self._http.should_exit = True
+        self._take_no_more()
         stop.cancel()
         await serving
         return broken.result() if broken.done() else None
+
+    def _take_no_more(self) -> None:
+        for http in self._http:
+            http.should_exit = True
+
+    def _hang_up(self) -> None:
+        for http in self._http:
+            http.force_exit = True
 
     def _refused(self, code: str) -> None:
         self._bridge.metrics.refused.labels("", code).inc()
@@ -145,5 +156,5 @@ class Server:
             bridge.stop(max(0.0, bridge.settings.drain - accept))
         )
         await bridge.clock.sleep(accept)
-        self._http.should_exit = True
+        self._take_no_more()
         await calls

@@ -124,7 +124,7 @@ def database_path() -> Path:
 
 def _where() -> tuple[str, str | None, Settings]:
     """Address, admin token and database, of the environment; other settings do not matter here."""
-    names = ("host", "port", "database_url")
+    names = ("host", "port", "admin_port", "database_url")
     values: dict[str, Any] = {
         name: os.environ[variable]
         for name in names
@@ -132,7 +132,8 @@ def _where() -> tuple[str, str | None, Settings]:
     }
     settings = Settings(**values)
     host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104 — compared, not bound
-    url = os.environ.get(SERVICE_URL, f"http://{host}:{settings.port}")
+    port = settings.port if settings.admin_port is None else settings.admin_port
+    url = os.environ.get(SERVICE_URL, f"http://{host}:{port}")
     return url, admin_token(), settings
 
 

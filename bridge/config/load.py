@@ -87,6 +87,14 @@ def _of_settings(settings: Settings) -> list[Finding]:
                 hint="write sqlite:///bridge.db, or sqlite:////data/bridge.db for an absolute path",
             )
         )
+    if settings.admin_port is not None and settings.admin_port == settings.port != 0:
+        findings.append(
+            Finding(
+                code="setting-invalid",
+                message="BRIDGE_ADMIN_PORT is BRIDGE_PORT: what is for you alone would be for everybody",
+                hint="name another port, or leave it unset to have everything on one",
+            )
+        )
     if not settings.onesignal_url.startswith(("https://", "http://")):
         findings.append(
             Finding(

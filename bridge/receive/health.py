@@ -39,12 +39,12 @@ class Health:
     #: Users with work, by app and by what they wait for.
     users: Callable[[], dict[tuple[str, str], int]]
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/livez", self._livez),
-            Route("/readyz", self._readyz),
-            Route("/metrics", self._metrics),
-        ]
+    def probes(self) -> list[Route]:
+        """For whoever sends requests here or elsewhere; they say nothing of anybody."""
+        return [Route("/livez", self._livez), Route("/readyz", self._readyz)]
+
+    def figures(self) -> list[Route]:
+        return [Route("/metrics", self._metrics)]
 
     async def _livez(self, _: Request) -> Response:
         return PlainTextResponse("ok\n")

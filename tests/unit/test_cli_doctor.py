@@ -199,6 +199,28 @@ def test_a_bridge_behind_its_address_takes_small_and_large_and_no_strangers(sand
     assert large["level"] == "ok"
     assert large["said"] > "3,9"
     assert found["strangers"]["level"] == "ok"
+    assert found["what is inside"]["level"] == "ok"
+    assert sandbox.calls
+
+
+def test_what_is_inside_is_not_to_be_reached_from_outside(sandbox: Any) -> None:
+    async def say(_: Request) -> Response:
+        return Response(b'{"accepted": 1, "duplicates": 0, "rejected": []}')
+
+    routes = [Route("/v1/segment", say, methods=["POST"]), Route("/metrics", say)]
+    with served(Starlette(routes=routes)) as url:
+        found = checks("--url", f"{url}/v1/segment")["what is inside"]
+    assert (found["level"], found["said"].split(" ")[0]) == ("warning", "/metrics")
+    assert "BRIDGE_ADMIN_PORT" in found["hint"]
+    assert sandbox.calls
+
+
+def test_it_says_where_the_bridge_is_reached_and_by_whom(
+    sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert checks()["ports"]["said"].endswith("console, API and metrics there, too")
+    monkeypatch.setenv("BRIDGE_ADMIN_PORT", "8081")
+    assert checks()["ports"]["said"].endswith("console, API and metrics on 127.0.0.1:8081")
     assert sandbox.calls
 
 

@@ -33,6 +33,15 @@ def settings() -> Check:
     return Check("settings", "ok", "settings and mappings have no errors and no warnings")
 
 
+def ports() -> Check:
+    """Where the bridge is reached, and by whom."""
+    found = read_environment().settings
+    shared = found.admin_port is None
+    inside = "there, too" if shared else f"on {found.host}:{found.admin_port}"
+    said = f"webhooks on {found.host}:{found.port}; console, API and metrics {inside}"
+    return Check("ports", "ok", said)
+
+
 def storage() -> Iterator[Check]:
     """Where the database is, or will be."""
     folder = read_environment().settings.database_path.absolute().parent

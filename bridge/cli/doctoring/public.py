@@ -27,6 +27,7 @@ def through(url: str, source: Source) -> Iterator[Check]:
         if small.level == "ok":
             yield _answer(http, url, source, _batch(), name="4 MB through the address")
             yield _unsigned(http, url, source)
+            yield _inside(http, url)
 
 
 def _event(number: int, filling: int = 0) -> bytes:
@@ -85,6 +86,23 @@ def _is_ours(answer: httpx.Response) -> bool:
     except ValueError:
         return False
     return isinstance(told, dict) and ("accepted" in told or "code" in told)
+
+
+def _inside(http: httpx.Client, url: str) -> Check:
+    """Whether what is for you alone is answered there, too."""
+    answered = [
+        path
+        for path in ("/metrics", "/console", "/api/v1/status")
+        if http.get(str(httpx.URL(url).copy_with(path=path, query=None))).status_code
+        != httpx.codes.NOT_FOUND
+    ]
+    if not answered:
+        return Check("what is inside", "ok", "console, API and metrics are not reached from there")
+    hint = (
+        "pass on only /v1/… in the proxy, or set BRIDGE_ADMIN_PORT; behind a token nothing is lost"
+    )
+    said = f"{', '.join(answered)} can be reached through the address, too"
+    return Check("what is inside", "warning", said, hint)
 
 
 def _unsigned(http: httpx.Client, url: str, source: Source) -> Check:
