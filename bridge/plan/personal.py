@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
@@ -36,13 +37,25 @@ _VALUE = re.compile(
 """Somewhere in a text: an e-mail address, a phone number with its country, an address of the internet."""
 
 
+_REMEMBERED = 64
+"""The longest name that is remembered, in characters: what is kept of names stays small."""
+
+
 def is_personal(key: str) -> bool:
     """Whether a field of this name (`a_b` for a nested one) holds personal data."""
+    return _known(key) if len(key) <= _REMEMBERED else _read(key)
+
+
+def _read(key: str) -> bool:
     words = [word.lower() for word in _WORD.findall(key)]
     if _PARTS.search("".join(words)):
         return True
     spans = ("".join(words[at : at + size]) for at in range(len(words)) for size in (1, 2, 3))
     return any(span in _WORDS for span in spans)
+
+
+_known = lru_cache(maxsize=4096)(_read)
+"""The same names come with every event."""
 
 
 def looks_personal(text: str) -> bool:
