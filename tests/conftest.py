@@ -7,9 +7,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from bridge.clock import ManualClock
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
+
+# A single example's time says how busy the machine is; what has to be quick has a test that says so.
+settings.register_profile("bridge", deadline=None)
+settings.load_profile("bridge")
 
 
 def pytest_report_header() -> str:
