@@ -17,8 +17,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 HEAD_BYTES = 65_536
 HEAD_SECONDS = 30.0
-"""From the connection, or the first byte of a later request, to the end of its head; and from an answer
-to the end of the body that it did not wait for."""
+"""From the connection, or the first byte of a later request, to the end of its head; from there to the
+first byte of its body; and from an answer to the end of the body that it did not wait for."""
 REST_BYTES = 32_000_000
 """Of a body that has its answer already: a sender that reads it stops sooner."""
 MOST = 10_000
@@ -70,6 +70,8 @@ class Connection(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         #: Between requests, or within the head of one.
         self._awaits_head = True
+        #: A head has come, and nothing of its body.
+        self._awaits_body = False
         self._head = 0
         self._rest = 0
         self._ended_one = False
@@ -93,17 +95,29 @@ class Connection(HttpToolsProtocol):
             return
         if not self._awaits_head:
             self._read_on(len(data))
+            if self._awaits_body and self._timer is None:
+                self._start()
         elif not self._ended_one:
             # What follows the end of a request within the same data is not counted.
             self._head_grows(len(data))
 
     def on_headers_complete(self) -> None:
         self._awaits_head = False
+        self._awaits_body = True
         self._stop()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        if self._awaits_body:
+            self._awaits_body = False
+            if self._is_asked:
+                # From here on whoever reads it says how long it may take.
+                self._stop()
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         self._awaits_head = self._ended_one = True
+        self._awaits_body = False
         self._head = self._rest = 0
         self._stop()
         super().on_message_complete()
@@ -150,7 +164,10 @@ class Connection(HttpToolsProtocol):
 
     def _is_late(self) -> None:
         self._timer = None
-        if self._head:
+        if self._awaits_body and self._is_asked:
+            self._room.refused("body-too-slow")
+            self.transport.close()
+        elif self._head:
             self._refuse(*_TOO_SLOW)
         else:
             # Nobody has asked for anything.

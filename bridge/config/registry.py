@@ -13,6 +13,7 @@ Without any of the four there is no registry: nobody could prove to be anybody.
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -161,7 +162,14 @@ _RANDOM = "openssl rand -hex 32 makes one"
 
 def _of_jwt_key(text: str) -> Iterator[Finding]:
     if not text.startswith("-----BEGIN"):
-        if len(text.encode()) < LEAST_JWT_SECRET:
+        if _is_public(text):
+            why = "one of them is a public key without its first and last line: anybody could sign with it"
+            yield _invalid(
+                "DEVICES_JWT_KEYS",
+                why,
+                "-----BEGIN PUBLIC KEY-----, the key, -----END PUBLIC KEY-----",
+            )
+        elif len(text.encode()) < LEAST_JWT_SECRET:
             why = f"a shared secret has less than {LEAST_JWT_SECRET} bytes"
             yield _invalid("DEVICES_JWT_KEYS", why, _RANDOM)
     elif _algorithms(text) is None:
@@ -211,6 +219,18 @@ def _algorithms(text: str) -> tuple[str, ...] | None:
             return ("EdDSA",)
         case _:
             return None
+
+
+def _is_public(text: str) -> bool:
+    """Whether a text that is to be a secret is what everybody may know (as some consoles show it)."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    try:
+        load_der_public_key(b64decode(text, validate=True))
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 _CURVES = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}

@@ -17,7 +17,7 @@ the one who is proven is refused. What is wrong is said of the first way that wa
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -59,6 +59,11 @@ TOKEN_WITHOUT_USER = _unproven(
     "token-without-user", "The signed token names no user (BRIDGE_DEVICES_JWT_CLAIM)."
 )
 COOKIE_TWICE = _unproven("cookie-twice", "The cookie of the signed token is there twice.")
+HEADER_TWICE = Rejected(
+    status=400,
+    code="header-twice",
+    message="Origin, Authorization and X-Bridge-Token may each be there once.",
+)
 ANOTHER_USER = Rejected(
     status=403, code="another-user", message="The body names another user than the one who asks."
 )
@@ -73,6 +78,25 @@ USER_INVALID = Rejected(
 @dataclass(frozen=True, slots=True)
 class Server:
     """A server of the customer's."""
+
+
+_ONCE = frozenset({b"origin", b"authorization", b"x-bridge-token"})
+
+
+def headers_of(sent: Iterable[tuple[bytes, bytes]]) -> Headers | Rejected:
+    """A request's headers; whatever shows who asks, and from where, is looked at whole.
+
+    A proxy may have divided cookies among several lines (RFC 9113, section 8.2.3).
+    """
+    headers: Headers = {}
+    for name, value in sent:
+        if name in headers and name in _ONCE:
+            return HEADER_TWICE
+        if name in headers and name == b"cookie":
+            headers[name] += b"; " + value
+        else:
+            headers[name] = value
+    return headers
 
 
 Asking = Callable[[Headers], Awaitable[str | Rejected]]
@@ -204,4 +228,9 @@ def _untimely(claims: dict[str, Any], now: float) -> Rejected | None:
 
 def _time(value: object) -> float | None:
     """Seconds since 1970; None of what is no number, or never over."""
-    return float(value) if type(value) in {int, float} and isfinite(value) else None  # type: ignore[arg-type]  # it is one of the two
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value) if isfinite(value) else None
+    except OverflowError:
+        return None  # a whole number beyond any

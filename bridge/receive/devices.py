@@ -32,7 +32,7 @@ from bridge.receive.body import (
     read,
     unpack,
 )
-from bridge.receive.caller import USER_MISSING, user_of
+from bridge.receive.caller import USER_MISSING, headers_of, user_of
 from bridge.receive.origins import METHODS, check_origin, preflight, shared_with
 from bridge.receive.posted import Posted, read_posted
 from bridge.receive.session import Sessions
@@ -100,14 +100,16 @@ class DeviceDoor:
         self._throttle = Throttle(self.clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers: Headers = dict(scope["headers"])
         registry = self.registry()
         if registry is None:
             await _answer(send, NO_REGISTRY.status, _problem(NO_REGISTRY), [])
             return
+        headers = headers_of(scope["headers"])
+        if isinstance(headers, Rejected):
+            await self._refuse(send, headers, [])
+            return
         if (refused := check_origin(headers, registry.origins)) is not None:
-            self._tell(refused)
-            await _answer(send, refused.status, _problem(refused), [])
+            await self._refuse(send, refused, [])
             return
         if scope["method"] == "OPTIONS":
             await _answer(send, 204, None, preflight(headers))
@@ -118,15 +120,17 @@ class DeviceDoor:
             return
         shared = shared_with(headers)
         if isinstance(result, Rejected):
-            self._tell(result)
-            await _answer(send, result.status, _problem(result), shared, result.retry_after)
+            await self._refuse(send, result, shared)
         else:
             await _answer(send, 200, result, shared)
 
-    def _tell(self, refused: Rejected) -> None:
+    async def _refuse(
+        self, send: Send, refused: Rejected, shared: list[tuple[bytes, bytes]]
+    ) -> None:
         self.metrics.devices.labels(refused.code).inc()
         level = log().error if refused.status == 503 else log().warning
         level("device.refused", reason=refused.code)
+        await _answer(send, refused.status, _problem(refused), shared, refused.retry_after)
 
     async def _take(
         self, registry: Registry, scope: Scope, headers: Headers, receive: Receive
@@ -172,7 +176,7 @@ class DeviceDoor:
     # Keeping --------------------------------------------------------------------------------------
 
     async def _keep(self, registry: Registry, posted: Posted, user: str) -> Answer | Rejected:
-        device = self._device(registry, posted, user)
+        device = self._device(registry, posted, await self._person(registry.app, user))
         if device is None:
             return NO_DEVICE
         if await self._is_known(registry, device):
@@ -190,7 +194,14 @@ class DeviceDoor:
             case "erased":
                 return ERASED
 
-    def _device(self, registry: Registry, posted: Posted, user: str) -> Device | None:
+    async def _person(self, app: str, user: str) -> int:
+        """Whom the user was found to be, who may have had another id before."""
+        journal = self.journal
+        user_hash = journal.user_hash(app, user)
+        person = await journal.identities.person(user_hash) if journal.identities.any else None
+        return user_hash if person is None else person.user_hash
+
+    def _device(self, registry: Registry, posted: Posted, user_hash: int) -> Device | None:
         """None when nothing says which device it is, or of which platform."""
         devices, app = self.journal.devices, registry.app
         if posted.platform is None:
@@ -200,7 +211,7 @@ class DeviceDoor:
             return None
         return Device(
             app=app,
-            user_hash=self.journal.user_hash(app, user),
+            user_hash=user_hash,
             platform=posted.platform,
             subscription_id=posted.subscription_id,
             installation=devices.name(app, "installation", posted.installation)
@@ -234,7 +245,7 @@ class DeviceDoor:
             app,
             subscription_id=named.lower(),
             installation=self.journal.devices.name(app, "installation", named),
-            user_hash=None if user is None else self.journal.user_hash(app, user),
+            user_hash=None if user is None else await self._person(app, user),
         )
         # The session that was known ends with this, as a rule.
         self.sessions.forget(registry.session_url or "", headers)

@@ -27,7 +27,7 @@ def check_origin(headers: Headers, origins: Collection[str]) -> Rejected | None:
         return None if origin.decode("latin-1") in origins else NOT_ALLOWED
     # Browsers that say nothing of the origin still say that it is another.
     site = header(headers, b"sec-fetch-site")
-    return NOT_ALLOWED if site in {"cross-site", "same-site"} else None
+    return NOT_ALLOWED if site.lower() in {"cross-site", "same-site"} else None
 
 
 def shared_with(headers: Headers) -> list[tuple[bytes, bytes]]:

@@ -28,7 +28,7 @@ _SUBSCRIPTIONS = ("oneSignalUserId", "subscription_id")
 _DETAILS = (
     "appId", "appVersion", "distribution", "hardware", "language", "model", "os", "osVersion", "timeZone",
 )  # fmt: skip
-_APPLE = re.compile(r"(ios|ipados|iphone|ipad|ipod)", re.IGNORECASE)
+_APPLE = re.compile(r"\b(ios|ipados|iphone|ipad|ipod)", re.IGNORECASE)
 _NOTHING = frozenset({"", "null", "undefined", "(null)", "nil"})
 _ANSWERS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _INSIDE = re.compile(r"(?:oneSignalInfo|info)\[([A-Za-z_]+)\]")
@@ -195,7 +195,7 @@ def _platform(fields: dict[str, Any], texts: dict[str, str]) -> str | Rejected |
     if known is None:
         names = ", ".join(sorted(set(KNOWN_PLATFORMS.values())))
         return _bad("platform-unknown", f"platform is one of {names}.")
-    is_apple = any(_APPLE.match(texts.get(name, "")) for name in ("os", "model", "hardware"))
+    is_apple = any(_APPLE.search(texts.get(name, "")) for name in ("os", "model", "hardware"))
     if is_apple and known == "web":
         return "ios_web"
     return "ios" if is_apple else known

@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 import orjson
@@ -31,6 +32,8 @@ REFUSED_SECONDS = 5.0
 KNOWN_SESSIONS = 10_000
 AT_ONCE = 50
 ANSWER_LIMIT = 65_536
+Shown = dict[bytes, bytes]
+"""The headers that the endpoint is shown."""
 _NAMES = ("userId", "user_id", "external_id")
 
 REFUSED = Rejected(
@@ -54,6 +57,8 @@ class Sessions:
     http: httpx.AsyncClient
     _known: OrderedDict[bytes, tuple[float, str | Rejected]] = field(default_factory=OrderedDict)
     _asking: dict[bytes, asyncio.Task[str | Rejected]] = field(default_factory=dict)
+    #: Requests to the endpoint that are out.
+    _count: int = 0
     _salt: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     def __repr__(self) -> str:
@@ -61,11 +66,9 @@ class Sessions:
 
     async def user_of(self, url: str, headers: Headers) -> str | Rejected:
         """The user of the session whose `Cookie` and `Authorization` these are."""
-        shown = {
-            name: headers[key].decode("latin-1")
-            for name, key in (("cookie", b"cookie"), ("authorization", b"authorization"))
-            if key in headers
-        }
+        # Byte by byte: cookies need not be ASCII.
+        names: tuple[bytes, ...] = (b"cookie", b"authorization")
+        shown = {name: headers[name] for name in names if name in headers}
         name = self._name(url, headers)
         until, answer = self._known.get(name, (0.0, REFUSED))
         if until > self.clock.monotonic():
@@ -73,25 +76,34 @@ class Sessions:
         return await self._ask_once(name, url, shown)
 
     def forget(self, url: str, headers: Headers) -> None:
-        """Somebody has logged out: ask again."""
-        self._known.pop(self._name(url, headers), None)
+        """Somebody has logged out: ask again, whatever is being answered at this moment."""
+        name = self._name(url, headers)
+        self._known.pop(name, None)
+        self._asking.pop(name, None)
 
     def _name(self, url: str, headers: Headers) -> bytes:
         parts = (url.encode(), headers.get(b"cookie", b""), headers.get(b"authorization", b""))
         return hashlib.blake2b(b"\n".join(parts), digest_size=32, key=self._salt).digest()
 
-    async def _ask_once(self, name: bytes, url: str, shown: dict[str, str]) -> str | Rejected:
+    async def _ask_once(self, name: bytes, url: str, shown: Shown) -> str | Rejected:
         """Who asks for a session that is being asked for hears the same answer."""
         asking = self._asking.get(name)
         if asking is None:
-            if len(self._asking) >= AT_ONCE:
+            if self._count >= AT_ONCE:
                 return UNAVAILABLE
             asking = asyncio.ensure_future(self._ask(url, shown))
+            self._count += 1
             self._asking[name] = asking
-            asking.add_done_callback(lambda _: self._asking.pop(name, None))
-        answer = await asyncio.shield(asking)
-        self._keep(name, answer)
-        return answer
+            asking.add_done_callback(lambda done: self._answered(name, done))
+        return await asyncio.shield(asking)
+
+    def _answered(self, name: bytes, asked: asyncio.Task[str | Rejected]) -> None:
+        self._count -= 1
+        # Who has logged out meanwhile is asked about again, and this answer is of before.
+        if self._asking.get(name) is asked:
+            del self._asking[name]
+            if not asked.cancelled() and asked.exception() is None:
+                self._keep(name, asked.result())
 
     def _keep(self, name: bytes, answer: str | Rejected) -> None:
         if answer is UNAVAILABLE:
@@ -102,7 +114,7 @@ class Sessions:
         while len(self._known) > KNOWN_SESSIONS:
             self._known.popitem(last=False)
 
-    async def _ask(self, url: str, shown: dict[str, str]) -> str | Rejected:
+    async def _ask(self, url: str, shown: Shown) -> str | Rejected:
         asked = asyncio.ensure_future(self._exchange(url, shown))
         timer = asyncio.ensure_future(self.clock.sleep(DEADLINE_SECONDS))
         try:
@@ -118,8 +130,8 @@ class Sessions:
             timer.cancel()
             asked.cancel()
 
-    async def _exchange(self, url: str, shown: dict[str, str]) -> str | Rejected:
-        headers = shown | {"accept": "application/json", "accept-encoding": "identity"}
+    async def _exchange(self, url: str, shown: Shown) -> str | Rejected:
+        headers = shown | {b"accept": b"application/json", b"accept-encoding": b"identity"}
         async with self.http.stream("GET", url, headers=headers) as answer:
             body = bytearray()
             async for chunk in answer.aiter_raw():
@@ -151,8 +163,13 @@ async def sessions(
     clock: Clock, transport: httpx.AsyncBaseTransport | None = None
 ) -> AsyncIterator[Sessions]:
     """Ready to ask; `transport` is the way to the endpoint when it is not the network."""
-    # Its own timeout is a second line: the clock's comes first. Nothing is followed, and no cookie kept.
+    # Its own timeout is a second line: the clock's comes first. Nothing is followed.
     async with httpx.AsyncClient(
-        timeout=2 * DEADLINE_SECONDS, transport=transport, follow_redirects=False, trust_env=False
+        timeout=2 * DEADLINE_SECONDS,
+        transport=transport,
+        follow_redirects=False,
+        trust_env=False,
+        # What the endpoint sets for one visitor is never shown to it as another's.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     ) as http:
         yield Sessions(clock, http)

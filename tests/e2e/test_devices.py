@@ -34,6 +34,7 @@ rules:
     when: type = "identify"
     do: {update_user: {tags: {plan: "{{ traits.plan }}"}}}
 """
+MERGING = "version: 1\nidentity: {anonymous: external_id}"
 SECRET = "a secret of sixteen"
 SHARED = "a shared secret of at least 32 bytes"
 SERVER = "a server key of ours"
@@ -95,7 +96,8 @@ class Website(httpx.AsyncBaseTransport):
 async def registry(
     folder: Path, website: Website | None = None, **settings: Any
 ) -> AsyncIterator[Rig]:
-    async with rig(folder, TAGS, website=website or Website(), **(EVERY_WAY | settings)) as here:
+    mapping = settings.pop("mapping", TAGS)
+    async with rig(folder, mapping, website=website or Website(), **(EVERY_WAY | settings)) as here:
         yield here
 
 
@@ -286,6 +288,98 @@ async def test_who_logs_out_is_asked_about_again_at_once(tmp_path: Path) -> None
         assert (len(await devices(here, "u1")), len(await devices(here, "u2"))) == (0, 1)
 
 
+async def test_who_logs_out_while_the_endpoint_answers_is_asked_about_again(
+    tmp_path: Path,
+) -> None:
+    website = Website()
+    website.users["s=1"] = "u1"
+    async with registry(tmp_path, website) as here:
+        website.clock = here.clock
+        posting = asyncio.ensure_future(post(here, INFO, cookie="s=1"))
+        while not website.asked:
+            await here.still()
+        # By another way: what is asked at this moment is nobody's business yet.
+        await delete(here, PHONE, {"userId": "u1", "userHash": proof("u1")}, cookie="s=1")
+        website.clock, website.users["s=1"] = None, "u2"
+        assert (await post(here, INFO, cookie="s=1")).status_code == 200
+        assert len(await devices(here, "u2")) == 1
+        here.clock.advance(DEADLINE_SECONDS)
+        await posting
+        other = INFO | {
+            "installationId": "other",
+            "oneSignalUserId": None,
+            "oneSignalPushToken": None,
+        }
+        assert (await post(here, other, cookie="s=1")).status_code == 200
+        assert len(website.asked) == 2
+        assert len(await devices(here, "u2")) == 2
+
+
+async def test_what_the_endpoint_sets_for_one_visitor_is_never_shown_to_it_as_anothers(
+    tmp_path: Path,
+) -> None:
+    website = Website()
+    website.answer = (200, {"set-cookie": "PHPSESSID=78; Path=/"}, b'{"userId": "u1"}')
+    async with registry(tmp_path, website) as here:
+        assert (await post(here, INFO, cookie="PHPSESSID=77")).status_code == 200
+        website.answer, website.users["PHPSESSID=78"] = None, "u1"
+        stranger = await post(here, INFO, authorization="whatever")
+        assert (stranger.status_code, stranger.json()["code"]) == (401, "session-refused")
+        assert "cookie" not in website.asked[-1].headers
+
+
+async def test_a_session_is_shown_byte_by_byte_and_a_divided_one_whole(tmp_path: Path) -> None:
+    website = Website()
+    async with registry(tmp_path, website) as here:
+        name = "name=José".encode()
+        sent: list[tuple[bytes, bytes]] = [(b"cookie", name), (b"cookie", b"s=1")]
+        await here.http.post("/v1/devices", content=orjson.dumps(INFO), headers=sent)
+        (asked,) = website.asked
+        shown = [value for key, value in asked.headers.raw if key.lower() == b"cookie"]
+        assert shown == [name + b"; s=1"]
+        odd = await here.http.post(
+            "/v1/devices",
+            content=orjson.dumps(INFO),
+            headers=[(b"authorization", "Bearer é".encode())],
+        )
+        assert (odd.status_code, odd.json()["code"]) == (401, "token-wrong")
+
+
+@pytest.mark.parametrize("name", ["origin", "authorization", "x-bridge-token"])
+async def test_what_shows_who_asks_is_there_once(tmp_path: Path, name: str) -> None:
+    async with registry(tmp_path) as here:
+        right = {
+            "origin": ORIGIN,
+            "authorization": f"Bearer {token(here)}",
+            "x-bridge-token": SERVER,
+        }
+        for other in ("https://evil.example", right[name]):
+            sent = [(name, other), (name, right[name])]
+            answer = await here.http.post(
+                "/v1/devices", content=orjson.dumps(hashed()), headers=sent
+            )
+            assert (answer.status_code, answer.json()["code"]) == (400, "header-twice")
+        assert await nothing_is_stored(here)
+
+
+async def test_a_token_is_not_looked_for_in_the_last_line_of_cookies_alone(tmp_path: Path) -> None:
+    async with registry(tmp_path) as here:
+        sent = [("cookie", f"session={token(here, user)}") for user in ("u1", "u2")]
+        answer = await here.http.post("/v1/devices", content=orjson.dumps(INFO), headers=sent)
+        assert (answer.status_code, answer.json()["code"]) == (401, "cookie-twice")
+
+
+async def test_who_had_another_id_before_is_the_same_person(tmp_path: Path) -> None:
+    async with registry(tmp_path, mapping=TAGS.replace("version: 1", MERGING)) as here:
+        await here.post({"type": "alias", "userId": "u1", "previousId": "old", "messageId": "a1"})
+        await here.settle()
+        assert (await post(here, hashed("old"))).json()["changed"] is True
+        assert (await post(here, hashed("old"))).json()["changed"] is False
+        assert len(await devices(here, "u1")) == 1
+        gone = await delete(here, PHONE, {"userId": "old", "userHash": proof("old")})
+        assert gone.json() == {"removed": 1}
+
+
 async def test_a_server_key_says_whose_a_device_is(tmp_path: Path) -> None:
     async with registry(tmp_path) as here:
         answer = await post(here, INFO | {"userId": "u9"}, x_bridge_token=SERVER)
@@ -357,6 +451,8 @@ async def test_a_device_without_player_id_is_taken(tmp_path: Path, nothing: str 
         ({"platform": "iOS", "model": "iPhone", "os": "iOS"}, "ios"),
         ({"platform": "android", "model": "iPhone", "os": "iOS"}, "ios"),
         ({"platform": "android", "hardware": "iPad13,4", "os": "", "model": ""}, "ios"),
+        ({"platform": "android", "model": "Apple iPhone 14", "os": ""}, "ios"),
+        ({"platform": "android", "model": "Helios 300", "os": "Android"}, "android"),
         ({"platform": "web", "os": "iOS", "model": ""}, "ios_web"),
         ({"platform": "web", "os": "Windows", "model": ""}, "web"),
         ({"platform": None, "os": "Android"}, "android"),
@@ -462,9 +558,10 @@ async def test_who_is_erased_has_no_devices_and_gets_none_back_at_once(tmp_path:
 # What is refused ------------------------------------------------------------------------------------
 
 
-def forge(head: dict[str, Any], claims: dict[str, Any], key: bytes) -> str:
+def forge(head: dict[str, Any], claims: dict[str, Any], key: bytes, more: bytes = b"") -> str:
     """A token of any head, whatever a library thinks of it."""
-    parts = [base64.urlsafe_b64encode(orjson.dumps(part)).rstrip(b"=") for part in (head, claims)]
+    said = (orjson.dumps(head), orjson.dumps(claims)[:-1] + more + b"}")
+    parts = [base64.urlsafe_b64encode(part).rstrip(b"=") for part in said]
     signed = b".".join(parts)
     mac = hmac.new(key, signed, "sha256").digest() if head.get("alg") != "none" else b""
     return (signed + b"." + base64.urlsafe_b64encode(mac).rstrip(b"=")).decode()
@@ -498,6 +595,27 @@ REFUSED: dict[str, tuple[Any, Any, int, str]] = {
         lambda here: bearer(forge({"alg": "HS256"}, {"sub": "u1", "exp": "soon"}, SHARED.encode())),
         401,
         "token-without-end",
+    ),
+    "ends beyond any number": (
+        INFO,
+        lambda here: bearer(
+            forge({"alg": "HS256"}, {"sub": "u1"}, SHARED.encode(), b',"exp":1' + b"0" * 400)
+        ),
+        401,
+        "token-without-end",
+    ),
+    "begins beyond any number": (
+        INFO,
+        lambda here: bearer(
+            forge(
+                {"alg": "HS256"},
+                {"sub": "u1", "exp": 2**40},
+                SHARED.encode(),
+                b',"nbf":1' + b"0" * 400,
+            )
+        ),
+        401,
+        "token-not-yet",
     ),
     "not valid yet": (
         INFO,
@@ -573,6 +691,12 @@ REFUSED: dict[str, tuple[Any, Any, int, str]] = {
     "a form of another site": (
         hashed(),
         {"sec_fetch_site": "cross-site"},
+        403,
+        "origin-not-allowed",
+    ),
+    "a form of another site, said aloud": (
+        hashed(),
+        {"sec_fetch_site": "Cross-Site"},
         403,
         "origin-not-allowed",
     ),

@@ -170,6 +170,11 @@ async def slow_body(sender: Peer) -> None:
     await drip(sender, b" " * 900)
 
 
+async def no_body(sender: Peer) -> None:
+    """All that announces it, and then nothing."""
+    await sender.send(request({"Content-Length": "1000"}))
+
+
 async def drip(sender: Peer, raw: bytes) -> None:
     clock = SystemClock()
     for byte in raw:
@@ -189,6 +194,7 @@ async def test_whoever_is_slow_is_not_waited_for(outside: Outside) -> None:
         slow_lines: [408],
         nothing: [],
         slow_body: [503],
+        no_body: [],
     }
     async with outside.serving(IMPATIENT) as serving:
         answered = await asyncio.gather(*(_heard(serving, way) for way in ways))

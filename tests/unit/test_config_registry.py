@@ -164,3 +164,10 @@ def test_no_secret_is_in_its_words() -> None:
     registry = load(SECRET="s" * 16, JWT_KEYS="k" * 32).registry
     assert "sss" not in repr(registry)
     assert "kkk" not in repr(registry and registry.jwt_keys)
+
+
+def test_a_public_key_without_its_lines_is_no_shared_secret() -> None:
+    shown = public(ec.generate_private_key(ec.SECP256R1())).split("-----")[2].replace("\n", "")
+    ((_, message),) = wrong(JWT_KEYS=shown)
+    assert "anybody could sign with it" in message
+    assert shown not in message
