@@ -108,7 +108,7 @@ def _pages(http: httpx.Client, pages: list[str], lag: Path, rounds: int) -> dict
     taken: dict[str, list[float]] = {page: [] for page in pages}
     for _ in range(max(3, rounds)):
         for page, times in taken.items():
-            times.append(1000 * _open(http, page))
+            times.append(1000 * opened(http, page))
     wait(0.6)
     return {
         "page_ms": {f"/console{one}": round(statistics.median(t), 1) for one, t in taken.items()},
@@ -117,7 +117,8 @@ def _pages(http: httpx.Client, pages: list[str], lag: Path, rounds: int) -> dict
     }
 
 
-def _open(http: httpx.Client, page: str) -> float:
+def opened(http: httpx.Client, page: str) -> float:
+    """Seconds until a page is there."""
     began = now()
     answer = http.get(f"/console{page}")
     if answer.status_code not in {200, 303}:
@@ -187,7 +188,7 @@ def _opening(http: httpx.Client, pages: list[str]) -> Iterator[None]:
     def opens() -> None:
         number = 0
         while not over.wait(_OPENED_EVERY):
-            _open(http, pages[number % len(pages)])
+            opened(http, pages[number % len(pages)])
             number += 1
 
     thread = threading.Thread(target=opens)

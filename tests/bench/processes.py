@@ -97,23 +97,20 @@ def _listen(log: IO[bytes], found: queue.Queue[int]) -> None:
 
 
 def bridge(
-    database: Path, mapping: Path, onesignal: str, *, module: str = "bridge"
+    database: Path, mapping: Path, onesignal: str, *, module: str = "bridge", **more: str
 ) -> contextlib.AbstractContextManager[Served]:
-    """`segment-bridge serve`, as it comes, with this mapping; `module` may stand for it."""
-    return serving(
-        module,
-        "serve",
-        "--port",
-        "0",
-        BRIDGE_DATABASE_URL=f"sqlite:///{database}",
-        BRIDGE_MAPPINGS=str(mapping),
-        BRIDGE_SEGMENT_SECRETS=SECRET.decode(),
-        BRIDGE_ONESIGNAL_APP_ID="8a1b3c4d-0000-4000-8000-000000000001",
-        BRIDGE_ONESIGNAL_API_KEY="os_v2_app_bench",
-        BRIDGE_ONESIGNAL_URL=onesignal,
-        BRIDGE_LOG_FORMAT="json",
-        BRIDGE_DRAIN="1",
-    )
+    """`segment-bridge serve`, as it comes, with this mapping; `module` may stand for it, `more` are settings."""
+    settings = {
+        "BRIDGE_DATABASE_URL": f"sqlite:///{database}",
+        "BRIDGE_MAPPINGS": str(mapping),
+        "BRIDGE_SEGMENT_SECRETS": SECRET.decode(),
+        "BRIDGE_ONESIGNAL_APP_ID": "8a1b3c4d-0000-4000-8000-000000000001",
+        "BRIDGE_ONESIGNAL_API_KEY": "os_v2_app_bench",
+        "BRIDGE_ONESIGNAL_URL": onesignal,
+        "BRIDGE_LOG_FORMAT": "json",
+        "BRIDGE_DRAIN": "1",
+    }
+    return serving(module, "serve", "--port", "0", **settings | more)
 
 
 @contextlib.contextmanager

@@ -45,9 +45,9 @@ class Sent:
         self.rejected += len(refused)
         for index, event in enumerate(events):
             if index not in refused:
-                self._took(source, event)
+                self.took(source, event)
 
-    def _took(self, source: str, event: Event) -> None:
+    def took(self, source: str, event: Event) -> None:
         message_id = event.get("messageId")
         if not _is_name(message_id):
             self.unnamed += _is_none(message_id)

@@ -30,7 +30,7 @@ from tests.faults.sight import Resources, look, waiting
 from tests.faults.story import SHOP, Event, Story
 from tests.faults.told import Told, written_down
 from tests.harness import APP_ID, Rig, eventually, mapping_of, rig, settings_of
-from tests.processes import Command, command, script
+from tests.processes import Command, script
 from tests.serving import served
 
 PHONES = ("android", "ios")
@@ -364,7 +364,8 @@ async def outside(
 
 @asynccontextmanager
 async def _sandbox_process(folder: Path) -> AsyncIterator[str]:
-    async with command(folder, "sandbox", "--port", "0") as running:
+    remembering = str(Path(__file__).with_name("remembering.py"))
+    async with script(folder, [remembering, "sandbox", "--port", "0"], {}) as running:
         yield await running.says(_SANDBOX)
 
 
