@@ -12,20 +12,26 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from bridge.app import people
 from bridge.app.bridge import Bridge
 from bridge.app.seeing import see
+from bridge.app.views import views_of
 from bridge.config.access import Access, access_of
 from bridge.console.api import problem
+from bridge.console.audit import AuditApi
 from bridge.console.brake import BrakeApi
+from bridge.console.events import EventsApi
 from bridge.console.explain import ExplainApi
 from bridge.console.importing import ImportApi, Imported, Refusal
 from bridge.console.openapi import OpenApi
+from bridge.console.overview import OverviewApi
+from bridge.console.rules import RulesApi
 from bridge.console.status import StatusApi
+from bridge.console.trying import TryApi
 from bridge.console.users import UsersApi
+from bridge.console.views import Views
 from bridge.console.web.console import Console
 from bridge.deliver.erasing import forget
-from bridge.deliver.held import holdings, release_resumed
+from bridge.deliver.held import release_resumed
 from bridge.journal.erasures import noted
 from bridge.receive.devices import PATHS as DEVICE_PATHS, DeviceDoor
 from bridge.receive.health import Health
@@ -47,16 +53,23 @@ def public_routes(webhook: Webhook, devices: DeviceDoor) -> list[BaseRoute]:
 
 def admin_routes(bridge: Bridge) -> list[BaseRoute]:
     """What the people who look after the bridge open, and their programs."""
+    views = views_of(bridge)
+    access = partial(_access, bridge)
     return [
         *health_of(bridge).figures(),
         *_brake_api(bridge).routes(),
-        *bridge.piles.routes(lambda: _access(bridge)),
+        *bridge.piles.routes(access),
         *_status_api(bridge).routes(),
-        *_explain_api(bridge).routes(),
-        *_users_api(bridge).routes(),
+        *RulesApi(access=access, clock=bridge.clock, rules=views.rules).routes(),
+        *OverviewApi(access=access, clock=bridge.clock, overview=views.overview).routes(),
+        *EventsApi(access=access, events=views.events).routes(),
+        *ExplainApi(access=access, events=views.events).routes(),
+        *_users_api(bridge, views).routes(),
+        *TryApi(access=access, trying=views.trying).routes(),
+        *AuditApi(access=access, journal=bridge.journal).routes(),
         *_import_api(bridge).routes(),
-        *OpenApi(access=lambda: _access(bridge)).routes(),
-        *console_of(bridge).routes(),
+        *OpenApi(access=access).routes(),
+        *console_of(bridge, views).routes(),
     ]
 
 
@@ -136,7 +149,7 @@ def _brake_api(bridge: Bridge) -> BrakeApi:
     )
 
 
-def console_of(bridge: Bridge) -> Console:
+def console_of(bridge: Bridge, views: Views) -> Console:
     braking = Braking(bridge)
     return Console(
         journal=bridge.journal,
@@ -144,16 +157,11 @@ def console_of(bridge: Bridge) -> Console:
         config=lambda: bridge.config,
         mappings=lambda: bridge.mappings,
         reloader=bridge.reloader,
+        views=views,
         paused=braking.paused,
         acts=bridge.piles,
-        held=lambda choice: holdings(bridge.journal, choice),
-        written=partial(people.written, bridge),
-        devices=partial(people.devices, bridge),
-        ask=partial(people.ask, bridge),
         erase=partial(_erase, bridge),
-        see=lambda: see(bridge),
         draining=lambda: bridge.draining,
-        fresh=lambda: bridge.counting.fresh,
         pause=braking.pause,
         resume=braking.resume,
     )
@@ -167,10 +175,11 @@ async def _erase(bridge: Bridge, app: str, external_id: str, who: str) -> None:
     bridge.lanes[app].nudge(user_hash)
 
 
-def _users_api(bridge: Bridge) -> UsersApi:
+def _users_api(bridge: Bridge, views: Views) -> UsersApi:
     return UsersApi(
         access=lambda: _access(bridge),
         apps=lambda: list(bridge.config.apps),
+        people=views.people,
         erase=partial(_erase, bridge),
     )
 
@@ -201,17 +210,10 @@ def _access(bridge: Bridge) -> Access:
 
 def _status_api(bridge: Bridge) -> StatusApi:
     return StatusApi(
-        access=lambda: _access(bridge), see=lambda: see(bridge), reloader=bridge.reloader
-    )
-
-
-def _explain_api(bridge: Bridge) -> ExplainApi:
-    return ExplainApi(
         access=lambda: _access(bridge),
+        see=lambda: see(bridge),
+        reloader=bridge.reloader,
         journal=bridge.journal,
-        clock=bridge.clock,
-        config=lambda: bridge.config,
-        mappings=lambda: bridge.mappings,
     )
 
 

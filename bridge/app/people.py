@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
-from bridge.console.web.person import KINDS, There, Written
+from bridge.console.views.person import KINDS, There, Written
 from bridge.deliver.attempts import look
 from bridge.deliver.gate import StoppingError
 from bridge.deliver.state import decode

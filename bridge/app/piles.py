@@ -13,6 +13,7 @@ from bridge.console.api import Accessible
 from bridge.console.dead import DeadApi
 from bridge.console.held import HeldApi
 from bridge.console.skipped import SkippedApi
+from bridge.console.views.waiting import Waiting
 from bridge.deliver.held import Holding, Nudge, discard, holdings, release
 from bridge.deliver.releases import Releases
 from bridge.deliver.replay import Replays, discard_all, replay, replay_all, replay_skipped
@@ -33,10 +34,16 @@ class Piles:
     nudge: Nudge
     releases: Releases
 
+    @property
+    def waiting(self) -> Waiting:
+        return Waiting(journal=self.journal, counts=lambda choice: holdings(self.journal, choice))
+
     def routes(self, access: Accessible) -> list[Route]:
+        waiting = self.waiting
         dead = DeadApi(
             access=access,
             journal=self.journal,
+            waiting=waiting,
             replay=self.replay,
             replay_all=self.replay_all,
             discard_all=self.discard_all,
@@ -44,13 +51,15 @@ class Piles:
         held = HeldApi(
             access=access,
             journal=self.journal,
-            counts=lambda choice: holdings(self.journal, choice),
+            waiting=waiting,
             release=self.release,
             release_slowly=self.release_slowly,
             hold=self.hold,
             discard=self.discard_held,
         )
-        skipped = SkippedApi(access=access, journal=self.journal, replay=self.replay_skipped)
+        skipped = SkippedApi(
+            access=access, journal=self.journal, waiting=waiting, replay=self.replay_skipped
+        )
         return [*dead.routes(), *held.routes(), *skipped.routes()]
 
     async def _note(self, who: str, what: str, **detail: Any) -> None:

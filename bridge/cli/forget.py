@@ -31,7 +31,7 @@ def forget(users: Users = None, file: File = None, app: App = None, yes: Yes = F
       segment-bridge forget --file requests.txt --app shop
     """
     from bridge.cli.service import service
-    from bridge.console.users import may_be_erased
+    from bridge.console.views.person import may_be_erased
 
     named = [*(users or ()), *(_lines(file) if file else ())]
     chosen = list(dict.fromkeys(named))

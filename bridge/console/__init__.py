@@ -1,1 +1,1 @@
-"""What an operator touches in a running bridge: the JSON API (and, over it, the console)."""
+"""What an operator touches in a running bridge: the JSON API, the console (`web`), and what both show (`views`)."""

@@ -18,6 +18,7 @@ PAGE = 100
 """How many of a pile are listed at once."""
 _ID_DIGITS = 18
 """As many as any 64-bit number may have."""
+_LATEST_MS = 10**15
 Handler = Callable[[Request], Awaitable[Response]]
 Accessible = Callable[[], Access]
 """Who may do what, as of now."""
@@ -35,11 +36,15 @@ def guarded(access: Accessible, role: Role, handler: Handler) -> Handler:
         if key is None:
             return problem(401, "token-wrong", "Send Authorization: Bearer and the admin token.")
         if not key.person.may(role):
-            return problem(403, "role-insufficient", f"{key.person.name} may not: it takes {role}.")
+            return not_yours(key.person, role)
         request.state.person = key.person
         return await handler(request)
 
     return checked
+
+
+def not_yours(person: Person, role: Role) -> Response:
+    return problem(403, "role-insufficient", f"{person.name} may not: it takes {role}.")
 
 
 def person_of(request: Request) -> Person:
@@ -55,6 +60,12 @@ def who(request: Request) -> str:
 def number(text: str) -> int | None:
     """An id; None when it is none, or has more digits than any id."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS else None
+
+
+def moment(text: str) -> int | None:
+    """Milliseconds since 1970; None when it is no time that anybody means."""
+    found = number(text)
+    return found if found is not None and found <= _LATEST_MS else None
 
 
 def answer(value: Any) -> Response:

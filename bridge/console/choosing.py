@@ -5,14 +5,16 @@ A body that is not clear changes nothing: whoever misspells a filter does not re
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
 from starlette.requests import Request
+from starlette.responses import Response
 
-from bridge.console.api import number, problem
+from bridge.console.api import answer, number, problem
+from bridge.console.views.waiting import One, Preview
 from bridge.journal.piles import Choice
 
 SAMPLE = 3
@@ -38,7 +40,7 @@ async def asked(request: Request, *, also: Collection[str] = ()) -> Asked | None
         return None
     if not isinstance(body, dict):
         return None
-    body = {name: _whole(value) for name, value in body.items()}
+    body = {name: whole(value) for name, value in body.items()}
     rest = {name: body.pop(name) for name in also if name in body}
     dry_run = body.pop("dry_run", False)
     choice = choice_of(body)
@@ -47,10 +49,10 @@ async def asked(request: Request, *, also: Collection[str] = ()) -> Asked | None
     return Asked(choice=choice, dry_run=dry_run, rest=rest)
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
     """To JSON 5.0 and 5 are one number."""
     if isinstance(value, list):
-        return [_whole(one) for one in value]
+        return [whole(one) for one in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -85,9 +87,17 @@ def _is_time(value: Any) -> bool:
     return value is None or (type(value) is int and 0 <= value < _NEVER_MS)
 
 
-def looked(count: int, sample: list[dict[str, Any]], newest_ms: int | None) -> dict[str, Any]:
+def looked(preview: Preview[One], summary: Callable[[One], dict[str, Any]]) -> Response:
     """The answer to a dry run; with its `until_ms` the act is about no more than was counted."""
-    return {"count": count, "sample": sample, "until_ms": newest_ms}
+    return answer(
+        {
+            "count": preview.count,
+            "sample": [summary(one) for one in preview.some],
+            "until_ms": preview.until_ms,
+            "push": preview.push and asdict(preview.push),
+            "gone": preview.gone,
+        }
+    )
 
 
 UNCLEAR = problem(

@@ -2,14 +2,15 @@
 
 ::
 
-    GET  /api/v1/dead                {"dead": [a page of them], "next", "counts": [{"reason", "rule", "count"}]}
+    GET  /api/v1/dead                {"dead": [a page of them], "next", "counts": [{"reason", "rule", "count"}],
+                                      "advice": {reason: {"what", "todo", "replay", "replan"}}}
     GET  /api/v1/dead/{id}           one, with its event, the request and the answer
     POST /api/v1/dead/{id}/replay    {"replan"?}: it is tried again
     POST /api/v1/dead/replay         {a choice, "replan"?, "dry_run"?}: all of a choice are
     POST /api/v1/dead/discard        {a choice, "dry_run"?}: they end for good
 
 A choice narrows by `app`, `rule`, `reason`, `user`, `since_ms`, `until_ms` and `ids`; in a GET it is in
-the query. A dry run answers {"count", "sample", "until_ms"} and changes nothing.
+the query. A dry run answers {"count", "sample", "until_ms", "push"} and changes nothing.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.console.api import PAGE, Accessible, answer, guarded, number, problem, who
 from bridge.console.choosing import SAMPLE, UNCLEAR, Asked, asked, looked, of_query
+from bridge.console.views import advice
+from bridge.console.views.waiting import Waiting, text
 from bridge.journal import Journal
 from bridge.journal.piles import Choice
 from bridge.journal.records import Dead, Replayed
-from bridge.segment import raw_json
 
 
 class Replays(Protocol):
@@ -43,6 +44,7 @@ class Replays(Protocol):
 class DeadApi:
     access: Accessible
     journal: Journal
+    waiting: Waiting
     #: Put one dead operation back to work; the flag: with today's mapping. Here and below: who asks.
     replay: Callable[[int, bool, str], Awaitable[Replayed]]
     replay_all: Callable[[Choice, bool, str], Awaitable[Replays]]
@@ -75,6 +77,7 @@ class DeadApi:
                 "dead": [summary(one) for one in letters],
                 "next": letters[-1].id if len(letters) == PAGE else None,
                 "counts": [{"reason": r, "rule": rule, "count": n} for r, rule, n in counts],
+                "advice": {reason: advice.dead(reason)._asdict() for reason, *_ in counts},
             }
         )
 
@@ -107,7 +110,7 @@ class DeadApi:
         if wanted is None or replan is None:
             return UNCLEAR
         if wanted.dry_run:
-            return await self._look(wanted.choice)
+            return looked(await self.waiting.dead(wanted.choice, sample=SAMPLE), summary)
         done = await self.replay_all(wanted.choice, replan, who(request))
         return answer({"replayed": done.replayed, "no_events": done.no_events})
 
@@ -116,14 +119,8 @@ class DeadApi:
         if wanted is None:
             return UNCLEAR
         if wanted.dry_run:
-            return await self._look(wanted.choice)
+            return looked(await self.waiting.dead(wanted.choice, sample=SAMPLE), summary)
         return answer({"discarded": await self.discard_all(wanted.choice, who(request))})
-
-    async def _look(self, choice: Choice) -> Response:
-        count = sum(n for _, _, n in await self.journal.dead_counts(choice))
-        some = await self.journal.dead_letters(choice, limit=SAMPLE)
-        newest_ms = await self.journal.piles.newest_dead(choice)
-        return answer(looked(count, [summary(one) for one in some], newest_ms))
 
 
 def _replan(wanted: Asked) -> bool | None:
@@ -156,17 +153,6 @@ def full(dead: Dead) -> dict[str, Any]:
         "answer": dead.answer,
         "uncertain": bool(dead.uncertain),
     }
-
-
-def text(body: bytes | None) -> Any:
-    """A body as JSON where it is, else as it reads."""
-    if body is None:
-        return None
-    try:
-        # What nests too deep can be read, and not be written again.
-        return body.decode() if raw_json.is_too_deep(body) else orjson.loads(body)
-    except ValueError:
-        return body.decode("utf-8", "replace")
 
 
 _GONE = problem(404, "not-dead", "There is no dead letter of this id; it may have been replayed.")

@@ -8,29 +8,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.clock import Clock
-from bridge.config import Config
-from bridge.config.mappings import Mappings
 from bridge.console.api import Accessible, answer, guarded, person_of, problem
-from bridge.explain.answer import NEWEST, answer_of, asked_of
-from bridge.journal import Journal
+from bridge.console.views.events import Events
+from bridge.explain.answer import NEWEST
 
 
 @dataclass(slots=True, kw_only=True)
 class ExplainApi:
     access: Accessible
-    journal: Journal
-    clock: Clock
-    config: Callable[[], Config]
-    mappings: Callable[[], Mappings]
+    events: Events
 
     def routes(self) -> list[Route]:
         explain = guarded(self.access, "view", self._explain)
@@ -42,25 +34,10 @@ class ExplainApi:
         limit = query.get("limit", str(NEWEST))
         if bool(user) is bool(message_id) or not (limit.isascii() and limit.isdigit()):
             return _UNCLEAR
-        config = self.config()
-        asked = asked_of(
+        told = await self.events.told(
             user or None,
             message_id or None,
             max(1, int(limit[:9])),
-            apps=config.apps,
-            sources=config.sources,
-            mappings=self.mappings(),
-        )
-        traces = await self.journal.traces(asked)
-        # Planning hundreds of events again takes longer than anybody else should wait.
-        told = await asyncio.to_thread(
-            answer_of,
-            asked,
-            traces,
-            apps=config.apps,
-            sources=config.sources,
-            mappings=self.mappings(),
-            now_ms=self.clock.now_ms(),
             hides=not person_of(request).may("operate"),
         )
         return answer(told)

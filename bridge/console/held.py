@@ -3,7 +3,8 @@
 ::
 
     GET  /api/v1/held            {"counts": [{"app", "rule", "reason", "count"}], "held": [some of them],
-                                  "releases": [{"app", "rule", "reason", "per_minute", "left"}]}
+                                  "releases": [{"app", "rule", "reason", "per_minute", "left"}],
+                                  "advice": {reason: {"what", "todo", …}}}
     GET  /api/v1/held/{key}      one, with its event and what would be sent
     POST /api/v1/held/release    {a choice, "per_minute"?, "dry_run"?}: they go, oldest first
     POST /api/v1/held/hold       {a choice}: what goes little by little stays, from now on
@@ -18,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,7 +27,8 @@ from starlette.routing import Route
 
 from bridge.console.api import PAGE, Accessible, answer, guarded, number, problem, who
 from bridge.console.choosing import SAMPLE, UNCLEAR, Asked, asked, looked, of_query
-from bridge.console.dead import text
+from bridge.console.views import advice
+from bridge.console.views.waiting import Counted, Waiting, text
 from bridge.journal import Journal
 from bridge.journal.piles import Choice, HeldOne, Releasing
 from bridge.journal.sends import HeldSend
@@ -36,24 +38,11 @@ FASTEST = 30_000
 """A minute; what is to go faster than this can as well go at once."""
 
 
-class Counted(Protocol):
-    """Pushes that are held alike."""
-
-    @property
-    def app(self) -> str: ...
-    @property
-    def rule(self) -> str: ...
-    @property
-    def why(self) -> str: ...
-    @property
-    def count(self) -> int: ...
-
-
 @dataclass(slots=True, kw_only=True)
 class HeldApi:
     access: Accessible
     journal: Journal
-    counts: Callable[[Choice], Awaitable[Sequence[Counted]]]
+    waiting: Waiting
     #: Here and below: who asks.
     release: Callable[[Choice, str], Awaitable[int]]
     #: So many a minute.
@@ -80,10 +69,15 @@ class HeldApi:
         if choice is None or limit is None or not _is_possible(choice):
             return UNCLEAR
         some = await self.journal.sends.held(choice, limit=min(PAGE, limit))
-        counts = [count_of(one) for one in await self.counts(choice)]
+        counts = [count_of(one) for one in await self.waiting.counts(choice)]
         releases = [_release_of(one) for one in await self.journal.piles.releases(counted=True)]
         return answer(
-            {"counts": counts, "held": [summary(one) for one in some], "releases": releases}
+            {
+                "counts": counts,
+                "held": [summary(one) for one in some],
+                "releases": releases,
+                "advice": {reason: advice.held(reason)._asdict() for reason in REASONS},
+            }
         )
 
     async def _show(self, request: Request) -> Response:
@@ -100,7 +94,7 @@ class HeldApi:
         if rate is not None and not _is_rate(rate, choice):
             return _RATE
         if wanted.dry_run:
-            return await self._look(choice)
+            return looked(await self.waiting.held(choice, sample=SAMPLE), summary)
         if rate is None:
             return answer({"released": await self.release(choice, who(request))})
         chosen = await self.release_slowly(choice, rate, who(request))
@@ -117,14 +111,8 @@ class HeldApi:
         if wanted is None:
             return UNCLEAR
         if wanted.dry_run:
-            return await self._look(wanted.choice)
+            return looked(await self.waiting.held(wanted.choice, sample=SAMPLE), summary)
         return answer({"discarded": await self.discard(wanted.choice, who(request))})
-
-    async def _look(self, choice: Choice) -> Response:
-        count = sum(one.count for one in await self.counts(choice))
-        some = await self.journal.sends.held(choice, limit=SAMPLE)
-        newest_ms = await self.journal.piles.newest_held(choice)
-        return answer(looked(count, [summary(one) for one in some], newest_ms))
 
 
 async def _asked(request: Request, *, also: Collection[str] = ()) -> Asked | None:

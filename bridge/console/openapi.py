@@ -16,117 +16,22 @@ from starlette.routing import Route
 from bridge import __version__
 from bridge.console.api import Accessible, answer, guarded
 from bridge.console.held import FASTEST
-
-Schema = dict[str, Any]
-
-_TEXT: Schema = {"type": "string"}
-_COUNT: Schema = {"type": "integer", "minimum": 0}
-_TIME: Schema = {
-    "type": "integer",
-    "minimum": 0,
-    "maximum": 10**15,
-    "description": "Milliseconds since 1970, UTC.",
-}
-_YES: Schema = {"type": "boolean"}
-_ANY: Schema = {}
-
-
-def _maybe(schema: Schema) -> Schema:
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-def _list(schema: Schema) -> Schema:
-    return {"type": "array", "items": schema}
-
-
-def _object(*, optional: dict[str, Schema] | None = None, **names: Schema) -> Schema:
-    """An object of exactly these names; all are there but the optional ones."""
-    return {
-        "type": "object",
-        "properties": names | (optional or {}),
-        "required": list(names),
-        "additionalProperties": False,
-    }
-
-
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-_DEAD = {
-    "id": _COUNT, "reason": _TEXT, "rule": _TEXT, "operation": _TEXT, "app": _TEXT, "source": _TEXT,
-    "message_id": _TEXT, "event": _maybe(_TEXT), "http": _maybe(_COUNT), "attempts": _COUNT,
-    "died_ms": _TIME,
-}  # fmt: skip
-_HELD = {
-    "key": _TEXT, "app": _TEXT, "rule": _TEXT, "operation": _TEXT, "reason": _TEXT,
-    "message_id": _TEXT, "event": _maybe(_TEXT), "written_ms": _TIME,
-}  # fmt: skip
-_FINDING = {
-    "code": _TEXT, "message": _TEXT, "level": {"enum": ["error", "warning"]}, "file": _maybe(_TEXT),
-    "line": _maybe(_COUNT), "column": _maybe(_COUNT), "hint": _maybe(_TEXT),
-}  # fmt: skip
-_SKIPPED = {
-    "app": _TEXT, "rule": _TEXT, "operation": _TEXT, "reason": _TEXT, "source": _TEXT,
-    "message_id": _TEXT, "event": _maybe(_TEXT), "event_ms": _TIME, "skipped_ms": _TIME,
-}  # fmt: skip
-_COUNTED = {"app": _TEXT, "rule": _TEXT, "reason": _TEXT, "count": _COUNT}
-_SAMPLE = {"count": _COUNT, "until_ms": _maybe(_TIME)}
-_TOLD = {
-    "rule": _TEXT, "operation": _TEXT, "status": _TEXT, "reason": _maybe(_TEXT),
-    "detail": _maybe(_TEXT), "words": _TEXT, "at_ms": _maybe(_TIME), "http": _maybe(_COUNT),
-    "attempts": _COUNT, "key": _maybe(_TEXT), "planned": _ANY, "todo": _maybe(_TEXT),
-}  # fmt: skip
-
-_SCHEMAS: dict[str, Schema] = {
-    "Error": _object(code=_TEXT, message=_TEXT),
-    "Choice": _object(
-        optional={
-            "app": _TEXT, "rule": _TEXT, "reason": _TEXT, "user": _TEXT, "since_ms": _TIME,
-            "until_ms": _TIME, "ids": _list({"anyOf": [{"type": "integer", "minimum": 0, "maximum": 10**15}, _TEXT]}),
-            "dry_run": {"type": "boolean", "description": "Count and show some, and do nothing."},
-        }
-    ),
-    "Target": {
-        "oneOf": [
-            _object(what={"const": "pushes"}),
-            _object(what={"const": "rule"}, rule={"type": "string", "minLength": 1}),
-        ]
-    },
-    "Paused": _list(_object(what=_TEXT, reason=_TEXT, since_ms=_TIME)),
-    "Dead": _object(**_DEAD),
-    "DeadWhole": _object(**_DEAD, payload=_ANY, request=_ANY, answer=_maybe(_TEXT), uncertain=_YES),
-    "DeadSample": _object(**_SAMPLE, sample=_list(_object(**_DEAD))),
-    "Held": _object(**_HELD),
-    "HeldWhole": _object(
-        **_HELD,
-        payload=_ANY,
-        request=_object(method=_TEXT, path=_TEXT, body=_ANY, part=_ANY, recipient=_TEXT),
-    ),
-    "HeldSample": _object(**_SAMPLE, sample=_list(_object(**_HELD))),
-    "SkippedSample": _object(**_SAMPLE, gone=_COUNT, sample=_list(_object(**_SKIPPED))),
-    "Finding": _object(**_FINDING),
-    "Mappings": _object(
-        version=_COUNT,
-        loaded_ms=_TIME,
-        sources={
-            "type": "object",
-            "additionalProperties": _object(revision=_TEXT, files=_list(_TEXT), rules=_list(_TEXT)),
-        },
-        warnings=_list(_ref("Finding")),
-        last_refused=_maybe(_object(at_ms=_TIME, findings=_list(_ref("Finding")))),
-        restart=_list(_TEXT),
-    ),
-    "Story": {
-        "type": "object",
-        "properties": {
-            "seq": _COUNT, "state": _TEXT, "source": _TEXT, "app": _TEXT, "message_id": _TEXT,
-            "type": _TEXT, "event": _maybe(_TEXT), "received_ms": _TIME, "event_ms": _TIME,
-            "told": _list(_object(**_TOLD)),
-        },
-        "required": ["seq", "state", "source", "app", "message_id", "type", "received_ms", "told"],
-    },
-}  # fmt: skip
+from bridge.console.openapi_schemas import (
+    COUNT,
+    COUNTED,
+    MOMENT,
+    SCHEMAS,
+    TEXT,
+    TIME,
+    YES,
+    Schema,
+    list_of,
+    maybe,
+    object_of,
+    ref,
+)
+from bridge.console.views.trying import MOST_NEWEST
+from bridge.console.views.words import STATES
 
 
 def _query(**names: Schema) -> list[Schema]:
@@ -165,7 +70,7 @@ def _operation(
 ) -> Schema:
     said = {status: _said(result, "Done.")}
     for error in ("401", "403", *errors):
-        said[error] = _said(_ref("Error"), _ERRORS[error])
+        said[error] = _said(ref("Error"), _ERRORS[error])
     found: Schema = {
         "summary": summary,
         "description": f"For the role `{role}` and above.",
@@ -180,8 +85,11 @@ def _operation(
 
 
 _CHOSEN = _query(
-    app=_TEXT, rule=_TEXT, reason=_TEXT, user=_TEXT, since_ms=_TIME, until_ms=_TIME
+    app=TEXT, rule=TEXT, reason=TEXT, user=TEXT, since_ms=TIME, until_ms=TIME
 )  # fmt: skip
+_NUMBER: Schema = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+_NAME: Schema = {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}
+_ADVICE: Schema = {"type": "object", "additionalProperties": ref("Advice")}
 _TOO_OLD: Schema = {"const": "too_old"}
 _HOLD: Schema = {"enum": ["limit", "paused"]}
 
@@ -192,66 +100,103 @@ def _chosen(reason: Schema) -> list[Schema]:
 
 def _choice(without: tuple[str, ...] = (), **more: Schema) -> Schema:
     """A choice, with further names or other values of its names."""
-    names = _SCHEMAS["Choice"]["properties"] | more
-    return _object(optional={name: one for name, one in names.items() if name not in without})
+    names = SCHEMAS["Choice"]["properties"] | more
+    return object_of(optional={name: one for name, one in names.items() if name not in without})
 
 
 _PATHS: dict[str, dict[str, Schema]] = {
     "/api/v1/status": {
-        "get": _operation("Is all well, and what is not", "view", {"type": "object", "required": ["well", "problems", "pending", "held", "dead"], "properties": {"well": _YES, "problems": _list(_TEXT), "pending": _COUNT, "held": _COUNT, "dead": _COUNT, "mappings": _ref("Mappings")}}),
+        "get": _operation("Is all well, and what is not", "view", object_of(**MOMENT, mappings=ref("Mappings"), dry_run=YES, only_users=maybe(COUNT))),
     },
-    "/api/v1/mappings": {"get": _operation("What is in force, and the edit that was refused", "view", _ref("Mappings"))},
+    "/api/v1/overview": {
+        "get": _operation("The same with what went in and out in the last hour and day", "view", object_of(**MOMENT, hour=ref("Figures"), day=ref("Figures"))),
+    },
+    "/api/v1/rules": {
+        "get": _operation("What each rule did, and the push that it would send", "view", object_of(since_ms=TIME, rules=list_of(ref("Rule"))), "400", parameters=_query(since_ms=TIME)),
+    },
+    "/api/v1/events": {
+        "get": _operation(
+            "What was heard, newest first", "view",
+            object_of(events=list_of(ref("Event")), next=maybe(COUNT), among=COUNT, since_ms=maybe(TIME)), "400",
+            parameters=_query(user=TEXT, event=TEXT, type=TEXT, source=TEXT, state={"enum": [*STATES]}, rule=TEXT, reason=TEXT, since_ms=TIME, until_ms=TIME, before=_NUMBER),
+        ),
+    },
+    "/api/v1/events/{seq}": {
+        "get": _operation("The whole story of one", "view", ref("StoryWhole"), "404", parameters=[_path("seq", _NUMBER)]),
+    },
+    "/api/v1/try": {
+        "post": _operation(
+            "What events would ask of OneSignal; nothing is sent", "view", ref("Outcome"), "400", "404", "413",
+            body=object_of(
+                event={"anyOf": [{"type": "object"}, list_of({"type": "object"})]},
+                optional={"source": TEXT, "draft": object_of(file=TEXT, text=TEXT), "newest": {"type": "integer", "minimum": 0, "maximum": MOST_NEWEST}},
+            ),
+            needs_body=True,
+        ),
+    },
+    "/api/v1/audit": {
+        "get": _operation(
+            "Who did what, newest first", "view",
+            object_of(lines=list_of(object_of(id=COUNT, at_ms=TIME, who=TEXT, what=TEXT, many=maybe(COUNT), detail=TEXT)), next=maybe(COUNT)),
+            "400", parameters=_query(before=_NUMBER),
+        ),
+    },
+    "/api/v1/mappings": {"get": _operation("What is in force, and the edit that was refused", "view", ref("MappingsAll"))},
+    "/api/v1/mappings/{source}": {
+        "get": _operation("The files that can be tried, edited", "view", object_of(source=TEXT, files=list_of(object_of(name=TEXT, text=TEXT))), "404", parameters=[_path("source", _NAME)]),
+    },
     "/api/v1/explain": {
         "get": _operation(
             "What became of a user's newest events, or of a message", "view",
-            _object(user=_maybe(_TEXT), message_id=_maybe(_TEXT), now_ms=_TIME, events=_list(_ref("Story")), more=_YES),
+            object_of(user=maybe(TEXT), message_id=maybe(TEXT), now_ms=TIME, events=list_of(ref("Story")), more=YES),
             "400",
-            parameters=_query(user=_TEXT, message_id=_TEXT, limit={"type": "integer", "minimum": 1, "maximum": 500}),
+            parameters=_query(user=TEXT, message_id=TEXT, limit={"type": "integer", "minimum": 1, "maximum": 500}),
         ),
     },
     "/api/v1/pause": {
-        "get": _operation("What is paused", "view", _object(paused=_ref("Paused"))),
-        "post": _operation("Hold pushes back, all or a rule's", "operate", _object(paused=_ref("Paused")), "400", "404", body=_ref("Target"), needs_body=True),
+        "get": _operation("What is paused", "view", object_of(paused=ref("Paused"))),
+        "post": _operation("Hold pushes back, all or a rule's", "operate", object_of(paused=ref("Paused")), "400", "404", body=ref("Target"), needs_body=True),
     },
     "/api/v1/resume": {
-        "post": _operation("Let them go again", "operate", _object(paused=_ref("Paused"), released=_COUNT), "400", "409", body=_ref("Target"), needs_body=True),
+        "post": _operation("Let them go again", "operate", object_of(paused=ref("Paused"), released=COUNT), "400", "409", body=ref("Target"), needs_body=True),
     },
     "/api/v1/dead": {
         "get": _operation(
             "What could not be done", "view",
-            _object(dead=_list(_ref("Dead")), next=_maybe(_COUNT), counts=_list(_object(reason=_TEXT, rule=_TEXT, count=_COUNT))),
-            "400", parameters=[*_CHOSEN, *_query(after={"type": "integer", "minimum": 0, "maximum": 10**18 - 1})],
+            object_of(dead=list_of(ref("Dead")), next=maybe(COUNT), counts=list_of(object_of(reason=TEXT, rule=TEXT, count=COUNT)), advice=_ADVICE),
+            "400", parameters=[*_CHOSEN, *_query(after=_NUMBER)],
         ),
     },
     "/api/v1/dead/replay": {
-        "post": _operation("Try all of a choice again", "operate", {"oneOf": [_object(replayed=_COUNT, no_events=_COUNT), _ref("DeadSample")]}, "400", body=_choice(replan=_YES)),
+        "post": _operation("Try all of a choice again", "operate", {"oneOf": [object_of(replayed=COUNT, no_events=COUNT), ref("DeadSample")]}, "400", body=_choice(replan=YES)),
     },
     "/api/v1/dead/discard": {
-        "post": _operation("End all of a choice for good", "operate", {"oneOf": [_object(discarded=_COUNT), _ref("DeadSample")]}, "400", body=_ref("Choice")),
+        "post": _operation("End all of a choice for good", "operate", {"oneOf": [object_of(discarded=COUNT), ref("DeadSample")]}, "400", body=ref("Choice")),
     },
     "/api/v1/dead/{id}": {
-        "get": _operation("One, with its event, the request and the answer", "operate", _ref("DeadWhole"), "404", parameters=[_path("id", _COUNT)]),
+        "get": _operation("One, with its event, the request and the answer", "operate", ref("DeadWhole"), "404", parameters=[_path("id", COUNT)]),
     },
     "/api/v1/dead/{id}/replay": {
-        "post": _operation("Try it again", "operate", _object(replayed=_COUNT), "400", "404", "409", parameters=[_path("id", _COUNT)], body=_object(optional={"replan": _YES})),
+        "post": _operation("Try it again", "operate", object_of(replayed=COUNT), "400", "404", "409", parameters=[_path("id", COUNT)], body=object_of(optional={"replan": YES})),
     },
     "/api/v1/held": {
         "get": _operation(
             "Pushes that wait for a person", "view",
-            _object(
-                counts=_list(_object(**_COUNTED)), held=_list(_ref("Held")),
-                releases=_list(_object(app=_TEXT, rule=_TEXT, reason=_TEXT, per_minute=_COUNT, left=_COUNT)),
+            object_of(
+                counts=list_of(object_of(**COUNTED)), held=list_of(ref("Held")),
+                releases=list_of(object_of(app=TEXT, rule=TEXT, reason=TEXT, per_minute=COUNT, left=COUNT)),
+                advice=_ADVICE,
             ),
-            "400", parameters=[*_chosen(_HOLD), *_query(limit={"type": "integer", "minimum": 0, "maximum": 10**18 - 1})],
+            "400", parameters=[*_chosen(_HOLD), *_query(limit=_NUMBER)],
         ),
     },
     "/api/v1/held/{key}": {
-        "get": _operation("One, with its event and what would be sent", "operate", _ref("HeldWhole"), "404", parameters=[_path("key", {"type": "string", "minLength": 1, "pattern": "^[^/]+$"})]),
+        "get": _operation("One, with its event and what would be sent", "operate", ref("HeldWhole"), "404", parameters=[_path("key", _NAME)]),
     },
     "/api/v1/held/release": {
         "post": _operation(
             "Let pushes go, oldest first", "operate",
-            {"oneOf": [_object(released=_COUNT), _object(releasing=_COUNT, per_minute=_COUNT), _ref("HeldSample")]}, "400",
+            {"oneOf": [object_of(released=COUNT), object_of(releasing=COUNT, per_minute=COUNT), ref("HeldSample")]}, "400",
             body={
                 "anyOf": [
                     _choice(reason=_HOLD),
@@ -265,27 +210,31 @@ _PATHS: dict[str, dict[str, Schema]] = {
         ),
     },
     "/api/v1/held/hold": {
-        "post": _operation("Stop what goes little by little", "operate", _object(stopped=_COUNT), "400", body=_choice(reason=_HOLD)),
+        "post": _operation("Stop what goes little by little", "operate", object_of(stopped=COUNT), "400", body=_choice(reason=_HOLD)),
     },
     "/api/v1/held/discard": {
-        "post": _operation("End pushes, unsent", "operate", {"oneOf": [_object(discarded=_COUNT), _ref("HeldSample")]}, "400", body=_choice(reason=_HOLD)),
+        "post": _operation("End pushes, unsent", "operate", {"oneOf": [object_of(discarded=COUNT), ref("HeldSample")]}, "400", body=_choice(reason=_HOLD)),
     },
     "/api/v1/skipped": {
-        "get": _operation("What was too old, and may still matter", "view", _object(counts=_list(_object(**_COUNTED, gone=_COUNT))), "400", parameters=_chosen(_TOO_OLD)),
+        "get": _operation("What was too old, and may still matter", "view", object_of(counts=list_of(object_of(**COUNTED, gone=COUNT))), "400", parameters=_chosen(_TOO_OLD)),
     },
     "/api/v1/skipped/replay": {
-        "post": _operation("Do it whatever its age", "operate", {"oneOf": [_object(replayed=_COUNT), _ref("SkippedSample")]}, "400", body=_choice(("ids",), reason=_TOO_OLD) | {"required": ["rule"]}, needs_body=True),
+        "post": _operation("Do it whatever its age", "operate", {"oneOf": [object_of(replayed=COUNT), ref("SkippedSample")]}, "400", body=_choice(("ids",), reason=_TOO_OLD) | {"required": ["rule"]}, needs_body=True),
     },
     "/api/v1/users/{external_id}": {
+        "get": _operation(
+            "What was written for a user, their devices, pushes and skips", "view", ref("Somebody"), "400", "404",
+            parameters=[_path("external_id", {"type": "string", "minLength": 1, "maxLength": 512}), *_query(app=TEXT, ask={"const": "yes"})],
+        ),
         "delete": _operation(
-            "Erase a user, at OneSignal and here", "admin", _object(erasing=_list(_TEXT)), "400", "404", "503",
-            parameters=[_path("external_id", {"type": "string", "minLength": 1, "maxLength": 512}), *_query(app=_TEXT)], status="202",
+            "Erase a user, at OneSignal and here", "admin", object_of(erasing=list_of(TEXT)), "400", "404", "503",
+            parameters=[_path("external_id", {"type": "string", "minLength": 1, "maxLength": 512}), *_query(app=TEXT)], status="202",
         ),
     },
     "/api/v1/import": {
         "post": _operation(
             "Take rows of an import", "admin",
-            _object(accepted=_COUNT, duplicates=_COUNT, pending=_COUNT, rejected=_list(_object(index=_COUNT, code=_TEXT, message=_TEXT)), optional={"note": _TEXT}),
+            object_of(accepted=COUNT, duplicates=COUNT, pending=COUNT, rejected=list_of(object_of(index=COUNT, code=TEXT, message=TEXT)), optional={"note": TEXT}),
             "400", "409", "413", "429", "503",
             body={"type": "array", "items": {"type": "object"}, "maxItems": 500}, needs_body=True,
         ),
@@ -306,7 +255,7 @@ def document() -> dict[str, Any]:
         "security": [{"token": []}],
         "paths": _PATHS,
         "components": {
-            "schemas": _SCHEMAS,
+            "schemas": SCHEMAS,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }

@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from bridge.console.api import Accessible, answer, guarded, problem, who
 from bridge.console.choosing import SAMPLE, UNCLEAR, asked, looked, of_query
+from bridge.console.views.waiting import Waiting
 from bridge.journal import Journal
 from bridge.journal.piles import TOO_OLD, Choice, Skipped
 
@@ -29,6 +30,7 @@ from bridge.journal.piles import TOO_OLD, Choice, Skipped
 class SkippedApi:
     access: Accessible
     journal: Journal
+    waiting: Waiting
     #: Of a choice; and who asks.
     replay: Callable[[Choice, str], Awaitable[int]]
 
@@ -69,13 +71,9 @@ class SkippedApi:
         choice = wanted.choice
         if choice.rule is None:
             return problem(400, "rule-missing", "Name the rule whose events are to be tried again.")
-        if not wanted.dry_run:
-            return answer({"replayed": await self.replay(choice, who(request))})
-        counts = await self.journal.piles.skipped_counts(choice)
-        some = await self.journal.piles.skipped(choice, limit=SAMPLE)
-        newest_ms = max((one.newest_ms for one in counts), default=None)
-        found = looked(sum(one.kept for one in counts), list(map(summary, some)), newest_ms)
-        return answer(found | {"gone": sum(one.gone for one in counts)})
+        if wanted.dry_run:
+            return looked(await self.waiting.skipped(choice, sample=SAMPLE), summary)
+        return answer({"replayed": await self.replay(choice, who(request))})
 
 
 def _is_possible(choice: Choice) -> bool:

@@ -6,7 +6,7 @@ answers, and what was edited is in force. `causes` says why not, and what to do;
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,10 +14,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.alerts.causes import Seen, causes
+from bridge.alerts.causes import Cause, Seen, causes
 from bridge.config.reload import Reloader
 from bridge.console.api import Accessible, answer, guarded
 from bridge.errors import Finding
+from bridge.journal import Journal
+
+EARLIER = 20
+"""Versions of mappings that are told."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,6 +30,7 @@ class StatusApi:
     #: Looks at the bridge.
     see: Callable[[], Awaitable[Seen]]
     reloader: Reloader
+    journal: Journal
 
     def routes(self) -> list[Route]:
         return [
@@ -36,33 +41,40 @@ class StatusApi:
         ]
 
     async def _mappings(self, _: Request) -> Response:
-        return answer(in_force(self.reloader))
+        earlier = [one._asdict() for one in await self.journal.looks.revisions(EARLIER)]
+        return answer(in_force(self.reloader) | {"earlier": earlier})
 
     async def _status(self, _: Request) -> Response:
         seen = await self.see()
         restraint = self.reloader.config.restraint
-        found = list(causes(seen))
         return answer(
-            {
-                "well": not found,
-                "problems": [one.words for one in found],
-                "causes": [{"key": one.key, "words": one.words, "todo": one.todo} for one in found],
-                "now_ms": seen.now_ms,
-                "unready": seen.unready,
-                "events_per_minute": sum(one.per_minute for one in seen.sources),
-                "pending": seen.pending,
-                "oldest_waiting_seconds": seen.oldest_seconds,
-                "waiting_for_nobody": seen.left_behind,
-                "held": sum(one.count for one in seen.held),
-                "dead": sum(seen.dead.values()),
-                "gates": [asdict(gate) for gate in seen.gates],
-                "paused": [one.what for one in seen.paused],
-                "sources": [asdict(source) for source in seen.sources],
+            at_this_moment(seen, list(causes(seen)))
+            | {
                 "mappings": in_force(self.reloader),
                 "dry_run": restraint.dry_run,
                 "only_users": None if restraint.only is None else len(restraint.only),
             }
         )
+
+
+def at_this_moment(seen: Seen, found: Sequence[Cause]) -> dict[str, Any]:
+    """A bridge that was looked at, and what of it is not well."""
+    return {
+        "well": not found,
+        "problems": [one.words for one in found],
+        "causes": [{"key": one.key, "words": one.words, "todo": one.todo} for one in found],
+        "now_ms": seen.now_ms,
+        "unready": seen.unready,
+        "events_per_minute": sum(one.per_minute for one in seen.sources),
+        "pending": seen.pending,
+        "oldest_waiting_seconds": seen.oldest_seconds,
+        "waiting_for_nobody": seen.left_behind,
+        "held": sum(one.count for one in seen.held),
+        "dead": sum(seen.dead.values()),
+        "gates": [asdict(gate) for gate in seen.gates],
+        "paused": [one.what for one in seen.paused],
+        "sources": [asdict(source) for source in seen.sources],
+    }
 
 
 def in_force(reloader: Reloader) -> dict[str, Any]:

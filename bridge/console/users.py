@@ -1,7 +1,9 @@
-"""`/api/v1/users/{external_id}`: erasing a user.
+"""`/api/v1/users/{external_id}`: what is known of a user, and erasing one.
 
 ::
 
+    GET    /api/v1/users/u1?app=shop   what was written, devices, pushes and skips, in an app (the first, unless it is named)
+    GET    /api/v1/users/u1?ask=yes    the same, and what OneSignal says: one call, in its turn
     DELETE /api/v1/users/u1            at OneSignal and here, in every app; 202: it is on disk, and will be done
     DELETE /api/v1/users/u1?app=shop   in this one
 
@@ -12,34 +14,62 @@ audit trail.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.console.api import Accessible, guarded, problem, who
+from bridge.console.api import (
+    Accessible,
+    answer,
+    guarded,
+    not_yours,
+    person_of,
+    problem,
+    who,
+)
+from bridge.console.views.people import LONGEST_ID, People, Somebody
+from bridge.console.views.person import There, may_be_erased
 from bridge.errors import JournalUnavailableError
-from bridge.onesignal.operations import EXTERNAL_ID_LENGTH, is_blocked_external_id
 
 
 @dataclass(slots=True, kw_only=True)
 class UsersApi:
     access: Accessible
     apps: Callable[[], list[str]]
+    people: People
     #: Of an app, by external id; and who asks.
     erase: Callable[[str, str, str], Awaitable[None]]
 
     def routes(self) -> list[Route]:
         path = "/api/v1/users/{external_id:path}"
-        return [Route(path, guarded(self.access, "admin", self._erase), methods=["DELETE"])]
+        return [
+            Route(path, guarded(self.access, "view", self._show), methods=["GET"]),
+            Route(path, guarded(self.access, "admin", self._erase), methods=["DELETE"]),
+        ]
+
+    async def _show(self, request: Request) -> Response:
+        user, apps = request.path_params["external_id"][:LONGEST_ID], self.apps()
+        app, ask = request.query_params.get("app", apps[0]), request.query_params.get("ask")
+        if app not in apps:
+            return _unknown_app(apps)
+        if ask not in {None, "yes"}:
+            return problem(400, "choice-invalid", "`ask` is `yes`, or left out.")
+        person = person_of(request)
+        if ask and not person.may("operate"):
+            return not_yours(person, "operate")
+        there = await self.people.ask(app, user) if ask else None
+        somebody = await self.people.somebody(app, user, hides=not person.may("operate"))
+        return answer({"user": user, "app": app} | told(somebody) | {"at_onesignal": _there(there)})
 
     async def _erase(self, request: Request) -> Response:
         external_id, apps = request.path_params["external_id"], self.apps()
         if (asked := request.query_params.get("app")) is not None:
             if asked not in apps:
-                return problem(404, "unknown-app", f"There are {', '.join(apps)}.")
+                return _unknown_app(apps)
             apps = [asked]
         if not may_be_erased(external_id):
             return problem(400, "id-invalid", "OneSignal has no user of this id.")
@@ -52,6 +82,35 @@ class UsersApi:
         return Response(body, status_code=202, media_type="application/json")
 
 
-def may_be_erased(external_id: str) -> bool:
-    """Whether it is an id that a user of OneSignal's can have."""
-    return 0 < len(external_id) <= EXTERNAL_ID_LENGTH and not is_blocked_external_id(external_id)
+def _unknown_app(apps: list[str]) -> Response:
+    return problem(404, "unknown-app", f"There are {', '.join(apps)}.")
+
+
+def told(somebody: Somebody) -> dict[str, Any]:
+    facts = somebody.facts
+    return {
+        "is_known": somebody.is_known,
+        "is_now": somebody.person,
+        "ids": [{"label": label, "id": id_} for label, id_ in somebody.others],
+        "tags": [one._asdict() for one in facts.tags],
+        "properties": [one._asdict() for one in facts.properties],
+        "aliases": [one._asdict() for one in facts.aliases],
+        "contacts": [one._asdict() | {"kind": kind} for kind, one in facts.contacts],
+        "devices": [
+            {"platform": one.platform, "is_reachable": one.is_reachable, "seen_ms": one.seen_ms}
+            for one in somebody.devices
+        ],
+        "pushes": [
+            one._asdict() | {"push": one.push and asdict(one.push)} for one in somebody.pushes
+        ],
+        "skips": [one._asdict() for one in somebody.skips],
+    }
+
+
+def _there(there: list[There] | str | None) -> dict[str, Any] | None:
+    """What OneSignal says, if it was asked."""
+    if isinstance(there, str):
+        return {"devices": [], "problem": there}
+    if there is None:
+        return None
+    return {"devices": [one._asdict() for one in there], "problem": None}

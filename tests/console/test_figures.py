@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from bridge.console.web.charts import HEIGHT, WIDTH, bars, ceiling, line, ticks
-from bridge.console.web.figures import DAY, HOUR, failed, figures, percentile, start_of
+from bridge.console.views.figures import DAY, HOUR, failed, figures, percentile, start_of
+from bridge.console.web.charts import HEIGHT, WIDTH, bars, ceiling, charts_of, line, ticks
 from bridge.journal.tallies import MINUTE_MS, TrafficCount
 from bridge.telemetry import TOOK
 
@@ -56,7 +56,7 @@ def test_only_the_span_is_counted() -> None:
     )
     assert found.events == 7
     assert start_of(HOUR, NOW) == NOW - 59 * MINUTE_MS
-    assert len(found.charts) == 3
+    assert len(charts_of(found, HOUR)) == 3
 
 
 def test_failures_are_what_should_not_have_been() -> None:
@@ -69,7 +69,7 @@ def test_failures_are_what_should_not_have_been() -> None:
 def test_of_nothing_there_is_no_time_that_it_took() -> None:
     found = figures([], HOUR, NOW)
     assert (found.half, found.most, found.events) == (None, None, 0)
-    assert "Nothing was delivered" in found.charts[1].words
+    assert "Nothing was delivered" in charts_of(found, HOUR)[1].words
 
 
 @given(times=st.lists(st.integers(0, 1000), min_size=len(TOOK) + 1, max_size=len(TOOK) + 1))
@@ -96,6 +96,6 @@ def test_an_iphone_that_was_reached_is_counted() -> None:
 
 def test_a_chart_stays_in_its_picture() -> None:
     found = figures([counted(n, "in", "a", n * 7) for n in range(60)], HOUR, NOW)
-    numbers = [float(one) for one in found.charts[0].lines[0].path.replace("M", " ").replace("L", " ").split()]  # fmt: skip
+    numbers = [float(one) for one in charts_of(found, HOUR)[0].lines[0].path.replace("M", " ").replace("L", " ").split()]  # fmt: skip
     assert all(0 <= x <= WIDTH for x in numbers[::2])
     assert all(0 <= y <= HEIGHT for y in numbers[1::2])

@@ -10,6 +10,7 @@ from pathlib import Path
 from starlette.requests import Request
 
 from bridge.app.doors import console_of
+from bridge.app.views import views_of
 from bridge.config.access import Person
 from bridge.console.web.overview import EVERY_SECONDS, LASTS_SECONDS, STREAMS, OverviewPage
 from bridge.console.web.visit import Visit
@@ -142,7 +143,11 @@ async def _rest(here: Rig, stream: AsyncIterator[str], seconds: float) -> list[s
 
 
 def _page(here: Rig) -> OverviewPage:
-    return next(one for one in console_of(here.bridge)._pages() if isinstance(one, OverviewPage))
+    return next(
+        one
+        for one in console_of(here.bridge, views_of(here.bridge))._pages()
+        if isinstance(one, OverviewPage)
+    )
 
 
 def _visit(here: Rig) -> Visit:

@@ -125,6 +125,10 @@ def test_the_service_hands_out_its_description(serving: Serving) -> None:
         assert http.get("/api/v1/openapi.json").json() == document()
 
 
+def is_no_route(response: Any) -> bool:
+    return bool(response.status_code == 404 and response.json()["code"] == "no-such-route")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_whatever_is_asked_the_answer_is_as_described(operation: str, serving: Serving) -> None:
@@ -141,7 +145,8 @@ def test_whatever_is_asked_the_answer_is_as_described(operation: str, serving: S
         response = case.call(headers={"authorization": f"Bearer {TOKEN}"})
         case.validate_response(response, excluded_checks=LEFT_OUT.get(operation, [ignored_auth]))
         nobody = case.call(headers={"authorization": "Bearer another"})
-        assert nobody.status_code == 401
+        # A path with a line break in it is none of these.
+        assert nobody.status_code == (404 if is_no_route(response) else 401)
         assert nobody.json().keys() == {"code", "message"}
 
     ask()

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from bridge.journal.recent import Kept, recent
+from bridge.journal.recent import recent
 from bridge.journal.sqlite_file import reading
 from bridge.mapping.rules import Mapping
+from bridge.rehearsal import newest
 from bridge.rehearsal.comparison import Change, Rehearsal, Tally
-from bridge.segment.events import Event, read_event
+from bridge.rehearsal.newest import Looked
 
 _NARROW = 100
 """Columns of what is no terminal."""
-
-
-@dataclass(slots=True)
-class Looked:
-    """How many of the newest events there were to look at."""
-
-    stored: int = 0
-    gone: int = 0
 
 
 def rehearse(
@@ -38,50 +28,13 @@ def rehearse(
     Raises:
         JournalError: the database cannot be read.
     """
-    looked, rehearsal = Looked(), Rehearsal(mapping, other)
     with reading(database) as connection:
-        kept = (one for one in recent(connection, number) if source in {None, one.source})
-        rehearsal.play(_events(kept, looked))
-    return rehearsal, looked
-
-
-def _events(kept: Iterator[Kept], looked: Looked) -> Iterator[Event]:
-    for one in kept:
-        looked.stored += 1
-        event = None if one.payload is None else _read(one, one.payload)
-        if event is None:
-            looked.gone += 1
-        else:
-            yield event
-
-
-def _read(one: Kept, payload: bytes) -> Event | None:
-    try:
-        value = orjson.loads(payload)
-    except orjson.JSONDecodeError:  # kept as dead: it was no event when it came, either
-        return None
-    event = read_event(value, raw=payload, source=one.source, received_ms=one.received_ms)
-    return event if isinstance(event, Event) else None
+        return newest.rehearse(recent(connection, number), mapping, other, source=source)
 
 
 def print_json(rehearsal: Rehearsal, looked: Looked) -> None:
     """One object: the events, the rules under each mapping, the changes."""
-    found: dict[str, Any] = {
-        "events": looked.stored,
-        "without_payload": looked.gone,
-        "rules": _tallies(rehearsal.tallies),
-    }
-    if rehearsal.other is not None:
-        found["rules_after"] = _tallies(rehearsal.other_tallies)
-        found["changes"] = {rule: asdict(one) for rule, one in sorted(rehearsal.changes.items())}
-    typer.echo(orjson.dumps(found).decode())
-
-
-def _tallies(tallies: dict[str, Tally]) -> dict[str, Any]:
-    return {
-        rule: {**asdict(tally), "skips": dict(tally.skips)}
-        for rule, tally in sorted(tallies.items())
-    }
+    typer.echo(orjson.dumps(newest.as_json(rehearsal, looked)).decode())
 
 
 def print_tables(rehearsal: Rehearsal, looked: Looked) -> None:

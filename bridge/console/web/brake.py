@@ -11,10 +11,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from bridge.console.brake import PUSHES, RULE
+from bridge.console.views.waiting import Waiting
 from bridge.console.web.door import Door, inside
 from bridge.console.web.shell import HEADERS, ROOT, Shell
 from bridge.console.web.visit import Visit
-from bridge.journal import Journal
 from bridge.journal.piles import Choice
 
 SAMPLE = 5
@@ -24,7 +24,7 @@ SAMPLE = 5
 class BrakePage:
     door: Door
     shell: Shell
-    journal: Journal
+    waiting: Waiting
     #: What, and who asks.
     pause: Callable[[str, str], Awaitable[object]]
     #: None: it was not paused.
@@ -52,16 +52,16 @@ class BrakePage:
             return self._unknown(visit)
         rule = None if what == PUSHES else what.partition("/")[2]
         choice = Choice(rule=rule, reason="paused")
-        counts = await self.journal.sends.held_counts(choice)
+        counts = await self.waiting.counts(choice)
+        preview = await self.waiting.held(choice, sample=SAMPLE)
         return self.shell.page(
             visit,
             "resume",
             active="",
             what=what,
             rule=rule,
-            counts=[(name, count) for _, name, _, count in counts],
-            count=sum(count for *_, count in counts),
-            some=await self.journal.sends.held(choice, limit=SAMPLE),
+            counts=[(one.rule, one.count) for one in counts],
+            preview=preview,
         )
 
     async def _resume(self, visit: Visit) -> Response:

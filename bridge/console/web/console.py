@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from starlette.routing import Route
 
-from bridge.alerts.causes import Seen
 from bridge.clock import Clock
 from bridge.config import Config
 from bridge.config.access import access_of
 from bridge.config.mappings import Mappings
 from bridge.config.reload import Reloader
-from bridge.console.held import Counted as Held
+from bridge.console.views import Views
 from bridge.console.web.audit import AuditPage
 from bridge.console.web.brake import BrakePage
 from bridge.console.web.door import Door
@@ -23,16 +22,12 @@ from bridge.console.web.events import EventsPage
 from bridge.console.web.mappings import MappingsPage
 from bridge.console.web.overview import OverviewPage
 from bridge.console.web.people import PeoplePage
-from bridge.console.web.person import There, Written
 from bridge.console.web.rules import RulesPage
 from bridge.console.web.sessions import Sessions
 from bridge.console.web.shell import Shell
 from bridge.console.web.tryit import TryPage
 from bridge.console.web.waiting import Acts, WaitingPage
 from bridge.journal import Journal
-from bridge.journal.devices import Device
-from bridge.journal.piles import Choice
-from bridge.journal.tallies import Counted
 
 
 class Page(Protocol):
@@ -46,17 +41,11 @@ class Console:
     config: Callable[[], Config]
     mappings: Callable[[], Mappings]
     reloader: Reloader
+    views: Views
     paused: Callable[[], list[dict[str, Any]]]
     acts: Acts
-    held: Callable[[Choice], Awaitable[Sequence[Held]]]
-    written: Callable[[str, str], Awaitable[list[Written]]]
-    devices: Callable[[str, str], Awaitable[list[Device]]]
-    ask: Callable[[str, str], Awaitable[list[There] | str]]
     erase: Callable[[str, str, str], Awaitable[None]]
-    see: Callable[[], Awaitable[Seen]]
     draining: Callable[[], bool]
-    #: What was counted, and is not on disk yet.
-    fresh: Callable[[], Counted]
     #: What, and who asks.
     pause: Callable[[str, str], Awaitable[object]]
     resume: Callable[[str, str], Awaitable[dict[str, Any] | None]]
@@ -80,28 +69,22 @@ class Console:
         ]
 
     def _pages(self) -> Iterator[Page]:
-        every: dict[str, Any] = {"door": self.door, "shell": self.shell, "journal": self.journal}
-        yield RulesPage(**every, mappings=self.mappings, fresh=self.fresh)
+        views, journal = self.views, self.journal
+        every: dict[str, Any] = {"door": self.door, "shell": self.shell}
+        yield RulesPage(**every, rules=views.rules)
         yield OverviewPage(
-            **every, clock=self.clock, see=self.see, fresh=self.fresh, draining=self.draining
+            **every, overview=views.overview, clock=self.clock, draining=self.draining
         )
-        yield EventsPage(**every, config=self.config, mappings=self.mappings)
-        yield EventPage(**every, clock=self.clock, config=self.config, mappings=self.mappings)
-        yield BrakePage(**every, pause=self.pause, resume=self.resume, rules=self._rules)
-        yield PeoplePage(
-            **every,
-            clock=self.clock,
-            config=self.config,
-            mappings=self.mappings,
-            written=self.written,
-            devices=self.devices,
-            ask=self.ask,
-            erase=self.erase,
+        yield EventsPage(**every, events=views.events)
+        yield EventPage(**every, events=views.events)
+        yield BrakePage(
+            **every, waiting=views.waiting, pause=self.pause, resume=self.resume, rules=self._rules
         )
-        yield WaitingPage(**every, acts=self.acts, counts=self.held)
-        yield TryPage(**every, clock=self.clock, config=self.config, mappings=self.mappings)
-        yield MappingsPage(**every, config=self.config, reloader=self.reloader)
-        yield AuditPage(**every)
+        yield PeoplePage(**every, people=views.people, erase=self.erase)
+        yield WaitingPage(**every, journal=journal, waiting=views.waiting, acts=self.acts)
+        yield TryPage(**every, journal=journal, trying=views.trying)
+        yield MappingsPage(**every, journal=journal, config=self.config, reloader=self.reloader)
+        yield AuditPage(**every, journal=journal)
 
     def _rules(self) -> Collection[str]:
         return {rule.name for one in self.mappings().values() for rule in one.rules}

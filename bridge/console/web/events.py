@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
@@ -10,28 +9,15 @@ from urllib.parse import urlencode
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from bridge.config import Config
-from bridge.config.mappings import Mappings
 from bridge.console.api import number
-from bridge.console.web import words
+from bridge.console.views import words
+from bridge.console.views.events import NOTHING, Events, row_of
 from bridge.console.web.door import Door
 from bridge.console.web.shell import HEADERS, ROOT, Shell
 from bridge.console.web.visit import Visit
-from bridge.explain.answer import asked_of
-from bridge.explain.hiding import HIDDEN
-from bridge.journal import Journal
-from bridge.journal.looks import AMONG, PAGE, Listed, Seen, Wanted
-from bridge.journal.sqlite_looks import payload_of
+from bridge.journal.looks import AMONG, PAGE, Listed, Wanted
 
 _SHOWN: Final = ("name", "state", "rule", "reason", "source")
-
-
-class Row(NamedTuple):
-    """An event as the list shows it."""
-
-    seen: Seen
-    kind: str
-    who: str | None
 
 
 class Search(NamedTuple):
@@ -46,9 +32,7 @@ class Search(NamedTuple):
 class EventsPage:
     door: Door
     shell: Shell
-    journal: Journal
-    config: Callable[[], Config]
-    mappings: Callable[[], Mappings]
+    events: Events
 
     def routes(self) -> list[Route]:
         return [self.door.page(f"{ROOT}/events", "view", self._list)]
@@ -59,11 +43,7 @@ class EventsPage:
             return search
         wanted = _wanted(visit, search)
         nothing = bool(search.text) and not search.users
-        listed = (
-            Listed([], more=False, since_ms=None)
-            if nothing
-            else await self.journal.looks.listed(wanted)
-        )
+        listed = NOTHING if nothing else await self.events.listed(wanted)
         filters = {
             name: visit.query[name] for name in (*_SHOWN, "since", "until") if name in visit.query
         }
@@ -75,28 +55,22 @@ class EventsPage:
             wanted=wanted,
             filters=filters,
             listed=listed,
-            rows=[_row(one, hides=visit.hides) for one in listed.events],
+            rows=[row_of(one, hides=visit.hides) for one in listed.events],
             older=_older(visit, listed),
             among=AMONG,
             page_size=PAGE,
-            names=await self.journal.looks.names(),
-            sources=list(self.config().sources),
+            names=await self.events.journal.looks.names(),
+            sources=list(self.events.config().sources),
         )
 
     async def _search(self, text: str) -> Search | Response:
         """A messageId leads to its event; what is none may be a user."""
         if not text:
             return Search("")
-        config, looks = self.config(), self.journal.looks
-        asked = asked_of(
-            text, None, 1, apps=config.apps, sources=config.sources, mappings=self.mappings()
-        )
-        seqs = await looks.of_message(text[:500], asked.sources)
-        if len(seqs) > 0:
-            return RedirectResponse(f"{ROOT}/events/{seqs[0]}", 303, HEADERS)
-        users = await looks.hashes(asked)
-        found = await self.journal.looks.listed(Wanted(users=users))
-        return Search(text, users if found.events else ())
+        found = await self.events.look_for(text)
+        if found.seqs:
+            return RedirectResponse(f"{ROOT}/events/{found.seqs[0]}", 303, HEADERS)
+        return Search(text, found.users)
 
 
 def _wanted(visit: Visit, search: Search) -> Wanted:
@@ -111,20 +85,6 @@ def _wanted(visit: Visit, search: Search) -> Wanted:
         before=number(query.get("before", "")),
         **asked,
     )
-
-
-def _row(seen: Seen, *, hides: bool) -> Row:
-    payload = payload_of(seen)
-    who = _who(payload) if isinstance(payload, dict) else None
-    return Row(seen, words.kind(seen.type, seen.name), HIDDEN if who and hides else who)
-
-
-def _who(payload: dict[str, Any]) -> str | None:
-    for name in ("userId", "anonymousId"):
-        found = payload.get(name)
-        if isinstance(found, str | int) and found != "":
-            return str(found)[:200]
-    return None
 
 
 def _older(visit: Visit, listed: Listed) -> str | None:

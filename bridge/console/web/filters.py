@@ -12,6 +12,8 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
+from bridge.console.views.words import number, seconds
+from bridge.console.web.charts import bars
 from bridge.console.web.visit import Visit
 from bridge.explain.words import ago as stretch
 
@@ -59,18 +61,6 @@ def field(context: Context, ms: int | None) -> str:
     if ms is None:
         return ""
     return datetime.fromtimestamp(ms / 1000, _visit(context).zone).strftime("%Y-%m-%dT%H:%M")
-
-
-def number(value: float) -> str:
-    """`1,204`."""
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}".removesuffix(".0")
-
-
-def seconds(value: float) -> str:
-    """A stretch of time, as short as it may be."""
-    if value < 1:
-        return f"{value * 1000:.0f} ms"
-    return f"{value:.1f} s" if value < 10 else stretch(round(value * 1000))
 
 
 def pretty(value: Any) -> str:
@@ -130,6 +120,7 @@ ALL: Final[dict[str, Callable[..., Any]]] = {
     "stretch": stretch,
     "pretty": pretty,
     "places": places,
+    "bars": bars,
     "curly": curly,
     "marked": marked,
     "plural": plural,

@@ -12,12 +12,11 @@ from starlette.routing import Route
 
 from bridge.config import Config
 from bridge.config.reload import Reloader
+from bridge.console.status import EARLIER
 from bridge.console.web.door import Door
 from bridge.console.web.shell import ROOT, Shell
 from bridge.console.web.visit import Visit
 from bridge.journal import Journal
-
-EARLIER = 20
 
 
 @dataclass(slots=True, kw_only=True)

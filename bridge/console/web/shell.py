@@ -13,7 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.console.web import filters, words
+from bridge.console.views import words
+from bridge.console.web import filters
+from bridge.console.web.said import SAID
 from bridge.console.web.visit import Visit
 
 ROOT: Final = "/console"
@@ -108,7 +110,7 @@ class Shell:
         return self._response(self.text(visit, name, **values), status)
 
     def text(self, visit: Visit, name: str, **values: Any) -> str:
-        said = words.SAID.get(visit.query.get("said", ""))
+        said = SAID.get(visit.query.get("said", ""))
         return self._templates.get_template(f"{name}.html.j2").render(
             visit=visit,
             pages=PAGES,

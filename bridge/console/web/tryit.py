@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.clock import Clock
-from bridge.config import App, Config, Source
-from bridge.config.mappings import Mappings
+from bridge.config import Source
 from bridge.console.api import number
+from bridge.console.views.trying import LONGEST_DRAFT, LONGEST_EVENT, Trying
 from bridge.console.web.door import Door
 from bridge.console.web.shell import ROOT, Shell
-from bridge.console.web.trying import Draft, Tried, draft_of, events_of, tried
 from bridge.console.web.visit import Visit
 from bridge.journal import Journal
 from bridge.mapping.load import Source as Text
-from bridge.mapping.rules import Mapping
 
 SAMPLE: Final = """{
   "type": "track",
@@ -31,8 +26,6 @@ SAMPLE: Final = """{
   "messageId": "try-1",
   "properties": {"order_id": "A7", "products": [{"name": "Blue kettle"}], "carrier": "DHL"}
 }"""
-_LONGEST_EVENT: Final = 262_144
-_LONGEST_DRAFT: Final = 524_288
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,9 +33,7 @@ class TryPage:
     door: Door
     shell: Shell
     journal: Journal
-    clock: Clock
-    config: Callable[[], Config]
-    mappings: Callable[[], Mappings]
+    trying: Trying
 
     def routes(self) -> list[Route]:
         return [
@@ -67,7 +58,7 @@ class TryPage:
         source = self._source(form.get("source"))
         event, draft = form.get("event", ""), form.get("draft")
         file = number(form.get("file", "")) if draft is not None else None
-        if len(event) > _LONGEST_EVENT or len(draft or "") > _LONGEST_DRAFT:
+        if len(event) > LONGEST_EVENT or len(draft or "") > LONGEST_DRAFT:
             return await self._page(
                 visit,
                 source,
@@ -80,7 +71,7 @@ class TryPage:
         return await self._page(visit, source, event=event, file=file, draft=draft, tries=True)
 
     def _source(self, name: str | None) -> Source:
-        sources = self.config().sources
+        sources = self.trying.config().sources
         return sources[name] if name in sources else next(iter(sources.values()))
 
     async def _page(
@@ -94,17 +85,19 @@ class TryPage:
         tries: bool = False,
         problem: str | None = None,
     ) -> Response:
-        app, mapping = self.config().apps[source.app], self.mappings()[source.name]
-        texts = await asyncio.to_thread(_texts, mapping)
+        texts = await self.trying.texts(source)
         edited = file if file is not None and file < len(texts) else None
         if edited is not None and draft is not None:
             texts[edited] = Text(name=texts[edited].name, text=draft.replace("\r\n", "\n"))
-        values: dict[str, Any] = {"problem": problem, "tried": None, "running": None, "draft": None}
+        newest = number(visit.form.get("newest", "")) or 0
+        outcome = None
         if tries:
-            now_ms = self.clock.now_ms()
-            # Compiling a mapping and planning events takes longer than others should wait.
-            values |= await asyncio.to_thread(
-                _outcome, event, texts, edited, source, app, mapping, now_ms
+            events = self.trying.events_of(event, source)
+            if isinstance(events, str):
+                # The draft can be looked at all the same.
+                problem, events = events, []
+            outcome = await self.trying.outcome(
+                events, source=source, texts=texts, edited=edited, newest=newest
             )
         return self.shell.page(
             visit,
@@ -112,46 +105,14 @@ class TryPage:
             active="try",
             event=event,
             source=source,
-            sources=list(self.config().sources),
+            sources=list(self.trying.config().sources),
             files=[Path(text.name).name for text in texts],
             edited=edited,
             text=None if edited is None else texts[edited].text,
-            **values,
+            problem=problem,
+            outcome=outcome,
+            newest=newest,
         )
-
-
-def _texts(mapping: Mapping) -> list[Text]:
-    """The files of the mapping in force, as they are by now; only those that it names."""
-    found = []
-    for name in mapping.files:
-        try:
-            found.append(Text(name=name, text=Path(name).read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError):
-            found.append(Text(name=name, text=""))
-    return found
-
-
-def _outcome(
-    event: str,
-    texts: list[Text],
-    edited: int | None,
-    source: Source,
-    app: App,
-    mapping: Mapping,
-    now_ms: int,
-) -> dict[str, Any]:
-    """What the page says of what was tried."""
-    draft: Draft | None = None
-    if edited is not None:
-        draft = draft_of(texts, edited, source=source, app=app)
-    events = events_of(event, source=source, now_ms=now_ms)
-    if isinstance(events, str):
-        return {"problem": events, "draft": draft}
-    running: list[Tried] = tried(events, mapping, app)
-    if draft is None:
-        return {"tried": running}
-    under = None if draft.mapping is None else tried(events, draft.mapping, app)
-    return {"tried": under, "running": running, "draft": draft}
 
 
 def _shown(payload: bytes) -> str:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.console.api import number
-from bridge.console.dead import Replays, text
-from bridge.console.held import FASTEST, Counted
-from bridge.console.web import advice
-from bridge.console.web.advice import Advice
+from bridge.console.dead import Replays
+from bridge.console.held import FASTEST
+from bridge.console.views import advice
+from bridge.console.views.advice import Advice
+from bridge.console.views.waiting import Counted, Waiting
 from bridge.console.web.brake import back
 from bridge.console.web.door import Door
-from bridge.console.web.drawing import PUSH, Drawn, drawn
 from bridge.console.web.shell import ROOT, Shell
 from bridge.console.web.visit import Visit
 from bridge.journal import Journal
@@ -92,8 +92,8 @@ class WaitingPage:
     door: Door
     shell: Shell
     journal: Journal
+    waiting: Waiting
     acts: Acts
-    counts: Callable[[Choice], Awaitable[Sequence[Counted]]]
 
     def routes(self) -> list[Route]:
         return [
@@ -136,7 +136,7 @@ class WaitingPage:
                 one.count,
                 releases.get((one.app, one.rule, one.why)),
             )
-            for one in await self.counts(choice)
+            for one in await self.waiting.counts(choice)
         ]
 
     async def _skipped(self, choice: Choice) -> list[SkippedCount]:
@@ -154,7 +154,12 @@ class WaitingPage:
         if act is None:
             return self._unknown(visit)
         choice = _choice(query)
-        count, until_ms, some = await self._counted(named[0], choice)
+        looks = {
+            "dead": self.waiting.dead,
+            "held": self.waiting.held,
+            "skipped": self.waiting.skipped,
+        }
+        preview = await looks[named[0]](choice, sample=SAMPLE)
         return self.shell.page(
             visit,
             "act",
@@ -163,43 +168,10 @@ class WaitingPage:
             pile=named[0],
             doing=named[1],
             choice=choice,
-            count=count,
-            until_ms=until_ms,
-            some=some,
-            push=await self._push(named[0], some),
+            preview=preview,
             advice=advice.dead(choice.reason or "") if named == ("dead", "replay") else None,
             fastest=FASTEST,
         )
-
-    async def _counted(self, pile: str, choice: Choice) -> tuple[int, int | None, list[Any]]:
-        journal = self.journal
-        match pile:
-            case "dead":
-                count = sum(number for *_, number in await journal.dead_counts(choice))
-                newest = await journal.piles.newest_dead(choice)
-                return count, newest, list(await journal.dead_letters(choice, limit=SAMPLE))
-            case "held":
-                count = sum(one.count for one in await self.counts(choice))
-                newest = await journal.piles.newest_held(choice)
-                return count, newest, list(await journal.sends.held(choice, limit=SAMPLE))
-            case _:
-                counts = await journal.piles.skipped_counts(choice)
-                newest = max((one.newest_ms for one in counts), default=None)
-                some = await journal.piles.skipped(choice, limit=SAMPLE) if choice.rule else []
-                return sum(one.kept for one in counts), newest, list(some)
-
-    async def _push(self, pile: str, some: Sequence[Any]) -> Drawn | None:
-        """The first of them, as a phone would show it."""
-        first: Any = next((one for one in some if one.operation == PUSH), None)
-        if first is None:
-            return None
-        body: Any = None
-        if pile == "held":
-            one = await self.journal.piles.held_one(first.key)
-            body = None if one is None else text(one.body)
-        elif pile == "dead":
-            body = text(first.request)
-        return drawn(body) if isinstance(body, dict) else None
 
     # Acting ---------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from bridge.console.web.drawing import Drawn, drawn
+from bridge.console.views.drawing import Drawn, drawn
 from bridge.journal.trace import Event as Heard
 from bridge.mapping.compiling import Link, Tree
 from bridge.mapping.expression import Expression

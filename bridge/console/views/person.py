@@ -1,4 +1,4 @@
-"""One person as the console shows them: what was written, devices, notifications, skips. Pure."""
+"""What is told of one person: what was written, notifications, skips. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from bridge.console.web.drawing import PUSH, Drawn, drawn
+from bridge.console.views.drawing import PUSH, Drawn, drawn
+from bridge.explain.hiding import hidden_below
+from bridge.onesignal.operations import EXTERNAL_ID_LENGTH, is_blocked_external_id
 
 _OF_NO_TAG: Final = ("alias.", "subscription.", "contact.")
 _CONTACTS: Final = {"Email": "e-mail", "SMS": "text message"}
@@ -73,8 +75,9 @@ class Skipped(NamedTuple):
     at_ms: int | None
 
 
-def facts(written: Sequence[Written]) -> Facts:
+def facts(written: Sequence[Written], *, hides: bool) -> Facts:
     """What was written, by what it is; the newest word first."""
+    written = [one._replace(value=hidden_below(one.value)) if hides else one for one in written]
     ordered = sorted(written, key=lambda one: -one.event_ms)
 
     def under(prefix: str) -> Iterator[Written]:
@@ -107,11 +110,16 @@ def _contact(one: Written) -> Written:
     return one._replace(value=f"{address} (said no)" if off and address else address)
 
 
-def notifications(stories: Sequence[dict[str, Any]]) -> list[Notified]:
-    """The pushes of a person's newest events, newest first."""
+def notifications(stories: Sequence[dict[str, Any]], *, hides: bool) -> list[Notified]:
+    """The pushes of a person's newest events, newest first; who sees no values sees whom each reaches."""
     return [
         Notified(
-            story["seq"], one["rule"], one["status"], one["words"], one["at_ms"], _push(story, one)
+            story["seq"],
+            one["rule"],
+            one["status"],
+            one["words"],
+            one["at_ms"],
+            _push(story, one, hides=hides),
         )
         for story in stories
         for one in story["operations"]
@@ -119,12 +127,17 @@ def notifications(stories: Sequence[dict[str, Any]]) -> list[Notified]:
     ]
 
 
-def _push(story: dict[str, Any], told: dict[str, Any]) -> Drawn | None:
+def _push(story: dict[str, Any], told: dict[str, Any], *, hides: bool) -> Drawn | None:
     calls = [one["body"] for one in story["calls"] if told["key"] and one["key"] == told["key"]]
     calls += [one["body"] for one in story["calls"] if one["operation"] == PUSH]
     planned = told["planned"]["body"] if told["planned"] else None
     body = next((one for one in (*calls, planned) if isinstance(one, dict)), None)
-    return None if body is None else drawn(body)
+    if body is None:
+        return None
+    found = drawn(body)
+    return (
+        Drawn(title=None, subtitle=None, text=None, platforms=found.platforms) if hides else found
+    )
 
 
 def skips(stories: Sequence[dict[str, Any]]) -> list[Skipped]:
@@ -142,3 +155,8 @@ def skips(stories: Sequence[dict[str, Any]]) -> list[Skipped]:
         for one in story["operations"]
         if one["status"] == "skipped" and one["reason"] not in {"unchanged", "no_rule"}
     ]
+
+
+def may_be_erased(external_id: str) -> bool:
+    """Whether it is an id that a user of OneSignal's can have."""
+    return 0 < len(external_id) <= EXTERNAL_ID_LENGTH and not is_blocked_external_id(external_id)

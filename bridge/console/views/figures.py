@@ -1,4 +1,4 @@
-"""What came in and went out, as the overview shows it: from counts by the minute. Pure."""
+"""What came in and went out: from counts by the minute. Pure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from bridge.console.web.charts import Chart, ceiling, line, ticks
-from bridge.console.web.filters import number, seconds
 from bridge.journal.tallies import MINUTE_MS, TrafficCount
 from bridge.telemetry import TOOK
 
@@ -29,6 +27,17 @@ HOUR = Span("the last hour", 60, MINUTE_MS, 15 * MINUTE_MS)
 DAY = Span("the last day", 96, 15 * MINUTE_MS, 6 * 60 * MINUTE_MS)
 
 
+class Series(NamedTuple):
+    """The same step by step, oldest first."""
+
+    start_ms: int
+    events: list[int]
+    calls: list[int]
+    failures: list[int]
+    #: Seconds within which most were delivered; None: there were none.
+    most: list[float | None]
+
+
 class Figures(NamedTuple):
     """Of one span."""
 
@@ -41,7 +50,7 @@ class Figures(NamedTuple):
     most: float | None
     looked_at: int
     ios_reached: int
-    charts: list[Chart]
+    series: Series
 
 
 Counts = Iterable[tuple[int, TrafficCount]]
@@ -51,40 +60,23 @@ def start_of(span: Span, now_ms: int) -> int:
     return (now_ms // span.step_ms - span.steps + 1) * span.step_ms
 
 
-def figures(counts: Counts, span: Span, now_ms: int, *, offset_ms: int = 0) -> Figures:
+def figures(counts: Counts, span: Span, now_ms: int) -> Figures:
     """Everything about one span; of counts before it none is looked at."""
     start = start_of(span, now_ms)
     by_step = _by_step(counts, span, start)
-    events = [_sum(one, "in") for one in by_step]
-    calls = [_sum(one, "out") for one in by_step]
-    failures = [_sum(one, "out", failed) for one in by_step]
     took = [_took(one) for one in by_step]
     whole = [sum(step) for step in zip(*took, strict=True)]
-    end = start + span.steps * span.step_ms
-    marks = ticks(start, end, span.tick_ms, offset_ms=offset_ms)
-    top = ceiling(max([*events, *calls, 1]))
-    most = [percentile(one, MOST) for one in took]
-    slowest = ceiling(max([one for one in most if one is not None], default=0.001))
-    in_out = [
-        line("events in", "one", events, top=top, filled=True),
-        line("calls to OneSignal", "two", calls, top=top),
-    ]
-    failed_top = ceiling(max([*failures, 1]))
-    charts = [
-        Chart("In and out", in_out, top, marks, _in_words(events, calls, span)),
-        Chart(
-            "How long it took", [line("95 in 100 within", "one", most, top=slowest)], slowest, marks,
-            _took_words(whole, span),
-        ),
-        Chart(
-            "Failed calls", [line("failed calls", "three", failures, top=failed_top, filled=True)], failed_top,
-            marks, f"{number(sum(failures))} calls failed in {span.name}.",
-        ),
-    ]  # fmt: skip
+    series = Series(
+        start_ms=start,
+        events=[_sum(one, "in") for one in by_step],
+        calls=[_sum(one, "out") for one in by_step],
+        failures=[_sum(one, "out", failed) for one in by_step],
+        most=[percentile(one, MOST) for one in took],
+    )
     return Figures(
-        events=sum(events),
-        calls=sum(calls),
-        failures=sum(failures),
+        events=sum(series.events),
+        calls=sum(series.calls),
+        failures=sum(series.failures),
         asked_to_wait=sum(
             _sum(one, "out", lambda label: label.endswith(" 429")) for one in by_step
         ),
@@ -92,7 +84,7 @@ def figures(counts: Counts, span: Span, now_ms: int, *, offset_ms: int = 0) -> F
         most=percentile(whole, MOST),
         looked_at=sum(_sum(one, "audit", lambda label: label == "looked") for one in by_step),
         ios_reached=sum(_sum(one, "audit", lambda label: label == "reached") for one in by_step),
-        charts=charts,
+        series=series,
     )
 
 
@@ -139,17 +131,3 @@ def _sum(step: Step, what: str, wanted: object = None) -> int:
 
 def _took(step: Step) -> list[int]:
     return [step.get(("took", str(place)), 0) for place in range(len(TOOK) + 1)]
-
-
-def _in_words(events: Sequence[int], calls: Sequence[int], span: Span) -> str:
-    return (
-        f"{number(sum(events))} events came in and {number(sum(calls))} calls went out in {span.name};"
-        f" at most {number(max(events))} and {number(max(calls))} at once."
-    )
-
-
-def _took_words(whole: Sequence[int], span: Span) -> str:
-    half, most = percentile(whole, HALF), percentile(whole, MOST)
-    if half is None or most is None:
-        return f"Nothing was delivered in {span.name}."
-    return f"In {span.name} half of the events were delivered within {seconds(half)}, 95 in 100 within {seconds(most)}."

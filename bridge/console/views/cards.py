@@ -1,4 +1,4 @@
-"""What the front page says of each rule: from what was counted, and from the mapping. Pure."""
+"""What each rule did: from what was counted, and from the mapping. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bridge.config.mappings import Mappings
-from bridge.console.web.charts import Bar, bars
-from bridge.console.web.drawing import PUSH, Drawn
+from bridge.console.views.drawing import PUSH, Drawn
 from bridge.journal.tallies import HOUR_MS, MET, PathCount, RuleCount, RuleSlots
 from bridge.mapping.reads import reads
 from bridge.mapping.rules import Rule
@@ -46,9 +45,8 @@ class Card:
     #: By reason, most first.
     skipped: list[tuple[str, int]] = field(default_factory=list)
     held: int = 0
-    #: The last hours, oldest first.
-    hours: list[Bar] = field(default_factory=list)
-    busiest: int = 0
+    #: Events that met it in each of the last hours, oldest first.
+    hours: list[int] = field(default_factory=list)
     paused: bool = False
     never: Never | None = None
     #: Paths that it reads, and in how many events they were looked for and not found.
@@ -149,8 +147,7 @@ def _count(card: Card, counts: Sequence[RuleCount]) -> None:
 
 def _spark(card: Card, hours: Named[int, int], now_ms: int) -> None:
     last = now_ms // HOUR_MS * HOUR_MS
-    values = [hours.get(last - back * HOUR_MS, 0) for back in range(HOURS - 1, -1, -1)]
-    card.hours, card.busiest = bars(values), max(values)
+    card.hours = [hours.get(last - back * HOUR_MS, 0) for back in range(HOURS - 1, -1, -1)]
 
 
 def _never(rule: Rule, heard: Collection[str]) -> Never:
