@@ -1,4 +1,4 @@
-"""An update that shares its call with no other: an alias, a subscription, a contact, a deletion.
+"""An update that shares its call with no other: a subscription, a contact, a deletion; and see `aliasing`.
 
 Most of them need no call at all, because OneSignal has it: those hold nothing up and are no barrier.
 """
@@ -21,12 +21,11 @@ from bridge.deliver.user_call import UserCall
 from bridge.deliver.work import Work, ack
 from bridge.onesignal.operations import CreateAlias, DeleteUser, SetPushToken
 
-_NOT_FOUND, _CONFLICT = 404, 409
-_NOTHING_THERE = Ended(status="delivered", http=_NOT_FOUND)
+NOTHING_THERE = Ended(status="delivered", http=404)
 """What is to be switched off, or deleted, is not there: it is done."""
 
 
-U = TypeVar("U", Single, SetPushToken)
+U = TypeVar("U", Single, SetPushToken, CreateAlias)
 
 
 @dataclass(slots=True)
@@ -123,11 +122,8 @@ class Stepwise(ABC, Generic[U]):
 
     async def _try(self, call: UserCall, row: Row, step: Step, decided: Decided) -> Ended | Wait:
         if step.absent != "create":
-            return await call.plain(step.request, _NOTHING_THERE)
-        ended = await call.run(lambda: step.request, row, decided.facts)
-        if isinstance(self.update, CreateAlias) and isinstance(ended, Ended):
-            return _of_alias(ended)
-        return ended
+            return await call.plain(step.request, NOTHING_THERE)
+        return await call.run(lambda: step.request, row, decided.facts)
 
     def accepted(self, facts: Values) -> dict[str, Fact]:
         return accepted(facts, self.work.at, self.means.clock.now_ms())
@@ -166,11 +162,3 @@ class Alone(Stepwise[Single]):
             self.means.clock.now_ms(),
             app_id=self.means.destination.app_id,
         )
-
-
-def _of_alias(ended: Ended) -> Ended:
-    """An alias that is somebody else's: asking again would not change that."""
-    if ended.http != _CONFLICT or ended.death is None:
-        return ended
-    death = ended.death._replace(reason="alias_conflict")
-    return ended._replace(reason="alias_conflict", death=death)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from bridge.deliver.aliasing import Aliasing
 from bridge.deliver.alone import Alone
 from bridge.deliver.attaching import Attaching
 from bridge.deliver.attempts import Wait, first_of
@@ -37,6 +38,7 @@ from bridge.journal.identities import MERGED
 from bridge.journal.records import End, Loaded, Waiting
 from bridge.onesignal.operations import (
     EXTERNAL_ID,
+    CreateAlias,
     DeleteUser,
     MergeUsers,
     Recipient,
@@ -212,6 +214,8 @@ class Chain:
     async def _apart(self, work: Work, update: Single | SetPushToken) -> Wait | None:
         if isinstance(update, SetPushToken):
             return await Attaching(self.means, self._known, work, update).run(self._together)
+        if isinstance(update, CreateAlias):
+            return await Aliasing(self.means, self._known, work, update).run(self._together)
         return await Alone(self.means, self._known, work, update).run(self._together)
 
     async def _sends(self, work: Work, planned: Plan, *, last: bool = False) -> Wait | None:

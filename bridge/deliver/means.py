@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bridge.clock import Clock
 from bridge.deliver.brake import Brake
 from bridge.deliver.cautious import Caution
+from bridge.deliver.disputes import Disputes
 from bridge.deliver.gate import EndpointClass, Gate
 from bridge.deliver.gates import Gates
 from bridge.deliver.reach import Reach
@@ -138,6 +139,8 @@ class Means:
     gone: set[int] = field(default_factory=set)
     #: Phones of which events were heard.
     phones: Phones = field(default_factory=Phones)
+    #: Aliases that two users are to have.
+    disputes: Disputes = field(init=False)
     #: Told that a user was erased.
     erased: Callable[[], None] = lambda: None
     #: For how long a device counts that is not seen.
@@ -146,6 +149,9 @@ class Means:
     reach: Reach = field(default_factory=Reach)
     #: Keys of calls that are out, or of which the journal could not be told what became of them.
     attempted: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.disputes = Disputes(self.clock)
 
     async def call(
         self,

@@ -64,7 +64,8 @@ DEATHS = {
     "plan_failed": "it broke the planning; that is a fault of the bridge",
     "internal_error": "it broke the bridge again and again; that is a fault of the bridge",
     "poison": "the bridge ended abruptly each time it worked on it",
-    "alias_conflict": "the alias is somebody else's at OneSignal",
+    "alias_conflict": "the alias is another user's at OneSignal, and nothing here says which of the two has it now",
+    "alias_contested": "the alias has gone from user to user lately, so it is no id of one person",
     "subscription_limit": "the user has as many devices already as OneSignal allows (20)",
 }
 WAITS = {

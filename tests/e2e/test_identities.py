@@ -86,17 +86,6 @@ async def test_an_alias_is_written_once(tmp_path: Path) -> None:
         assert reasons == [("delivered", None), ("skipped", "unchanged"), ("skipped", "unchanged")]
 
 
-async def test_an_alias_of_somebody_else_is_dead_and_not_asked_for_again(tmp_path: Path) -> None:
-    async with rig(tmp_path, SHOP) as here:
-        with_user(here, "u1", "u2")
-        await here.post(track("Linked", "u1", properties={"crm": "c7"}))
-        await here.post(track("Linked", "u2", properties={"crm": "c7"}))
-        await here.settle()
-        (dead,) = await here.bridge.journal.dead_letters()
-        assert (dead.reason, dead.http, dead.operation) == ("alias_conflict", 409, "create_alias")
-        assert len(writes(here)) == 2
-
-
 async def test_the_twenty_first_alias_is_left_out_and_said_to_be(tmp_path: Path) -> None:
     labels = [f"label_{number}" for number in range(21)]
     rules = [

@@ -63,8 +63,14 @@ _DEAD: Final = {
     "internal_error": Advice("It broke the bridge again and again", _OURS),
     "poison": Advice("The bridge ended abruptly each time it worked on it", _OURS),
     "alias_conflict": Advice(
-        "The alias is somebody else's at OneSignal",
-        "Decide whose it is: mend the mapping or the data, then replay; or discard it.",
+        "The alias is another user's at OneSignal",
+        "Nothing here gave it to that user, so nobody can say which of the two is right. Take it off the other one at"
+        " OneSignal, then replay; or discard it.",
+    ),
+    "alias_contested": Advice(
+        "Several users say again and again that the alias is theirs",
+        "It is no id of one person. Mend the mapping or the data, so that each user has one of its own; then replay,"
+        " or discard it.",
     ),
 }  # fmt: skip
 _NO_EVENT: Final = Advice(

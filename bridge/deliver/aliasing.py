@@ -1,0 +1,271 @@
+"""An alias for a user, and what becomes of it when another user has it: see `disputes`.
+
+::
+
+    PATCH …/identity {label: id}    409
+    GET …/users/by/{label}/{id}     who has it, one look a second for all of an app
+    DELETE …/identity/{label}       of the user who had it, once it is on disk that it is in doubt there
+    PATCH …/identity {label: id}    once more; a second 409 is dead
+
+A user without an external id gets this one's (`PATCH …/users/by/{label}/{id}/identity`); when OneSignal
+knows both, the devices of that user come over one by one, and then the alias.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bridge.deliver.alone import NOTHING_THERE, Stepwise
+from bridge.deliver.attempts import Ended, Wait, holds_everyone, look
+from bridge.deliver.disputes import Holder, holder_of, whose
+from bridge.deliver.means import About
+from bridge.deliver.restore import ALIAS
+from bridge.deliver.retry import GiveUp, after_failure
+from bridge.deliver.spacing import SPACING_SECONDS
+from bridge.deliver.state import Fact, Row, doubted, join
+from bridge.deliver.steps import Decided, Step, steps_of
+from bridge.deliver.together import Together
+from bridge.deliver.updates import wait_of
+from bridge.deliver.user_call import UserCall
+from bridge.deliver.work import ack
+from bridge.onesignal.operations import EXTERNAL_ID, CreateAlias, MergeUsers, Recipient, Request
+from bridge.onesignal.user_model import (
+    delete_alias,
+    merge_users,
+    move_subscription,
+    view_user,
+)
+from bridge.onesignal.verdict import Accepted, Closed, Failed, NoAnswer, Unknown
+
+_CONFLICT = 409
+_FULL_SECONDS = 5.0
+_OVERTAKEN = Ended(status="skipped", reason="overtaken", http=_CONFLICT)
+_GONE = Ended(status="skipped", reason="nobody", http=404)
+TAKEN = "another user had it before"
+RENAMED = "the user who had it is this one now"
+MOVED = "the user who had it, and no external id, has given up its devices, too"
+
+
+@dataclass(slots=True)
+class Aliasing(Stepwise[CreateAlias]):
+    #: What others have lost by it.
+    _lost: dict[int, Row] = field(default_factory=dict)
+    #: What the user's row is in doubt of, because OneSignal's user is another one now.
+    _doubt: dict[str, Fact] = field(default_factory=dict)
+    _detail: str | None = None
+
+    @property
+    def _fact(self) -> str:
+        return f"{ALIAS}{self.update.label}"
+
+    @property
+    def _name(self) -> int:
+        return self.means.journal.hash_of(self._app, self.update.label, self.update.id)
+
+    @property
+    def _app(self) -> str:
+        return self.means.destination.name
+
+    async def decide(self, user: int) -> Decided:
+        return steps_of(
+            await self.known.row(user),
+            self.update,
+            self.work.at,
+            self.means.clock.now_ms(),
+            app_id=self.means.destination.app_id,
+        )
+
+    async def run(self, together: Together) -> Wait | None:
+        disputes = self.means.disputes
+        if disputes.is_full and disputes.is_known(self._name):
+            return wait_of(self.means, _FULL_SECONDS)
+        return await Stepwise.run(self, together)
+
+    async def _try(self, call: UserCall, row: Row, step: Step, decided: Decided) -> Ended | Wait:
+        ended = await call.run(lambda: step.request, row, decided.facts)
+        if isinstance(ended, Wait) or ended.http != _CONFLICT or ended.death is None:
+            return ended
+        found = await self._disputed(call, ended)
+        if found is not None:
+            return found
+        again = await call.run(lambda: step.request, row, decided.facts)
+        if isinstance(again, Wait) or again.status == "delivered":
+            return again if isinstance(again, Wait) else again._replace(detail=self._detail)
+        return _dead(again, "alias_conflict") if again.http == _CONFLICT else again
+
+    async def settle(self, user: int, ended: Ended, delta: Row) -> None:
+        self.end(ended)
+        deltas = {**self._lost, user: join(self._doubt, delta)}
+        learnt = [one for whom, row in deltas.items() for one in self.known.learnt(whom, row)]
+        await ack(self.means, [self.work], learnt)
+        for whom, row in deltas.items():
+            self.known.remember(whom, row)
+
+    # The dispute ----------------------------------------------------------------------------------
+
+    async def _disputed(self, call: UserCall, refused: Ended) -> Ended | Wait | None:
+        """How it ends; None: it may be asked for once more."""
+        disputes, spacing, name = self.means.disputes, self.means.spacing, self._name
+        disputes.found(name)
+        if self.update.to.label != EXTERNAL_ID or not self._may_decide:
+            return _dead(refused, "alias_conflict")
+        if (last := disputes.contested(name)) is not None:
+            is_late = self.work.at.before(last)
+            return _OVERTAKEN if is_late else _dead(refused, "alias_contested")
+        if spacing.busy(name):
+            return wait_of(self.means, SPACING_SECONDS)
+        if disputes.is_full:
+            return wait_of(self.means, _FULL_SECONDS)
+        with spacing.writing(name), disputes.one_more():
+            holder = await self._look(refused)
+            if not isinstance(holder, Holder):
+                return holder
+            return await self._settled(call, holder, refused)
+
+    @property
+    def _may_decide(self) -> bool:
+        """Whether the event may take anything from anybody: what a page sends, anybody can."""
+        mapping = self.work.mapping
+        return mapping.trust != "client" or self.work.row.source in mapping.merging_clients
+
+    async def _look(self, refused: Ended) -> Holder | Ended | Wait | None:
+        """Who has it; None: nobody any more."""
+        means, alias = self.means, self.update
+        request = view_user(Recipient(alias.label, alias.id), app_id=means.destination.app_id)
+        about = About(alias.name, None, [self.work.row.seq])
+        while True:
+            verdict, answer = await look(means, request.path, about=about)
+            match verdict:
+                case Accepted():
+                    return holder_of(b"" if isinstance(answer, NoAnswer) else answer.body)
+                case Unknown():
+                    return None
+                case Failed():
+                    return await self._later(verdict, refused)
+                case _ if not (isinstance(verdict, Closed) or holds_everyone(verdict)):
+                    return _dead(refused, "alias_conflict")
+
+    async def _later(self, failed: Failed, refused: Ended) -> Ended | Wait:
+        """Nobody can say at this moment."""
+        means, row = self.means, self.work.row
+        now = means.clock.now_ms()
+        age_ms = now - (row.first_try_ms or now)
+        decided = after_failure(failed, attempts=row.attempt, age_ms=age_ms, roll=means.roll())
+        if isinstance(decided, GiveUp):
+            return _dead(refused, "alias_conflict")
+        until = now + round(decided.after_seconds * 1000)
+        await means.journal.postpone(
+            row.seq,
+            not_before_ms=until,
+            attempt=decided.attempt,
+            error=decided.error,
+            now_ms=now,
+        )
+        return Wait(until_ms=until)
+
+    async def _settled(self, call: UserCall, holder: Holder, refused: Ended) -> Ended | Wait | None:
+        if holder.external_id is None:
+            return await self._merged(call, holder)
+        its, spacing = await self._person(holder.external_id), self.means.spacing
+        if its == call.user_hash:
+            # Another id of the very person may have it.
+            is_own = holder.external_id == self.update.to.id
+            return None if is_own else await self._off(its, _known_by(holder))
+        if spacing.busy(its):
+            # What it is being given at this moment is on disk in a moment.
+            return wait_of(self.means, SPACING_SECONDS)
+        with spacing.writing(its):
+            return await self._between(its, holder, refused)
+
+    async def _between(self, its: int, holder: Holder, refused: Ended) -> Ended | Wait | None:
+        """Two who are somebody each."""
+        fact = (await self.known.row(its)).get(self._fact)
+        match whose(fact, self.update.id, self.work.at):
+            case "later":
+                return _OVERTAKEN
+            case "unknown":
+                return _dead(refused, "alias_conflict")
+            case "earlier":
+                # From this moment on a later event of the other's asks for it again.
+                await self._learn(its, {self._fact: Fact(None, self.work.at, None)})
+                ended = await self._off(its, _known_by(holder))
+                if ended is None:
+                    self._lost[its] = self.accepted({self._fact: None})
+                return ended
+
+    async def _person(self, external_id: str) -> int:
+        """Whose chain the user is of, who may have been found to be another."""
+        journal = self.means.journal
+        its = journal.hash_of(self._app, EXTERNAL_ID, external_id)
+        person = await journal.identities.person(its) if journal.identities.any else None
+        return its if person is None else person.user_hash
+
+    async def _off(self, user_hash: int, holder: Recipient) -> Ended | Wait | None:
+        request = delete_alias(holder, self.update.label, app_id=self.means.destination.app_id)
+        ended = await self._call_of(user_hash, holder).plain(request, NOTHING_THERE)
+        if isinstance(ended, Wait) or ended.status != "delivered":
+            return ended
+        self._moved_hands(self._detail or TAKEN)
+        return None
+
+    def _moved_hands(self, detail: str) -> None:
+        self.means.disputes.changed(self._name, self.work.at)
+        self._detail = detail
+
+    def _call_of(self, user_hash: int, to: Recipient) -> UserCall:
+        return UserCall(self.means, [self.work], user_hash, to, operation=self.update.name)
+
+    # Of nobody who is known -----------------------------------------------------------------------
+
+    async def _merged(self, call: UserCall, holder: Holder) -> Ended | Wait | None:
+        """The holder becomes this user, when OneSignal has no such user yet; else its devices come over."""
+        means, app_id = self.means, self.means.destination.app_id
+        other = Recipient(self.update.label, self.update.id)
+        renaming = merge_users(MergeUsers(to=self.update.to, other=other), app_id=app_id)
+        ended = await self._call_of(self._name, other).plain(renaming, _GONE)
+        if isinstance(ended, Wait) or ended is _GONE:
+            return None if ended is _GONE else ended
+        if ended.status == "delivered":
+            means.spacing.mark(call.user_hash)
+            means.created.mark(call.user_hash, means.clock.monotonic())
+            means.missing.drop(call.user_hash)
+            row = await self.known.row(call.user_hash)
+            self._doubt = doubted(row, row)
+            self._moved_hands(RENAMED)
+            return None
+        if ended.http != _CONFLICT:
+            return ended
+        for subscription in holder.subscriptions:
+            request = move_subscription(subscription, self.update.to, app_id=app_id)
+            stopped = await self._over(call, subscription, request)
+            if stopped is not None:
+                return stopped
+        self._detail = MOVED
+        return await self._off(self._name, other)
+
+    async def _over(
+        self, call: UserCall, subscription: str, request: Request
+    ) -> Ended | Wait | None:
+        """One device, unless somebody else has logged in on it meanwhile."""
+        owners = await self.means.journal.devices.owners(self._app, subscription)
+        if owners and call.user_hash not in owners:
+            return None
+        spacing = self.means.spacing
+        if (seconds := spacing.wait(self._name)) > 0:
+            await self.means.clock.sleep(seconds)
+        ended = await call.plain(request, NOTHING_THERE)
+        # It is a write to the one as much as to the other.
+        spacing.mark(self._name)
+        if isinstance(ended, Wait) or ended.status == "delivered":
+            return ended if isinstance(ended, Wait) else None
+        return _dead(ended, "subscription_limit") if ended.http == _CONFLICT else ended
+
+
+def _known_by(holder: Holder) -> Recipient:
+    return Recipient(EXTERNAL_ID, str(holder.external_id))
+
+
+def _dead(ended: Ended, reason: str) -> Ended:
+    """Asking again would not change it."""
+    death = None if ended.death is None else ended.death._replace(reason=reason)
+    return ended._replace(reason=reason, death=death)
