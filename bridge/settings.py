@@ -462,6 +462,13 @@ def _unknown(variable: str) -> Finding:
 
 def _finding(error: Any) -> Finding:
     variable = PREFIX + "_".join(str(part) for part in error["loc"][:1]).upper()
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = _in_words(error)
     named = f"{variable}: {message}" if error["loc"] else message
     return Finding(code="setting-invalid", message=named, hint="README lists every setting")
+
+
+def _in_words(error: Any) -> str:
+    if error["type"] in {"int_parsing", "float_parsing"}:
+        return f"has to be a {'whole ' if error['type'] == 'int_parsing' else ''}number"
+    said = str(error["msg"]).removeprefix("Value error, ")
+    return said.replace("Input should be", "has to be")

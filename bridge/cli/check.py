@@ -34,6 +34,8 @@ def check(
       segment-bridge check mappings/shop.yaml
       segment-bridge check --explain platforms-undecided
     """
+    from bridge.cli.unread import unread_settings
+
     if explain:
         _explain([str(path) for path in paths or ()])
         return
@@ -44,6 +46,8 @@ def check(
     errors = sum(1 for finding in findings if finding.is_error)
     if not as_json:
         typer.echo(_summary(findings, errors))
+        if not paths and (said := unread_settings()) is not None:
+            typer.echo(said)
     if errors:
         raise typer.Exit(1)
 

@@ -39,7 +39,7 @@ async def _sandbox(host: str, port: int, *, unlimited: bool) -> None:
     from bridge.clock import SystemClock
     from bridge.sandbox import Limits, create_sandbox
 
-    listening = listen(host, port)
+    listening = listen(host, port, variable="--port")
     app = create_sandbox(clock=SystemClock(), limits=Limits(enforced=not unlimited))
     address = "http://{}:{}".format(*listening.getsockname()[:2])
     typer.echo(f"OneSignal's stand-in is at {address} (BRIDGE_ONESIGNAL_URL={address})")

@@ -22,7 +22,7 @@ from bridge.deliver.brake import load_brake
 from bridge.deliver.erasing import forget, sweep
 from bridge.deliver.held import release_resumed
 from bridge.deliver.releases import Releases
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, JournalBusyError
 from bridge.explain.answer import answer_of, asked_of
 from bridge.journal.erasures import noted
 from bridge.journal.sqlite import SqliteJournal, open_sqlite, read_counts
@@ -92,18 +92,20 @@ def service(*, looks: bool = False) -> Iterator[Service]:
     url, token, database = _where()
     with httpx.Client(
         base_url=url,
-        headers={"authorization": f"Bearer {token or ''}"},
+        # Without a token there is no header at all: `Bearer` and nothing is none that HTTP knows.
+        headers={"authorization": f"Bearer {token}"} if token else {},
         timeout=_TIMEOUT_SECONDS,
         trust_env=False,
     ) as http:
         if _answers(http):
             if not token and looks and database.database_path.exists():
-                yield _Stopped(database)
+                yield _Stopped(database, url)
                 return
             if not token:
                 raise ServiceError(
                     f"a bridge answers at {url}, and BRIDGE_ADMIN_TOKEN is not set",
-                    hint="set it to the service's; a service without one has to be started with one",
+                    hint="set it to the service's (`init` wrote it into bridge.env); a service without"
+                    " one has to be started with one",
                 )
             yield _Running(http)
             return
@@ -114,7 +116,7 @@ def service(*, looks: bool = False) -> Iterator[Service]:
             f"no bridge answers at {url}, and there is no database {database.database_path}",
             hint=f"set {SERVICE_URL} for a running bridge, BRIDGE_DATABASE_URL for its database",
         )
-    yield _Stopped(database)
+    yield _Stopped(database, url)
 
 
 def database_path() -> Path:
@@ -191,8 +193,9 @@ def _body_of(answer: httpx.Response) -> dict[str, Any]:
     body: dict[str, Any] = answer.json()
     if not answer.is_success:
         refused = answer.status_code in {401, 403}
+        changes = answer.request.method != "GET"
         hint = "BRIDGE_ADMIN_TOKEN is the service's" if refused else "nothing was changed"
-        raise ServiceError(str(body["message"]), hint=hint)
+        raise ServiceError(str(body["message"]), hint=hint if refused or changes else None)
     return body
 
 
@@ -209,8 +212,9 @@ def _target(what: str) -> dict[str, str]:
 class _Stopped:
     """No bridge runs: the database is opened for the moment, and its lock held meanwhile."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, url: str) -> None:
         self._path = settings.database_path
+        self._url = url
 
     def piles(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         """The same API, over the database alone."""
@@ -235,7 +239,7 @@ class _Stopped:
         oldest = None if counts.oldest_ms is None else SystemClock().now_ms() - counts.oldest_ms
         return {
             "well": False,
-            "problems": ["no bridge runs"],
+            "problems": [f"no bridge answers at {self._url}"],
             "pending": counts.pending,
             "oldest_waiting_seconds": max(0, oldest or 0) / 1000,
             "held": counts.held,
@@ -300,10 +304,20 @@ class _Stopped:
 
     def _with(self, work: Callable[[SqliteJournal], Awaitable[T]]) -> T:
         async def opened() -> T:
-            journal = open_sqlite(self._path)
+            journal = self._open()
             try:
                 return await work(journal)
             finally:
                 await journal.close()
 
         return asyncio.run(opened())
+
+    def _open(self) -> SqliteJournal:
+        try:
+            return open_sqlite(self._path)
+        except JournalBusyError as error:
+            raise ServiceError(
+                f"no bridge answers at {self._url}, and one is using the database {self._path}",
+                hint=f"set BRIDGE_PORT or {SERVICE_URL} to where it was started, and"
+                " BRIDGE_ADMIN_TOKEN to its token",
+            ) from error

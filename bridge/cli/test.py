@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,9 +50,22 @@ def play_examples(
         if not as_json and not mapping.examples:
             typer.echo(f"{', '.join(mapping.files)} has no examples.")
     if not as_json:
-        typer.echo(f"\n{total} examples, {failed} failed. Nothing was sent.")
+        _sum_up(total, failed, named=bool(paths))
     if failed or broken:
         raise typer.Exit(1)
+
+
+def _sum_up(total: int, failed: int, *, named: bool) -> None:
+    """How many; and, of who has named no mapping and may believe that it was theirs, whose they were."""
+    from bridge.cli.unread import unread_settings
+
+    typer.echo(f"\n{total} examples, {failed} failed. Nothing was sent.")
+    if named:
+        return
+    if not {"BRIDGE_CONFIG", "BRIDGE_MAPPINGS"} & os.environ.keys():
+        typer.echo("note: BRIDGE_MAPPINGS is not set, so this was the starter")
+    if (said := unread_settings()) is not None:
+        typer.echo(said)
 
 
 def _chosen(paths: list[Path]) -> list[Callable[[], Mapping]]:

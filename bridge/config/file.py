@@ -89,7 +89,10 @@ def read_file(path: Path) -> Reading:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         message = f"BRIDGE_CONFIG names {path}, which cannot be read: {why}"
-        reading.findings.append(Finding(code="config-unreadable", message=message))
+        hint = (
+            None if path.is_absolute() else f"a path counts from where you are: {path.absolute()}"
+        )
+        reading.findings.append(Finding(code="config-unreadable", message=message, hint=hint))
     except MarkedYAMLError as error:
         reading.findings.append(_yaml_finding(path, error))
     except Exception as error:  # noqa: BLE001 — ruamel raises whatever an odd tag or number runs into

@@ -23,7 +23,7 @@ from bridge.deliver.means import Means
 from bridge.errors import BridgeError
 from bridge.journal.records import Audited
 from bridge.onesignal.api import recipients_of
-from bridge.onesignal.platforms import IOS
+from bridge.onesignal.platforms import IOS, excludes_ios
 from bridge.onesignal.verdict import Accepted, Answer, Closed, Failed, Postponed, Verdict
 from bridge.telemetry import log
 
@@ -35,15 +35,6 @@ LOOKS = 5
 """How often a notification is looked at that is not complete, or could not be asked for."""
 _TROUBLE_SECONDS = 5.0
 _DEVICES = (b'"include_subscription_ids":', b'"include_player_ids":')
-
-
-def excludes_ios(body: bytes) -> bool:
-    """Whether a notification was sent with iOS excluded by its flags."""
-    # The cheap question first: this is asked of every notification.
-    if b'"isIos":false' not in body:
-        return False
-    sent = orjson.loads(body)
-    return isinstance(sent, dict) and sent.get("isIos") is False
 
 
 def ios_deliveries(answer: Any) -> int:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from bridge.journal.trace import Trace
-from bridge.mapping.conjuncts import Unmet, unmet
+from bridge.mapping.conjuncts import Unmet, undecided, unmet
 from bridge.mapping.rules import Mapping, Rule
 from bridge.mapping.terms import Terms
 from bridge.onesignal.operations import EXTERNAL_ID, Operation, Recipient, Send
@@ -120,7 +120,7 @@ def not_met_by_name(trace: Trace, mapping: Mapping) -> list[NotMet]:
     heard = trace.event
     fields = {"type": heard.type, "event": heard.name, "source": heard.source}
     return [
-        NotMet(rule.name, [] if _is_of_others(rule, fields) else [rule.condition.text])
+        NotMet(rule.name, [] if _is_of_others(rule, fields) else undecided(rule.condition, fields))
         for rule in mapping.rules
     ]
 

@@ -9,6 +9,7 @@ from bridge.explain import words
 from bridge.explain.again import Again
 from bridge.journal.hashing import hash_of, user_hash
 from bridge.journal.trace import Ended, Place, Sent, Trace
+from bridge.mapping.nearest import nearest_name
 from bridge.mapping.terms import Once, Rate, Terms
 from bridge.plan.provisos import duration
 
@@ -21,6 +22,8 @@ class Reasons:
     now_ms: int
     #: No value of the event's is told.
     hides: bool = False
+    #: What the events are called that today's rules want.
+    event_names: frozenset[str] = frozenset()
 
     def skip(self, ended: Ended) -> str:
         """Why it was not done, as exactly as the record and today's mapping allow."""
@@ -31,6 +34,7 @@ class Reasons:
             "person_cap": self._cap,
             "same_membership": self._fired,
             "membership_over": self._over,
+            "no_rule": self._unwanted,
         }
         found = exact[end.reason](ended) if end.reason in exact else None
         return found or words.skip(end.reason or "", end.detail)
@@ -48,6 +52,10 @@ class Reasons:
         age = words.ago(ended.at_ms - self.trace.event.event_ms)
         most = self._terms(ended.end.rule).max_age_ms
         return f"too old: {age}" + (f", max_age {duration(most)}" if most else "")
+
+    def _unwanted(self, _: Ended) -> str | None:
+        near = nearest_name(self.trace.event.name or "", self.event_names)
+        return near and f"{words.SKIPS['no_rule']}; the nearest event name in the mapping is {near}"
 
     def _cap(self, ended: Ended) -> str | None:
         cap = self._terms(ended.end.rule).cap

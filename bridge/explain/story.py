@@ -13,9 +13,10 @@ from bridge.explain.again import Again, NotMet, again, not_met_by_name
 from bridge.explain.calls import CallTold, calls_told
 from bridge.explain.reasons import Reasons
 from bridge.journal.identities import MERGE_USERS
-from bridge.journal.records import GateRow, Merge, operation_name
+from bridge.journal.records import End, GateRow, Merge, operation_name
 from bridge.journal.trace import Ended, Sent, Trace, Traces
 from bridge.mapping.rules import Mapping
+from bridge.onesignal.platforms import excludes_ios
 
 ORDER = ("pending", "held", "dead", "delivered", "no_recipients", "discarded", "skipped")
 """An event is what the first of its operations is that there is one of."""
@@ -101,7 +102,14 @@ def stories(traces: Traces, around: Around) -> list[Story]:
 def story(trace: Trace, traces: Traces, around: Around) -> Story:
     mapping, heard = around.mapping(trace.event.source), trace.event
     planned = again(trace, mapping)
-    reasons = Reasons(trace, planned, traces.salt, around.now_ms, hides=around.hides)
+    reasons = Reasons(
+        trace,
+        planned,
+        traces.salt,
+        around.now_ms,
+        hides=around.hides,
+        event_names=frozenset() if mapping is None else mapping.event_names,
+    )
     teller = _Teller(trace, planned, reasons, traces.gates, around)
     operations = list(teller.operations())
     return Story(
@@ -229,13 +237,17 @@ class _Teller:
                 left = f"; {end.detail}" if end.detail else ""
                 return f"accepted by OneSignal{company}{tries}{left}"
             case "no_recipients":
-                return words.no_recipients(end.reason)
+                return words.no_recipients(end.reason, without_ios=self._is_without_ios(end))
             case "discarded":
                 return words.discarded(end.reason)
             case "dead":
                 return self._death(ended)
             case _:
                 return self.reasons.skip(ended)
+
+    def _is_without_ios(self, end: End) -> bool:
+        calls = self._calls(end.operation, end.call_key)
+        return any(excludes_ios(one.body) for one in calls if one.body is not None)
 
     def _death(self, ended: Ended) -> str:
         end = ended.end

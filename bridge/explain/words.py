@@ -126,9 +126,14 @@ def merged(detail: str | None) -> str:
     return f"the two are one user at OneSignal now{said}"
 
 
-def no_recipients(reason: str | None) -> str:
+def no_recipients(reason: str | None, *, without_ios: bool = False) -> str:
     if reason == "unknown_user":
         return f"accepted by OneSignal, which knows no such user: {LOGIN_HINT}"
+    if without_ios:
+        return (
+            "accepted by OneSignal, and reached nobody: no subscribed device, iPhones aside, which this"
+            f" push leaves out. If the person has another: {LOGIN_HINT}"
+        )
     return f"accepted by OneSignal, and reached nobody: no subscribed device; {LOGIN_HINT}"
 
 

@@ -25,6 +25,16 @@ def unmet(condition: Condition, fields: Fields) -> list[Unmet]:
     return [Unmet(part.text, _found(part, fields)) for part in wrong]
 
 
+def undecided(condition: Condition, fields: Fields) -> list[str]:
+    """The parts that are not surely met when no more than the top of an event is known."""
+    parts = [compile_condition(text) for text in _conjuncts(condition.text)]
+    return [part.text for part in parts if not (_known(part, fields) and part.test(fields))]
+
+
+def _known(part: Condition, fields: Fields) -> bool:
+    return all(len(path) == 1 and path[0] in fields for path in part.paths)
+
+
 def _conjuncts(text: str) -> list[str]:
     (node,) = parse(text).children
     if not isinstance(node, Tree) or node.data != "conjunction":

@@ -31,6 +31,8 @@ _YES_NO: Final = {
 }
 _KINDS: Final = frozenset({"dict_type", "tuple_type", "list_type", "model_type"})
 """Errors of who wrote a value of another kind, and is helped by seeing one."""
+_FEW: Final = 8
+"""Fields of one place, up to which a message names them all."""
 _OTHER_WORDS: Final = {
     "title": "headings",
     "body": "contents",
@@ -116,12 +118,13 @@ def _not_a_text(where: str, written: object) -> tuple[str, str]:
 def _in_words(message: str) -> str:
     if (size := _SIZE.fullmatch(message)) is not None:
         return f"at {size[1]} {size[2]} are needed" if size[1] == "least" else f"at most {size[2]}"
-    return _PYTHON_KIND.sub(_kind, message.removeprefix("Value error, "))
+    said = message.removeprefix("Value error, ").replace("Input should be", "has to be")
+    return _PYTHON_KIND.sub(_kind, said)
 
 
 def _kind(found: re.Match[str]) -> str:
-    """What YAML calls what Python calls so."""
-    return "a list" if found[1] == "tuple" else "a mapping"
+    """What the reference calls what Python calls so."""
+    return "a list" if found[1] == "tuple" else "an object"
 
 
 def _example(path: Path) -> str | None:
@@ -149,8 +152,22 @@ def _nearest(path: tuple[Any, ...]) -> str:
         return f"`{written}` is a field, and not of this place; mappings/README.md says of which"
     if written in _OTHER_WORDS:
         return f"OneSignal calls it `{_OTHER_WORDS[written]}`"
-    near = difflib.get_close_matches(written, sorted(names), n=1)
-    return f"did you mean `{near[0]}`?" if near else "mappings/README.md lists every field"
+    here = _beside(path)
+    for known in (here, [] if here and len(here) <= _FEW else sorted(names)):
+        if near := difflib.get_close_matches(written, known, n=1):
+            return f"did you mean `{near[0]}`?"
+    few = 0 < len(here) <= _FEW
+    return f"the fields here: {', '.join(here)}" if few else "mappings/README.md lists every field"
+
+
+def _beside(path: Path) -> list[str]:
+    """The fields of the place where a field stands, in their order; none when it is not known."""
+    models: list[type[BaseModel]] = [document.Document]
+    for part in path[:-1]:
+        if isinstance(part, str):
+            found = [one.model_fields[part] for one in models if part in one.model_fields]
+            models = [model for one in found for model in _models(one.annotation)]
+    return list(dict.fromkeys(name for one in models for name in one.model_fields))
 
 
 @cache

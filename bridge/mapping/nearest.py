@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from difflib import SequenceMatcher
+from difflib import SequenceMatcher, get_close_matches
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -36,6 +36,14 @@ def nearest(rules: Iterable[Rule], fields: dict[str, Any]) -> Nearest | None:
         for one in _lacking(rule, fields)
     ]
     return min(found)[-1] if found else None
+
+
+@lru_cache(maxsize=1024)
+def nearest_name(name: str, names: frozenset[str]) -> str | None:
+    """The one of `names` that an event's name is a misspelling of; None when it is one of them, or like none."""
+    # Looking takes longer than all else that is done to an event, and the same few names come.
+    found = None if name in names else get_close_matches(name, sorted(names), n=1)
+    return found[0] if found else None
 
 
 def _lacking(rule: Rule, fields: dict[str, Any]) -> Iterator[Nearest]:

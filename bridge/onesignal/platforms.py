@@ -20,9 +20,11 @@ aloud beside it, and the Safari flags are set only where `ios_web` is allowed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+import orjson
 
 PLATFORMS = ("android", "ios", "web", "ios_web", "huawei", "amazon", "windows")
 """Every platform a policy may name. `web` is a browser anywhere but on an iPhone's home screen;
@@ -99,6 +101,27 @@ def flags(platforms: Iterable[str]) -> dict[str, bool]:
     if not chosen:
         raise ValueError("no platform is left to send to")
     return chosen if "ios" in allow else {"isIos": False, **chosen}
+
+
+def excludes_ios(body: bytes) -> bool:
+    """Whether a notification was sent with iOS excluded by its flags."""
+    # The cheap question first: this is asked of every notification.
+    if b'"isIos":false' not in body:
+        return False
+    sent = orjson.loads(body)
+    return isinstance(sent, dict) and sent.get("isIos") is False
+
+
+def said_of(flags: Mapping[str, bool]) -> list[str]:
+    """The platforms that an allow-list names, in words of a policy."""
+    web = {"isAnyWeb", "isChromeWeb", "isFirefox"} & {name for name, on in flags.items() if on}
+    return [
+        name
+        for name in PLATFORMS
+        if flags.get(_FLAG.get(name, ""))
+        or (name == "web" and web)
+        or (name == "ios_web" and flags.get("isAnyWeb"))
+    ]
 
 
 def _web_flags(allow: set[str]) -> dict[str, bool]:

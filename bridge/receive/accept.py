@@ -6,12 +6,11 @@ all is kept as dead, so that a person can see what was sent.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Protocol
 
 from bridge.journal.records import End, Entry, Link
+from bridge.mapping.nearest import nearest, nearest_name
 from bridge.mapping.rules import Mapping, Rule
 from bridge.onesignal.operations import EXTERNAL_ID, Recipient
 from bridge.plan import Skip, Triage, triage
@@ -209,14 +208,15 @@ def _note(event: Event, triaged: Triage, mapping: Mapping) -> str:
         return f"{linking}; {acting}" if triaged.rules else linking
     if triaged.skip.reason != "no_rule":
         return f"skipped: {triaged.skip.reason}"
-    near = _nearest((event.name or "")[:_NAME_LENGTH], mapping.event_names)
-    if near is not None and near != event.name:
-        return f"no rule wants this event; the nearest event name in the mapping is {near}"
-    return "no rule wants this event"
+    return f"no rule wants this event{_what_is_near(event, mapping)}"
 
 
-@lru_cache(maxsize=1024)
-def _nearest(name: str, names: frozenset[str]) -> str | None:
-    # Looking takes longer than all else that is done to an event, and the same few names come.
-    found = difflib.get_close_matches(name, sorted(names), n=1)
-    return found[0] if found else None
+def _what_is_near(event: Event, mapping: Mapping) -> str:
+    if not event.type:
+        return ": it has no `type`. Does the webhook's mapping send the whole event ($.)?"
+    near = nearest_name((event.name or "")[:_NAME_LENGTH], mapping.event_names)
+    if near is not None:
+        return f"; the nearest event name in the mapping is {near}"
+    # What a condition lacks takes a while to find: for who tries one event, not for every event.
+    rule = nearest(mapping.rules, event.fields) if event.is_test else None
+    return f"; {rule}" if rule else ""

@@ -26,7 +26,7 @@ from itertools import islice
 from typing import Annotated, Any, Final, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -41,13 +41,19 @@ from bridge.sandbox.world import App, Subscription, User
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 _DEFAULT_LIMIT: Final = 1_000
+_OF_MAPPINGS: Final = {"web": Platform.WEB_CHROME, "ios_web": Platform.IOS_WEB}
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _as_mappings_say(platform: object) -> object:
+    """What mappings call a platform is taken, too: one word of theirs is several browsers here."""
+    return _OF_MAPPINGS.get(platform, platform) if isinstance(platform, str) else platform
 
 
 class DeviceIn(BaseModel):
     model_config = _STRICT
 
-    platform: Platform
+    platform: Annotated[Platform, BeforeValidator(_as_mappings_say)]
     external_id: str | None = None
     enabled: bool = True
     app_id: str | None = None

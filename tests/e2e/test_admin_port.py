@@ -110,7 +110,7 @@ async def test_a_process_listens_on_both_says_so_and_is_found_by_commands(tmp_pa
             assert (await http.get(f"http://{inside}/metrics")).status_code == 200
         found = environment | {"BRIDGE_ADMIN_PORT": inside.rpartition(":")[2]}
         asked = await asyncio.to_thread(CliRunner().invoke, app, ["status"], env=found)
-        assert "no bridge runs" not in asked.output
+        assert "no bridge answers" not in asked.output
         assert asked.output.startswith("well"), asked.output
         running.process.send_signal(signal.SIGTERM)
         assert await running.ends(within=10) == 0

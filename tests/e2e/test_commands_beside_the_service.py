@@ -15,6 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from bridge.cli import app
+from bridge.cli.service import ServiceError
 from tests.e2e.test_explain_command import serving
 from tests.e2e.test_piles import (
     SHOP,
@@ -190,3 +191,31 @@ async def test_a_wrong_token_changes_nothing(tmp_path: Path) -> None:
         )
         assert done.exit_code == 1
         assert (await at.here.bridge.journal.counts()).dead == 1
+
+
+async def test_a_command_without_a_token_says_that_it_lacks_one_and_not_that_nothing_runs(
+    tmp_path: Path,
+) -> None:
+    async with shell(tmp_path) as at:
+        for line in ("status", "held list", "pause pushes"):
+            said = await _refused(line, at.environment | {"BRIDGE_ADMIN_TOKEN": ""})
+            assert "a bridge answers at http://127.0.0.1:" in said
+            assert "BRIDGE_ADMIN_TOKEN is not set" in said
+
+
+async def test_a_command_at_another_port_says_that_the_database_is_in_use(tmp_path: Path) -> None:
+    async with shell(tmp_path) as at:
+        database = f"sqlite:///{tmp_path}/bridge.db"
+        elsewhere = {"BRIDGE_PORT": "1", "BRIDGE_DATABASE_URL": database}
+        said = await _refused("held list", at.environment | elsewhere)
+        assert said == (
+            "no bridge answers at http://127.0.0.1:1, and one is using the database"
+            f" {tmp_path}/bridge.db"
+        )
+
+
+async def _refused(line: str, environment: dict[str, str]) -> str:
+    """What a command says that could not do it."""
+    done = await asyncio.to_thread(CliRunner().invoke, app, line.split(), env=environment)
+    assert isinstance(done.exception, ServiceError), (line, done.output, done.exception)
+    return done.exception.message

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from bridge.clock import ManualClock
-from bridge.deliver.audit import excludes_ios, ios_deliveries
+from bridge.deliver.audit import ios_deliveries
+from bridge.onesignal.platforms import excludes_ios
 from bridge.sandbox import Behaviour, create_sandbox
 from bridge.sandbox.ledger import Call
 from tests.harness import APP_ID, Rig, rig, track

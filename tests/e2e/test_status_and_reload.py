@@ -313,5 +313,7 @@ async def test_without_a_service_status_reads_the_database_and_is_not_well(tmp_p
     code, text = await said(tmp_path, environment | {"BRIDGE_PORT": "1"})
     assert code == 1
     assert re.match(
-        r"NOT WELL: no bridge runs \| 1 waiting, the oldest for \d+ s \| 0 held, 0 dead", text
+        r"NOT WELL: no bridge answers at http://127.0.0.1:1 "
+        r"\| 1 waiting, the oldest for \d+ s \| 0 held, 0 dead",
+        text,
     )

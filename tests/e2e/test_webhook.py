@@ -369,6 +369,10 @@ async def test_without_a_message_id_the_same_bytes_are_the_same_event(tmp_path: 
             "no rule wants this event; the nearest event name in the mapping is Order Shipped",
         ),
         (track("Zebra"), "no rule wants this event"),
+        (
+            {"order_id": "A-7"},
+            "no rule wants this event: it has no `type`. Does the webhook's mapping send the whole event ($.)?",
+        ),
         (track("x" * 2_000_000), "no rule wants this event"),
         (identify(""), "skipped: no_external_id"),
         (identify("NULL"), "skipped: blocked_external_id"),
@@ -385,6 +389,17 @@ async def test_the_answer_to_one_event_says_what_will_come_of_it(
 ) -> None:
     async with rig(tmp_path, SHOP) as here:
         assert (await here.post(event))["note"] == note
+
+
+async def test_the_answer_to_a_test_event_says_what_the_nearest_rule_lacks(tmp_path: Path) -> None:
+    rule = "{name: cart, when: event = 'Cart' and properties.price >= 50, do: {update_user: {tags: {a: b}}}}"
+    async with rig(tmp_path, f"version: 1\nrules:\n  - {rule}\n") as here:
+        answer = await here.post(track("Cart", messageId="segment-test-message-1"))
+        assert answer["note"] == (
+            "no rule wants this event; nearest is cart, which wants properties.price >= 50"
+        )
+        # To look takes a while, and nobody reads the answers to what is no test.
+        assert (await here.post(track("Cart")))["note"] == "no rule wants this event"
 
 
 async def test_what_nothing_can_use_ends_when_it_is_accepted_and_leaves_no_payload(

@@ -11,13 +11,22 @@ from bridge.deliver.brake import rule_target
 from bridge.explain.words import LOGIN_HINT
 from tests.e2e.test_commands_beside_the_service import shell
 from tests.e2e.test_explain import MAPPING, fail, happen, phones
-from tests.harness import Rig, identify, iso
+from tests.harness import APP_ID, Rig, identify, iso
 
 Case = Callable[[Rig], Awaitable[None]]
 
 
 async def no_rule(here: Rig) -> None:
     await happen(here, "Wished")
+
+
+async def misnamed(here: Rig) -> None:
+    await happen(here, "order shipped")
+
+
+async def only_an_iphone(here: Rig) -> None:
+    here.sandbox.add_device("u1", "ios", app_id=APP_ID)
+    await happen(here, "Chat")
 
 
 async def condition_false(here: Rig) -> None:
@@ -95,9 +104,17 @@ async def not_yet(here: Rig) -> None:
 
 CASES: dict[str, tuple[Case, tuple[str, ...]]] = {
     "no rule": (no_rule, ("no rule wants this event",)),
+    "misnamed": (
+        misnamed,
+        ("no rule wants this event; the nearest event name in the mapping is Order Shipped",),
+    ),
+    "only an iPhone": (
+        only_an_iphone,
+        ("reached nobody: no subscribed device, iPhones aside, which this push leaves out.",),
+    ),
     "condition false": (
         condition_false,
-        ("order: did not act", "its condition is not met", "properties.total > 100"),
+        ("order: did not act", "its condition is not met: properties.total > 100\n"),
     ),
     "missing value": (missing_value, ("the event has no value for properties.item",)),
     "too old": (too_old, ("too old: 5 h, max_age 4h",)),

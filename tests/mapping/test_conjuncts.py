@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from bridge.mapping.conjuncts import unmet
+from bridge.mapping.conjuncts import undecided, unmet
 from bridge.mapping.fql import compile_condition
 
 
@@ -31,6 +31,23 @@ def parts(text: str, **fields: Any) -> list[str]:
 )
 def test_the_parts_that_are_not_true(text: str, wrong: list[str]) -> None:
     assert parts(text, a=1, b=None) == wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("type = 'track' and event = 'Cart' and p.price >= 50", ["p.price >= 50"]),
+        ("type = 'track' and audience.key = 'vip'", ["audience.key = 'vip'"]),
+        ("event = 'Other' and p.price >= 50", ["event = 'Other'", "p.price >= 50"]),
+        ("event = 'Cart' or p.price >= 50", ["event = 'Cart' or p.price >= 50"]),
+        ("userId = null", ["userId = null"]),
+        ("event = 'Cart'", []),
+    ],
+)
+def test_of_an_event_that_only_its_name_is_known_of_what_it_surely_meets_is_not_named(
+    text: str, left: list[str]
+) -> None:
+    assert undecided(compile_condition(text), {"type": "track", "event": "Cart"}) == left
 
 
 def test_it_is_said_what_the_event_has_instead() -> None:

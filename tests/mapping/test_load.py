@@ -130,11 +130,11 @@ def test_what_is_wrong_and_where(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("field", "message", "hint"),
     [
-        ("limit: 100", "`rules.0.limit`: Input should be a mapping", "limit: {max: 2000, per: 10m}"),
+        ("limit: 100", "`rules.0.limit`: has to be an object", "limit: {max: 2000, per: 10m}"),
         ("limit: {max: 5}", "`rules.0.limit.per` is missing", None),
-        ("limit: {max: 0, per: 1m}", "`rules.0.limit.max`: Input should be greater than or equal to 1", None),
+        ("limit: {max: 0, per: 1m}", "`rules.0.limit.max`: has to be greater than or equal to 1", None),
         ("group: 3", "`rules.0.group`: a duration is a number and a unit: 30s, 10m, 6h, 2d", None),
-        ("once_per: 7d", "`rules.0.once_per`: Input should be a mapping", None),
+        ("once_per: 7d", "`rules.0.once_per`: has to be an object", None),
         ("consent: []", "`rules.0.consent.need`: at least 1 are needed", None),
         ("contents: Hi", "`rules.0.contents` is not a field", "`contents` stands inside the operation: do: {send_notification: {contents: …}}"),
     ],
@@ -188,8 +188,19 @@ def test_an_unknown_field_names_its_nearest(written: str, meant: str) -> None:
     assert finding.hint == f"did you mean `{meant}`?"
 
 
-def test_a_field_like_no_other_is_told_where_all_are_listed() -> None:
-    assert the_finding("version: 1\nxyzzy: 1\n").hint == "mappings/README.md lists every field"
+def test_a_field_like_no_other_is_told_which_there_are_or_where_all_are_listed() -> None:
+    here = the_finding("version: 1\nidentity: {xyzzy: 1}\n")
+    many = the_finding(PUSHES + indented("contents: Hi\nxyzzy: x"))
+
+    assert here.hint == "the fields here: external_id, anonymous, label, clients, unknown"
+    assert many.hint == "mappings/README.md lists every field"
+
+
+def test_a_field_is_compared_with_those_of_its_own_place() -> None:
+    rule = PUSHES.replace("    do:\n", "    once_per: {time: 1d, every: 7d}\n    do:\n")
+    finding = the_finding(rule + indented("contents: Hi"))
+
+    assert finding.hint == "the fields here: time, key"
 
 
 def test_a_push_without_a_word_about_iphones_is_refused() -> None:

@@ -50,6 +50,16 @@ async def test_a_device_of_every_platform_can_be_added_and_is_recognised(
     assert (await client.get("/sandbox/devices")).json()["devices"] == [answer.json()]
 
 
+@pytest.mark.parametrize(
+    ("word", "platform"), [("web", Platform.WEB_CHROME), ("ios_web", Platform.IOS_WEB)]
+)
+async def test_a_browser_may_be_called_what_mappings_call_it(
+    word: str, platform: Platform, client: httpx.AsyncClient, sandbox: Sandbox
+) -> None:
+    await client.post("/sandbox/devices", json={"external_id": "ada", "platform": word})
+    assert [one.platform for one in sandbox.subscriptions] == [platform]
+
+
 async def test_a_device_goes_to_the_only_app_or_to_the_default_app(
     client: httpx.AsyncClient, sandbox: Sandbox
 ) -> None:

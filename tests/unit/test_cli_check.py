@@ -8,6 +8,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner, Result
 
+from bridge import __version__
 from bridge.cli import app
 from bridge.mapping.load import starter
 
@@ -84,7 +85,7 @@ def test_everything_wrong_with_its_place_and_a_hint(files: dict[str, Path]) -> N
         "   | ^\n"
         "  hint: did you mean `rules`?\n"
         "\n"
-        "error[field-invalid]: `identity.unknown`: Input should be 'create' or 'skip'\n"
+        "error[field-invalid]: `identity.unknown`: has to be 'create' or 'skip'\n"
         f"  --> {files['bad']}:3:12\n"
         "   |\n"
         " 3 | identity: {unknown: perhaps}\n"
@@ -177,6 +178,32 @@ def test_settings_that_are_missing_are_all_said() -> None:
     assert result.exit_code == 1
     for said in ("BRIDGE_ONESIGNAL_APP_ID", "BRIDGE_ONESIGNAL_API_KEY", "error[sender-unproven]"):
         assert said in result.output
+
+
+def test_settings_that_lie_here_unread_are_pointed_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bridge.env").write_text("BRIDGE_CONFIG=bridge.yaml\n")
+
+    assert check().output.endswith(
+        "note: bridge.env in this folder was not read: set -a; . ./bridge.env; set +a\n"
+    )
+    assert "note: " not in check(env=SETTINGS).output
+
+
+def test_a_config_that_is_not_there_says_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert f"{tmp_path}/bridge.yaml" in check(env={"BRIDGE_CONFIG": "bridge.yaml"}).output
+
+
+def test_the_version_is_said() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+
+    assert result.output == f"segment-bridge {__version__}\n"
 
 
 def test_warnings_of_the_settings_and_of_the_mapping_come_together(files: dict[str, Path]) -> None:

@@ -124,6 +124,15 @@ def test_of_a_user_it_says_which_devices_a_push_would_reach(sandbox: Any) -> Non
     assert "iOSPush" not in reached
 
 
+def test_a_push_that_would_reach_none_of_a_users_devices_says_for_which_it_is(
+    sandbox: Any,
+) -> None:
+    sandbox.add_device("u1", "ios", app_id=APP_ID)
+    found = checks("--user", "u1")["push shipped"]
+    assert (found["level"], found["said"]) == ("warning", "would reach none of these devices")
+    assert found["hint"].startswith("it is for android, web: ")
+
+
 def test_a_user_nobody_knows_is_what_a_forgotten_login_looks_like(sandbox: Any) -> None:
     ran = doctor("--user", "nobody")
     assert ran.exit_code == 1

@@ -95,10 +95,12 @@ def test_every_example_of_a_shipped_mapping_passes(path: Path) -> None:
 
 def test_without_a_path_the_mapping_that_serves_is_tested(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "starter.yaml" in run().output
+    assert run().output.endswith("note: BRIDGE_MAPPINGS is not set, so this was the starter\n")
 
     monkeypatch.setenv("BRIDGE_MAPPINGS", str(starter().with_name("engage-audiences.yaml")))
 
     assert "engage-audiences.yaml" in run().output
+    assert "note: " not in run().output
 
 
 def test_a_shipped_mapping_is_named_by_its_name() -> None:

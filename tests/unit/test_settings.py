@@ -86,6 +86,7 @@ def test_the_defaults_are_safe() -> None:
         "devices_expire": timedelta(days=180),
         "dry_run": "no",
         "only_users": None,
+        "admin_port": None,
         "admin_token": None,
         "admin_tokens": (),
         "sso_header": None,

@@ -16,6 +16,7 @@ from bridge.config import App
 from bridge.mapping.rules import Mapping
 from bridge.onesignal.api import api_named
 from bridge.onesignal.client import OneSignal
+from bridge.onesignal.platforms import said_of
 from bridge.onesignal.verdict import Answer, Closed, NoAnswer, judge
 
 _NOBODY = "segment-bridge-doctor-nobody"
@@ -167,6 +168,7 @@ async def user(
     if not devices:
         hint = "the app asks for permission to push, and calls OneSignal.login"
         yield Check("devices", "warning", "OneSignal has no push device of this user", hint)
+        return
     for mapping in mappings.values():
         for rule in mapping.rules:
             if rule.push is not None and rule.push.devices is None:
@@ -207,8 +209,11 @@ def reaches(flags: Named[str, bool], device: Device) -> bool:
 
 def _reached(rule: str, flags: Named[str, bool], devices: list[Device]) -> Check:
     reached = [str(device) for device in devices if reaches(flags, device)]
-    said = f"would reach {', '.join(reached)}" if reached else "would reach none of these devices"
-    return Check(f"push {rule}", "ok", said)
+    if reached:
+        return Check(f"push {rule}", "ok", f"would reach {', '.join(reached)}")
+    hint = f"it is for {', '.join(said_of(flags))}: `push.platforms`, or `platforms` of the rule"
+    said = "would reach none of these devices"
+    return Check(f"push {rule}", "warning", said, hint if flags else None)
 
 
 def answered(check: AsyncIterator[Check]) -> list[Check]:
