@@ -11,7 +11,7 @@ import logging
 import sys
 from bisect import bisect_left
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -29,8 +29,16 @@ def log(name: str = "bridge") -> structlog.typing.FilteringBoundLogger:
     return logger
 
 
-def configure_logs(style: Literal["auto", "json", "pretty"], *, level: int = logging.INFO) -> None:
-    """Send logs to standard error: one JSON object a line, or pretty on a terminal."""
+def configure_logs(
+    style: Literal["auto", "json", "pretty"],
+    *,
+    level: int = logging.INFO,
+    through: Callable[[TextIO], Any] = lambda stream: stream,
+) -> None:
+    """Send logs to standard error: one JSON object a line, or pretty on a terminal.
+
+    `through`: what stands between the two, such as something that keeps the terminal's last line free.
+    """
     pretty = style == "pretty" or (style == "auto" and sys.stderr.isatty())
     renderer: Any = (
         structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
@@ -43,7 +51,7 @@ def configure_logs(style: Literal["auto", "json", "pretty"], *, level: int = log
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(through(sys.stderr)),
         cache_logger_on_first_use=True,
     )
 
@@ -99,6 +107,7 @@ class Metrics:
         self.refused = counter("refused", "Requests and elements refused", "source", "reason")
         self.devices = counter("devices", "Requests to the device registry, by answer", "result")
         self.calls = counter("calls", "Calls to OneSignal", "class", "http")
+        self.calls_made = 0
         self.call_seconds = histogram("call_seconds", "A call to OneSignal", _SLOW, "class")
         self.operations = counter(
             "rule_events", "Operations that ended", "rule", "outcome", "reason"
@@ -153,6 +162,7 @@ class Metrics:
         if events:
             self.events_per_call.labels(endpoint_class).observe(events)
         self.calls.labels(endpoint_class, http).inc()
+        self.calls_made += 1
         self.call_seconds.labels(endpoint_class).observe(seconds)
         self.tally.add(("out", f"{endpoint_class} {http}"))
 

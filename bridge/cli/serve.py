@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from bridge.cli.live import StatusLine
     from bridge.config import Config
     from bridge.settings import Settings
 
@@ -29,21 +30,27 @@ def serve(
         segment-bridge serve
     """
     import asyncio
+    import sys
     from dataclasses import replace
 
     import uvloop
 
+    from bridge.cli.live import status_line
     from bridge.config.load import load_config
     from bridge.telemetry import configure_logs
 
     config = load_config()
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     config = replace(config, settings=config.settings.model_copy(update=given))
-    configure_logs(config.settings.log_format)
+    line = status_line(config.settings)
+    if line is not None and sys.stderr.isatty():
+        configure_logs(config.settings.log_format, through=line.above)
+    else:
+        configure_logs(config.settings.log_format)
     _refuse_to_forget(config.settings)
     _refuse_to_share(config.settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        failure = runner.run(_serve(config))
+        failure = runner.run(_serve(config, line))
     if failure is not None:
         raise typer.Exit(1)
 
@@ -73,10 +80,13 @@ def _refuse_to_share(settings: Settings) -> None:
     lock(settings.database_path).close()
 
 
-async def _serve(config: Config) -> str | None:
+async def _serve(config: Config, line: StatusLine | None) -> str | None:
     """Run until a signal; why it ended, when that was not asked for."""
+    import asyncio
+
     from bridge.app import running
     from bridge.app.seeing import left_behind
+    from bridge.cli.live import Live
     from bridge.cli.server import Server, listen
     from bridge.clock import SystemClock
     from bridge.config.load import load_config, warnings
@@ -120,9 +130,14 @@ async def _serve(config: Config) -> str | None:
             dry_run=config.restraint.dry_run,
             only_users=None if config.restraint.only is None else len(config.restraint.only),
         )
+        live = None
+        if line is not None:
+            live = asyncio.create_task(Live(bridge=bridge, line=line).run())
         try:
             return await server.until_stopped(*listening)
         finally:
+            if live is not None:
+                live.cancel()
             watchdog.stop()
 
 

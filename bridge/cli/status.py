@@ -35,26 +35,30 @@ def line(status: dict[str, Any]) -> str:
     parts = ["well" if status["well"] else f"NOT WELL: {'; '.join(status['problems'])}"]
     if "events_per_minute" in status:
         parts.append(f"{status['events_per_minute']} events/min")
-    parts.append(_waiting(status))
+    parts.append(waiting(status))
     parts.append(f"{status['held']} held, {status['dead']} dead")
     if "sources" in status:
         parts += _running(status)
     return " | ".join(parts)
 
 
-def _waiting(status: dict[str, Any]) -> str:
+def waiting(status: dict[str, Any]) -> str:
     oldest = f", the oldest for {_age(status['oldest_waiting_seconds'])}"
     return f"{status['pending']} waiting" + (oldest if status["pending"] else "")
 
 
-def _running(status: dict[str, Any]) -> list[str]:
+def gates(status: dict[str, Any]) -> str:
     shut = [one for one in status["gates"] if one["closed"] or one["held_seconds"] > 0]
-    gates = ", ".join(f"{one['app']}/{one['name']}" for one in shut)
+    names = ", ".join(f"{one['app']}/{one['name']}" for one in shut)
+    return f"gates shut: {names}" if names else "gates open"
+
+
+def _running(status: dict[str, Any]) -> list[str]:
     heard = ", ".join(_heard(one, status["now_ms"]) for one in status["sources"])
     mappings = status["mappings"]
     revisions = dict.fromkeys(one["revision"] for one in mappings["sources"].values())
     parts = [
-        f"gates shut: {gates}" if gates else "gates open",
+        gates(status),
         f"last event: {heard}",
         f"mapping {mappings['version']} ({', '.join(revisions)})",
     ]

@@ -29,6 +29,10 @@ class Pulse:
     @property
     def per_minute(self) -> int:
         """Events of the last 60 seconds."""
-        since = int(self._clock.monotonic()) - _SECONDS
+        return self.within(_SECONDS)
+
+    def within(self, seconds: int) -> int:
+        """Events of the last so many seconds, a minute at most."""
+        since = int(self._clock.monotonic()) - seconds
         pairs = zip(self._seconds, self._counts, strict=True)
         return sum(count for second, count in pairs if second > since)
