@@ -124,6 +124,15 @@ class Metrics:
         )
         self.commit_seconds = histogram("commit_seconds", "A commit of the journal", _FAST)
         self.commit_rows = histogram("commit_rows", "Rows of work that shared it", _MANY)
+        self.order_violations = counter(
+            "order_violations",
+            "Values that an older event wrote over a newer one's, and pushes that overtook an update; must be 0",
+        )
+        self.lane_takeovers = counter(
+            "lane_takeovers",
+            "Lanes taken over at a start, and whether they were left in order",
+            "clean",
+        )
         self.dead = counter("dead", "Operations that died", "reason")
         self.lanes_users = self._gauge(
             "lanes_users", "Users with work, by what they wait for", "app", "state"

@@ -40,6 +40,7 @@ from bridge.deliver.spacing import SPACING_SECONDS, Spacing
 from bridge.deliver.upkeep import Keep, Upkeep
 from bridge.deliver.watchdog import Hand
 from bridge.errors import BridgeError
+from bridge.journal.records import LANES
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from bridge.onesignal.api import api_named
 from bridge.onesignal.client import OneSignal
@@ -93,7 +94,11 @@ async def running(
             brake = await load_brake(journal, clock)
             asking = await stack.enter_async_context(sessions(clock, website))
             bridge = _compose(config, mappings, journal, clients, clock, brake, asking)
-            if not await journal.begin_work():
+            is_clean = await journal.begin_work()
+            if not journal.is_new:
+                taken_over = bridge.metrics.lane_takeovers.labels("yes" if is_clean else "no")
+                taken_over.inc(LANES * len(config.apps))
+            if not is_clean:
                 log().warning("bridge.cautious", rows=CAUTIOUS_ROWS)
                 bridge.beware()
             await bridge.setback.begin()

@@ -219,6 +219,9 @@ class Chain:
         return await Alone(self.means, self._known, work, update).run(self._together)
 
     async def _sends(self, work: Work, planned: Plan, *, last: bool = False) -> Wait | None:
+        if self._together.gathers and any(isinstance(one, Send) for one in planned.operations):
+            self.means.metrics.order_violations.inc()
+            log().error("order.violated", message_id=work.row.message_id, what="send")
         return await new_sends(
             self.means, work.row, work.mapping, planned, work.progress, self.written, last=last
         )

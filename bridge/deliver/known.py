@@ -7,9 +7,10 @@ from functools import partial
 
 from bridge.deliver.means import Means
 from bridge.deliver.spacing import LATELY_SECONDS
-from bridge.deliver.state import Fact, Row, decode, join, joined
+from bridge.deliver.state import Fact, Row, decode, encode, join, joined, overwritten
 from bridge.journal.records import Learnt
 from bridge.onesignal.operations import Recipient
+from bridge.telemetry import log
 
 
 @dataclass(slots=True)
@@ -63,7 +64,17 @@ class Known:
     def learnt(self, user_hash: int, delta: Row) -> list[Learnt]:
         """What is to be written of a delta, in the transaction that it belongs to."""
         whole = join(self._owed.pop(user_hash, {}), delta)
-        return [Learnt(user_hash, partial(joined, delta=whole))] if whole else []
+        return [Learnt(user_hash, partial(self._join, user_hash, delta=whole))] if whole else []
+
+    def _join(self, user_hash: int, blob: bytes | None, *, delta: Row) -> bytes:
+        """In the transaction, with the row as it is on disk: whether the order was kept is seen here."""
+        row = decode(blob)
+        for name in overwritten(row, delta):
+            self.means.metrics.order_violations.inc()
+            # Of a subscription the name holds whose it is.
+            kind = name.partition(".")[0]
+            log().error("order.violated", user=f"{user_hash:016x}", what=kind)
+        return encode(join(row, delta))
 
     def doubt(self, user_hash: int, delta: Row) -> list[Learnt]:
         """What is to be written when an attempt may have been performed."""

@@ -166,6 +166,27 @@ def _join(known: Fact | None, fact: Fact) -> Fact:
     return fact if fact.accepted_ms is not None else fact._replace(value=known.value)
 
 
+def overwritten(row: Row, delta: Row) -> list[str]:
+    """What OneSignal had by a later event, and has now by an earlier one that was written after it.
+
+    There should be nothing: an update is compared with the row before it leaves.
+    """
+    return [
+        name
+        for name, fact in delta.items()
+        if (known := row.get(name)) is not None
+        and fact.at.before(known.at)
+        and _is_later(fact, known)
+    ]
+
+
+def _is_later(fact: Fact, known: Fact) -> bool:
+    """Whether it was accepted after the other; what was only confirmed keeps when it was accepted."""
+    return None not in {fact.accepted_ms, known.accepted_ms} and (fact.accepted_ms or 0) > (
+        known.accepted_ms or 0
+    )
+
+
 # On disk -------------------------------------------------------------------------------------------
 
 

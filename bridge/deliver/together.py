@@ -66,6 +66,11 @@ class Together:
         self._parts.append(Part(work, update.rules))
         return None
 
+    @property
+    def gathers(self) -> bool:
+        """An update is there that has not left."""
+        return bool(self._parts)
+
     def _keeps_company(self, work: Work) -> bool:
         alone = self.means.alone
         return not self._parts or not (

@@ -34,6 +34,8 @@ _MENDING = (
     "salvaged_dedupe",
     "salvaged_indexed",
     "index_done",
+    "forget_tallies",
+    "recount_held",
 )
 
 Row = tuple[Any, ...]

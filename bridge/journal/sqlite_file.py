@@ -20,7 +20,7 @@ from bridge.errors import JournalBusyError, JournalDamagedError, JournalError
 from bridge.journal.queries import queries, schema
 
 APPLICATION_ID = 0x5E601516
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 QUICK_CHECK_BYTES = 2_000_000_000
 _FULL = 2
 _NOT_THE_FILE = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_BUSY", "SQLITE_FULL")

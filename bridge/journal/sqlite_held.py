@@ -22,8 +22,11 @@ def page(connection: sqlite3.Connection, choice: Choice, limit: int) -> list[Hel
 
 
 def counts(connection: sqlite3.Connection, choice: Choice) -> list[tuple[str, str, str, int]]:
-    # Whose they are is not in the index that all other questions are answered by.
-    query = "held_counts" if choice.user is None else "held_counts_of_user"
+    if choice == Choice(app=choice.app, rule=choice.rule, reason=choice.reason):
+        query = "held_tallies"
+    else:
+        # Whose they are is not in the index that all other questions are answered by.
+        query = "held_counts" if choice.user is None else "held_counts_of_user"
     return connection.execute(queries()[query], choice.values()).fetchall()
 
 

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
+from bridge.journal.sqlite import open_sqlite
 from tests.harness import Rig, identify, rig, signature, track
 
 MAPPING = """
@@ -99,6 +100,21 @@ async def test_metrics_count_what_was_accepted_refused_and_done(tmp_path: Path) 
         }
         assert {name: found.get(name) for name in expected} == expected
         assert found["bridge_disk_free_bytes{}"] > 0
+
+
+async def test_metrics_say_whether_lanes_were_left_in_order(tmp_path: Path) -> None:
+    name = "bridge_lane_takeovers_total{clean=%s}"
+    async with rig(tmp_path, MAPPING) as here:
+        assert not [
+            one for one in await metrics(here) if one.startswith("bridge_lane_takeovers_total")
+        ]
+    async with rig(tmp_path, MAPPING) as here:
+        assert (await metrics(here))[name % "yes"] == 256
+    journal = open_sqlite(tmp_path / "bridge.db")
+    await journal.begin_work()
+    await journal.close()
+    async with rig(tmp_path, MAPPING) as here:
+        assert (await metrics(here))[name % "no"] == 256
 
 
 async def test_metrics_say_what_shares_a_call_what_is_held_and_how_old_a_push_is(

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from bridge.clock import ManualClock
-from bridge.deliver.state import Fact, decode
+from bridge.config import DEFAULT as APP
+from bridge.deliver.known import Known
+from bridge.deliver.state import Fact, Moment, accepted, decode
 from bridge.sandbox import Sandbox, create_sandbox
 from bridge.sandbox.ledger import Call
 from tests.harness import APP_ID, Rig, identify, iso, rig
@@ -347,3 +349,34 @@ async def test_a_tag_above_the_plan_does_not_sink_those_that_fit(tmp_path: Path)
             ("delivered", None),
             ("skipped", "tag_cap"),
         ]
+
+
+async def test_a_write_that_went_back_is_counted_and_said_without_its_value(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with rig(tmp_path, SHOP) as here:
+        with_user(here)
+        await say(here, "m1", tier="gold")
+        violations = here.bridge.metrics.order_violations
+        assert violations._value.get() == 0
+        # No event does this: as if a chain had written without a look at the row.
+        user = here.bridge.journal.user_hash(APP, "u1")
+        stale = accepted({"tags.tier": "wood"}, Moment(1, 1), here.clock.now_ms() + 1)
+        learnt = Known(here.means, user, None).learnt(user, stale)
+        await here.bridge.journal.ack([], learnt=learnt, at_ms=here.clock.now_ms())
+        assert violations._value.get() == 1
+        said = capsys.readouterr().out
+        assert "order.violated" in said
+        assert f"{user:016x}" in said
+        assert "wood" not in said
+
+
+async def test_events_in_any_order_violate_no_order(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP) as here:
+        with_user(here)
+        start = here.clock.now_ms()
+        for n in [5, 2, 9, 1, 7]:
+            event = identify("u1", f"m{n}", a=str(n))
+            await here.post({**event, "timestamp": iso(start - (10 - n) * 1000)})
+            await here.settle()
+        assert here.bridge.metrics.order_violations._value.get() == 0

@@ -271,7 +271,7 @@ COUNTS = {
     "counts": [
         "pending USING COVERING INDEX",
         "dead USING COVERING INDEX dead_reason",
-        "send USING COVERING INDEX send_held",
+        "held_tally",
         "send USING COVERING INDEX send_grouped",
         "event USING INTEGER PRIMARY KEY (rowid=?)",
     ],
@@ -280,6 +280,7 @@ COUNTS = {
         "send USING COVERING INDEX send_grouped (group_id=? AND state=? AND call_key=?)"
     ],
     "calls_waiting": ["c USING INDEX call_group", "send USING INDEX send_call (call_key=?)"],
+    "held_tallies": ["held_tally"],
     "held_counts": ["send USING COVERING INDEX send_held"],
     "held_counts_of_user": ["send USING INDEX send_held"],
     "too_old_counts": [

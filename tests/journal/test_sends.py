@@ -115,6 +115,14 @@ async def test_people_reached_are_counted_once_and_for_thirty_days(journal: Sqli
     assert days == [(0,), (1,), (1,)]
 
 
+async def tallies_agree(journal: SqliteJournal, held: int) -> None:
+    """What is kept of how many are held is what they are when they are counted."""
+    since = Choice(since_ms=0)
+    counted = await journal.sends.held_counts(since)
+    assert await journal.sends.held_counts() == counted
+    assert (await journal.counts()).held == sum(count for *_, count in counted) == held
+
+
 async def test_what_is_held_is_listed_released_and_discarded(journal: SqliteJournal) -> None:
     appended = await journal.append([entry(f"m{n}", user_hash=n + 1) for n in range(3)])
     for number, (seq, _) in enumerate(appended):
@@ -124,12 +132,15 @@ async def test_what_is_held_is_listed_released_and_discarded(journal: SqliteJour
     assert (await journal.counts())[:3] == (0, 0, 3)
     assert [one.key for one in await journal.sends.held()] == ["key-0", "key-1", "key-2"]
     assert (await known_of(journal, Guard(limit_ms=1000))).rule_held
+    await tallies_agree(journal, 3)
 
     released = await journal.sends.release(Choice(app="default", rule="welcome"), limit=2)
     assert (released.sends, released.users) == (2, frozenset({1, 2}))
     (row,) = await chain(journal, 1)
     assert [(send.key, send.expires_ms) for send in row.sends] == [("key-0", None)]
+    await tallies_agree(journal, 1)
     assert await journal.sends.discard(Choice(app="default"), limit=9, at_ms=NOW) == 1
+    await tallies_agree(journal, 0)
     assert (appended[2].seq, "welcome", "send_notification", "discarded", "by_person") in (
         await outcomes(journal)
     )

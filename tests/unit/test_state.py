@@ -22,12 +22,25 @@ from bridge.deliver.state import (
     encode,
     forgotten,
     join,
+    overwritten,
 )
 from bridge.onesignal.operations import Recipient, UpdateUser
 
 NOW = 1_800_000_000_000
 U1 = Recipient(label="external_id", id="u1")
 GOLD = {"tags.tier": Fact("gold", Moment(100, 1, "m1"), NOW)}
+
+
+def test_an_older_value_that_was_written_after_a_newer_one_is_seen() -> None:
+    older, newer = Moment(50, 9), Moment(200, 2)
+    assert overwritten(GOLD, accepted({"tags.tier": "wood"}, older, NOW + 1)) == ["tags.tier"]
+    # As it should be; of another name; and what was only said again, or not accepted.
+    assert overwritten(GOLD, accepted({"tags.tier": "wood"}, newer, NOW + 1)) == []
+    assert overwritten(GOLD, accepted({"tags.city": "Graz"}, older, NOW + 1)) == []
+    assert overwritten(GOLD, {"tags.tier": Fact("gold", older, NOW - 5)}) == []
+    assert overwritten(GOLD, {"tags.tier": Fact("gold", older, None)}) == []
+    doubtful = {"tags.tier": Fact("gold", newer, None)}
+    assert overwritten(doubtful, accepted({"tags.tier": "wood"}, older, NOW + 1)) == []
 
 
 def test_an_equal_value_is_left_out_while_its_acceptance_is_fresh() -> None:

@@ -249,7 +249,7 @@ SELECT (SELECT count(*) FROM pending) +
        (SELECT count(*) FROM send WHERE ended_ms IS NULL AND group_id IS NOT NULL AND state = 'pending') +
        (SELECT count(*) FROM merge WHERE state = 'moving' AND NOT EXISTS (SELECT 1 FROM pending WHERE seq = merge.seq)) AS pending,
        (SELECT count(*) FROM dead WHERE state = 'dead') AS dead,
-       (SELECT count(*) FROM send WHERE state = 'held') AS held,
+       (SELECT coalesce(sum(sends), 0) FROM held_tally) AS held,
        (SELECT min(received_ms) FROM event WHERE seq = (SELECT min(seq) FROM pending)) AS oldest_ms;
 
 -- pending_apps --

@@ -24,3 +24,10 @@ SELECT dedupe_key(source, message_id), seq FROM event WHERE message_id NOT LIKE 
 
 -- salvaged_indexed --
 UPDATE pending SET indexed = 1 WHERE indexed = 0;
+
+-- forget_tallies --
+DELETE FROM held_tally;
+
+-- recount_held --
+INSERT INTO held_tally (app, rule, hold, sends)
+SELECT app, rule, hold, count(*) FROM send WHERE state = 'held' GROUP BY app, rule, hold;

@@ -129,6 +129,29 @@ BEGIN
   SELECT RAISE(ABORT, 'a send cannot make this move');
 END;
 
+-- How many sends are held alike: whoever asks for the figure, a scrape or a page, counts none of them.
+CREATE TABLE held_tally (
+  app   TEXT    NOT NULL,
+  rule  TEXT    NOT NULL,
+  hold  TEXT    NOT NULL,
+  sends INTEGER NOT NULL CHECK (sends >= 0),
+  PRIMARY KEY (app, rule, hold)
+) WITHOUT ROWID;
+CREATE TRIGGER held_at_once AFTER INSERT ON send WHEN NEW.state = 'held' BEGIN
+  INSERT INTO held_tally (app, rule, hold, sends) VALUES (NEW.app, NEW.rule, NEW.hold, 1)
+  ON CONFLICT DO UPDATE SET sends = sends + 1;
+END;
+CREATE TRIGGER held_later AFTER UPDATE OF state ON send WHEN NEW.state = 'held' AND OLD.state <> 'held' BEGIN
+  INSERT INTO held_tally (app, rule, hold, sends) VALUES (NEW.app, NEW.rule, NEW.hold, 1)
+  ON CONFLICT DO UPDATE SET sends = sends + 1;
+END;
+CREATE TRIGGER held_no_more AFTER UPDATE OF state ON send WHEN OLD.state = 'held' AND NEW.state <> 'held' BEGIN
+  UPDATE held_tally SET sends = sends - 1 WHERE app = OLD.app AND rule = OLD.rule AND hold = OLD.hold;
+END;
+CREATE TRIGGER held_forgotten AFTER DELETE ON send WHEN OLD.state = 'held' BEGIN
+  UPDATE held_tally SET sends = sends - 1 WHERE app = OLD.app AND rule = OLD.rule AND hold = OLD.hold;
+END;
+
 CREATE TABLE call (
   key           TEXT    PRIMARY KEY,
   app           TEXT    NOT NULL,

@@ -98,6 +98,12 @@ WHERE s.state = 'held' AND (:app IS NULL OR s.app = :app) AND (:rule IS NULL OR 
   AND (:since_ms IS NULL OR s.created_ms >= :since_ms) AND (:until_ms IS NULL OR s.created_ms <= :until_ms)
 ORDER BY s.app, s.rule, s.created_ms LIMIT :limit;
 
+-- held_tallies --
+-- Of whom it is, and since when, no tally is kept.
+SELECT app, rule, hold, sends FROM held_tally
+WHERE sends > 0 AND (:app IS NULL OR app = :app) AND (:rule IS NULL OR rule = :rule) AND (:reason IS NULL OR hold = :reason)
+ORDER BY sends DESC;
+
 -- held_counts --
 SELECT app, rule, hold, count(*) AS n FROM send
 WHERE state = 'held' AND (:app IS NULL OR app = :app) AND (:rule IS NULL OR rule = :rule) AND (:reason IS NULL OR hold = :reason)
