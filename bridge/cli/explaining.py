@@ -60,14 +60,15 @@ def _end(found: dict[str, Any]) -> Iterator[Line]:
         f"The newest {len(found['events'])} events; --limit shows more. " if found["more"] else ""
     )
     yield Line(0, "")
-    yield Line(0, f"{more}Times are UTC. Nothing was sent.", "dim")
+    yield Line(0, f"{more}Times are UTC. To ask sends nothing.", "dim")
 
 
 def _nothing(found: dict[str, Any]) -> str:
     if found["user"]:
         return (
             f"Nothing was heard of user {found['user']}, or it is kept no more. Is this the id that"
-            " the mapping takes (identity), and does Segment send these events here?"
+            " the mapping takes (identity), and does Segment send these events here? Of an event that was"
+            " skipped because it names nobody, `--message-id` tells."
         )
     return (
         f"No event has the messageId {found['message_id']}, or it is kept no more. Does Segment's"

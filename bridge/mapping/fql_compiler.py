@@ -21,6 +21,7 @@ from bridge.mapping.fql_glob import GlobError, compile_glob
 from bridge.mapping.fql_grammar import number_of, path_of, text_of
 from bridge.mapping.fql_operators import Reader, Test
 from bridge.mapping.fql_suspicions import (
+    ALWAYS_BOOL,
     about_argument,
     about_comparison,
     about_condition,
@@ -65,6 +66,11 @@ class Part:
 
     def test(self) -> Test:
         return self.read if self.kind == "bool" else operators.is_true(self.read)
+
+
+def _kind_in_events(part: Part) -> str | None:
+    """What it is wherever it is not null."""
+    return "bool" if part.path in ALWAYS_BOOL else part.kind
 
 
 def _pinned_by(left: Part, right: Part) -> Pins:
@@ -220,7 +226,8 @@ class Compiler:
     def _comparison(self, node: Tree[Token], parts: list[Part]) -> Part:
         left, right = parts
         sign = self._sign(node)
-        self._suspect(left, about_comparison(left.kind, sign, right.kind, self._source(node)))
+        kinds = _kind_in_events(left), _kind_in_events(right)
+        self._suspect(left, about_comparison(kinds[0], sign, kinds[1], self._source(node)))
         pins = NO_PINS
         match sign:
             case "=":

@@ -16,6 +16,8 @@ _COMPUTED: Final = {
     "device": frozenset({"platform"}),
     "audience": frozenset({"class", "key", "entered", "value"}),
 }
+ALWAYS_BOOL: Final = frozenset({("audience", "entered"), ("replay",)})
+"""What is true, false or null in every event."""
 _KNOWN: Final = frozenset(_COMPUTED) | {
     "type", "event", "name", "category", "userId", "anonymousId", "previousId", "groupId",
     "messageId", "timestamp", "originalTimestamp", "sentAt", "receivedAt", "context",

@@ -152,6 +152,7 @@ def _subject(ruled: Ruled, around: Around) -> Subject:
         condition=ruled.compiled.condition,
         do=do if isinstance(do, dict) else {},
         around=around,
+        links=ruled.compiled.push.links if ruled.compiled.push else (),
     )
 
 

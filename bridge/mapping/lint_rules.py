@@ -51,6 +51,10 @@ _LINKS: Final = frozenset(
         "chrome_web_badge",
     }
 )  # fmt: skip
+_BARE_PATH: Final = re.compile(r"(?:traits|properties|context|audience|vars)(?:\.\w+|\[\d+\])+")
+_ONE_BRACE: Final = re.compile(
+    rf"(?<![{{%]){{\s*({_BARE_PATH.pattern}|userId|anonymousId)\s*}}(?!}})"
+)
 _KEY: Final = "an_audience_of_yours"
 
 
@@ -82,6 +86,8 @@ class Subject:
     #: What stands in its `do`, as plain values.
     do: dict[str, Any]
     around: Around
+    #: Where links of its push may point, if an event has a part in them.
+    links: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -100,12 +106,16 @@ class Subject:
         return possible(self.condition.text)
 
     @cached_property
-    def templates(self) -> tuple[tuple[Path, frozenset[str]], ...]:
-        """Every value of it that reads the event, with what it reads."""
+    def texts(self) -> tuple[tuple[Path, str], ...]:
+        """Every value of it that is a text."""
         once = self.declared.once_per
         key = {"once_per": {"key": once.key}} if once else {}
-        texts = _texts({"do": self.do, **key}, ())
-        found = ((path, _reads(text, self.around.vars)) for path, text in texts)
+        return tuple(_texts({"do": self.do, **key}, ()))
+
+    @cached_property
+    def templates(self) -> tuple[tuple[Path, frozenset[str]], ...]:
+        """Every value of it that reads the event, with what it reads."""
+        found = ((path, _reads(text, self.around.vars)) for path, text in self.texts)
         return tuple((path, reads) for path, reads in found if reads)
 
     @property
@@ -392,6 +402,30 @@ def _includes(rule: Subject) -> Iterator[tuple[str, list[Any]]]:
             yield root, include
 
 
+def without_braces(rule: Subject) -> Iterator[Problem]:
+    """A path that is written as a text: everybody would get its name."""
+    for at, text in rule.texts:
+        bare = _BARE_PATH.fullmatch(text.strip())
+        found = bare or _ONE_BRACE.search(text)
+        if found is None or "include" in at:
+            continue
+        message = f"`{found[0]}` is a text as it stands, and reads nothing of the event"
+        written = found[0] if bare else found[1]
+        yield warn(at, "braces-missing", message, f'write "{{{{ {written} }}}}"')
+
+
+def links_elsewhere(rule: Subject) -> Iterator[Problem]:
+    """A link that an event has a part in, and that begins as none that is allowed."""
+    for at, text in rule.texts:
+        begin, braces, _ = text.partition("{{")
+        if not (rule.links and braces and begin.strip() and _LINKS & set(at)) or "{%" in begin:
+            continue
+        if not any(begin.startswith(one) or one.startswith(begin) for one in rule.links):
+            message = f"{begin}… begins as none of push.links does, so it is always left out"
+            hint = f"add it, or begin with {' or '.join(rule.links)}"
+            yield warn(at, "link-elsewhere", message, hint)
+
+
 def insecure_links(rule: Subject) -> Iterator[Problem]:
     for at, text in _texts(rule.do.get("send_notification"), ("do", "send_notification")):
         if text.lower().startswith("http://") and _LINKS & set(at):
@@ -402,5 +436,5 @@ def insecure_links(rule: Subject) -> Iterator[Problem]:
 QUESTIONS: Final = (
     unreachable, misspelt_event, unknown_source, never_trusted, pushes_with_every_sync, ungrouped,
     replays_push, without_effect, unknown_paths, never_present, changed_tag_names, above_the_cap,
-    insecure_links, reads_dropped,
+    insecure_links, reads_dropped, without_braces, links_elsewhere,
 )  # fmt: skip

@@ -102,7 +102,7 @@ async def test_the_service_tells_it_while_it_runs(tmp_path: Path) -> None:
         env = environment(tmp_path, port, BRIDGE_ADMIN_TOKEN=TOKEN)
         code, said = await run(env, "--user", "u1")
         assert (code, story_of(said)) == (0, STORY)
-        assert said.endswith("Nothing was sent.\n")
+        assert said.endswith("To ask sends nothing.\n")
         code, said = await run(env, "--message-id", "m1", "--json")
         assert (code, orjson.loads(said)["events"][0]["state"]) == (0, "delivered")
         code, said = await run(env | {"BRIDGE_ADMIN_TOKEN": "wrong"}, "--user", "u1")

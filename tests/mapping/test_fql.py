@@ -141,6 +141,8 @@ def test_a_condition_tells_what_it_reads() -> None:
         ("!length(userId)", "is a number, which is never true"),
         ("[true]", "is a list, which is never true"),
         ("length(userId) = '3'", "is always false"),
+        ("audience.entered = 'true'", "is always false: it compares a bool with a string"),
+        ("replay != 'yes'", "is always true"),
         ("length(userId) != '3'", "is always true"),
         ("properties.total > '5'", "compares numbers"),
         ("[1] in properties.list", "cannot be in a list"),

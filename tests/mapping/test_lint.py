@@ -279,6 +279,55 @@ def test_a_template_that_reads_below_a_text(written: str, meant: str) -> None:
     assert finding.hint == meant
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("traits.plan", 'write "{{ traits.plan }}"'),
+        ("properties.products[0].name", 'write "{{ properties.products[0].name }}"'),
+        ("Hello {traits.name}", 'write "{{ traits.name }}"'),
+        ("{ userId }", 'write "{{ userId }}"'),
+    ],
+)
+def test_a_path_without_braces(written: str, meant: str) -> None:
+    (finding,) = found(rule("userId != null", tags(a=written)))
+
+    assert (finding.code, finding.hint) == ("braces-missing", meant)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "traits", "context", "our traits.", "{{ traits.plan }}", "{%- if traits.a %}b{% endif %}", "{ }",
+        "{% raw %}{{ properties.name }}{% endraw %}", "{{traits.a}}", "www.shop.example",
+    ],
+)  # fmt: skip
+def test_a_text_that_is_meant_as_one(written: str) -> None:
+    assert "braces-missing" not in the_codes(rule("userId != null", tags(a=written)))
+
+
+def test_the_key_of_once_per_needs_braces_too() -> None:
+    one = rule(SHIPPED, once_per={"time": "7d", "key": "properties.sku"})
+
+    assert the_codes(one) == ["braces-missing"]
+
+
+@pytest.mark.parametrize(
+    ("link", "codes"),
+    [
+        ("cart://{{ properties.id }}", ["link-elsewhere"]),
+        ("https://www.shop.example/{{ properties.id }}", ["link-elsewhere"]),
+        ("shop://cart/{{ properties.id }}", []),
+        ("shop:{{ properties.rest }}", []),
+        ("{{ properties.url }}", []),
+        ("cart://all", []),
+    ],
+)
+def test_a_link_that_begins_as_none_that_is_allowed(link: str, codes: list[str]) -> None:
+    push = {"send_notification": {"contents": "Hi", "app_url": link}}
+
+    assert the_codes(rule(SHIPPED, push)) == codes
+
+
 # --- whom a push may reach -------------------------------------------------------------------------------
 
 

@@ -55,6 +55,12 @@ def draft(answers: Answers) -> Draft:
 _TOP = """\
 # Settings of the bridge, made by `segment-bridge init`. Keep this file to yourself: it holds secrets.
 """
+_BOTTOM = """\
+# While you write rules: keeps what no rule wants, so that `explain` can say which value was in the way.
+# BRIDGE_KEEP_UNMATCHED=1d
+# To try it without OneSignal, start segment-bridge sandbox.
+# BRIDGE_ONESIGNAL_URL=http://127.0.0.1:8090
+"""
 
 
 def _simple(answers: Answers, proofs: dict[str, Proof]) -> dict[PurePosixPath, str]:
@@ -99,7 +105,8 @@ def _rehearsal(answers: Answers) -> dict[str, str]:
 def _environment(settings: dict[str, str]) -> str:
     # Nothing in it needs quotes, so that a shell and docker read the same.
     settings = settings | {"ADMIN_TOKEN": secrets.token_urlsafe(32)}
-    return _TOP + "".join(f"BRIDGE_{name}={value}\n" for name, value in settings.items())
+    lines = (f"BRIDGE_{name}={value}\n" for name, value in settings.items())
+    return "".join((_TOP, *lines, _BOTTOM))
 
 
 def _config(answers: Answers) -> str:

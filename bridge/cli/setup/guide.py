@@ -33,7 +33,8 @@ def _start(folder: Path) -> str:
         f"  set -a; . ./{SETTINGS}; set +a\n"
         "  segment-bridge check\n"
         "  segment-bridge test\n"
-        "  segment-bridge serve"
+        "  segment-bridge serve\n"
+        f"What it does is at /console: sign in with the BRIDGE_ADMIN_TOKEN that stands in {SETTINGS}"
     )
 
 
