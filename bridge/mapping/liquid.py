@@ -147,6 +147,11 @@ def _parsed(text: str) -> BoundTemplate:
         raise _readable(error) from error
 
 
+_AFTER_A_PATH: Final = (
+    "after a path comes `|` and a filter, whose value follows a colon: `| default: 'you'`"
+)
+
+
 def _readable(error: LiquidError) -> ExpressionError:
     place = error.token.start_index if error.token is not None else -1
     offset = place if place >= 0 else None
@@ -154,7 +159,9 @@ def _readable(error: LiquidError) -> ExpressionError:
         return ExpressionError(error.code, str(error.message), error.hint, offset)
     said = str(error.message).replace("end of expression", "the end")
     said = said.replace("a primitive expression", "a path or a value")
-    return ExpressionError("template-syntax", f"this template cannot be read: {said}", "", offset)
+    message = f"this template cannot be read: {said}"
+    hint = _AFTER_A_PATH if said.startswith("expected the end, found") else ""
+    return ExpressionError("template-syntax", message, hint, offset)
 
 
 def _whole_path(text: str, alone: Emit | None) -> Path | None:

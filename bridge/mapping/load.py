@@ -282,7 +282,8 @@ def _validate(source: Source, tree: Tree, reading: Reading) -> None:
         reading.report(source, tree, (), found)
         return
     if (unquoted := tree.unquoted) is not None:
-        reading.findings.append(trapped(source, unquoted_template(*tree.place(unquoted))))
+        trap = unquoted_template(source.text, *tree.place(unquoted))
+        reading.findings.append(trapped(source, trap))
         return
     try:
         parsed = document.Document.model_validate(with_what_is_known(tree))

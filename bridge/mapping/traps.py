@@ -29,6 +29,7 @@ _ENTRY: Final = re.compile(r"^[ ]*(?:- +)*(?P<key>[A-Za-z_][\w.-]*): +(?P<value>
 _CUT: Final = re.compile(r"[ \t]+#(?P<comment>.*)$")
 _BANG: Final = re.compile(r"^[ ]*(?:- +)?when:[ \t]+(?P<value>!.*)$", re.MULTILINE)
 _MAYBE_BANG: Final = re.compile(r"when:[ \t]+!")
+_TEMPLATE: Final = re.compile(r"{{[^{}\"]+}}")
 _LEADING_ZEROS: Final = re.compile(r"[-+]?0[0-9]+")
 _NUMBER: Final = re.compile(
     r"[-+]?(?:0x[0-9A-Fa-f]+|0o[0-7]+|[0-9][0-9_]*(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)"
@@ -70,7 +71,7 @@ def _in_line(line: str, number: int) -> Trap | None:
         return None
     column = found.start("value") + 1
     if found["value"].startswith(("{{", "{%")):
-        return unquoted_template(number, column)
+        return _unquoted(found["value"], number, column)
     said = _first_sign(found["key"], found["value"])
     return None if said is None else Trap(*said, number, column)
 
@@ -90,11 +91,17 @@ def _first_sign(key: str, value: str) -> tuple[str, str, str] | None:
     return None
 
 
-def unquoted_template(line: int, column: int) -> Trap:
+def unquoted_template(text: str, line: int, column: int) -> Trap:
+    """Of the template that begins there, or whose key does."""
+    return _unquoted(_line(text, line)[column - 1 :], line, column)
+
+
+def _unquoted(said: str, line: int, column: int) -> Trap:
+    found = _TEMPLATE.search(said)
     return Trap(
         "unquoted-template",
         "`{{ … }}` without quotes is YAML's own syntax, not a template",
-        'write "{{ properties.product }}"',
+        f'write "{found[0] if found else "{{ properties.product }}"}"',
         line,
         column,
     )

@@ -28,6 +28,10 @@ def resolved(template: Any, event: dict[str, Any] | None = None, *, encode: bool
 
 # --- extra filters -------------------------------------------------------------------------------
 
+AFTER_A_PATH = (
+    "after a path comes `|` and a filter, whose value follows a colon: `| default: 'you'`"
+)
+
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
@@ -174,7 +178,8 @@ def test_the_clock_and_other_files_are_refused_when_the_mapping_is_read(template
         ("{{ a", "template-syntax", "", 0),
         ("a {% endif %}", "template-syntax", "", 5),
         ("{% if a %}", "template-syntax", "", None),
-        ("{{ a b }}", "template-syntax", "", 5),
+        ("{{ a b }}", "template-syntax", AFTER_A_PATH, 5),
+        ("{{ a | default 'b' }}", "template-syntax", AFTER_A_PATH, 15),
     ],
 )
 def test_a_mistake_is_named_with_its_place(

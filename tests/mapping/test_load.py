@@ -188,6 +188,22 @@ def test_an_unknown_field_names_its_nearest(written: str, meant: str) -> None:
     assert finding.hint == f"did you mean `{meant}`?"
 
 
+@pytest.mark.parametrize("value", ["{{ traits.tier }}", "{{ traits.tier }} member"])
+def test_a_template_without_quotes_is_shown_with_them(value: str) -> None:
+    finding = the_finding(UPDATES + indented(f"tags:\n  tier: {value}"))
+
+    assert (finding.code, finding.hint) == ("unquoted-template", 'write "{{ traits.tier }}"')
+
+
+def test_a_filter_without_a_colon_is_told_where_its_value_stands() -> None:
+    finding = the_finding(
+        PUSHES + indented("""contents: "Hi {{ properties.a | default 'you' }}\"""")
+    )
+
+    assert finding.code == "template-syntax"
+    assert "follows a colon: `| default: 'you'`" in str(finding.hint)
+
+
 def test_a_field_like_no_other_is_told_which_there_are_or_where_all_are_listed() -> None:
     here = the_finding("version: 1\nidentity: {xyzzy: 1}\n")
     many = the_finding(PUSHES + indented("contents: Hi\nxyzzy: x"))

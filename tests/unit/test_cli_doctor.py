@@ -258,6 +258,16 @@ def test_what_stands_in_the_way_of_the_address_is_named(
     assert sandbox.calls
 
 
+def test_a_source_that_there_is_not_is_told_which_there_is(sandbox: Any) -> None:
+    async def refuse(_: Request) -> Response:
+        return Response(b'{"code": "source-unknown", "message": "There is no source."}', 404)
+
+    with served(Starlette(routes=[Route("/v1/segment/x", refuse, methods=["POST"])])) as url:
+        ran = doctor("--url", f"{url}/v1/segment/x")
+    assert "There is no source. The address ends in /v1/segment/default" in ran.output
+    assert sandbox.calls
+
+
 def test_the_file_system_of_a_folder_is_the_one_mounted_deepest(tmp_path: Path) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text("a / ext4 rw\nb /data nfs4 rw\nc /data/fast xfs rw\n")

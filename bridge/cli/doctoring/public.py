@@ -74,7 +74,10 @@ def _answer(
         return Check(name, "error", f"{url} answered {answer.status_code}, and is no bridge", hint)
     if not answer.is_success:
         problem = answer.json()
-        return Check(name, "error", f"{answer.status_code} {problem['code']}", problem["message"])
+        hint = problem["message"]
+        if problem["code"] == "source-unknown":
+            hint = f"{hint} The address ends in /v1/segment/{source.name}"
+        return Check(name, "error", f"{answer.status_code} {problem['code']}", hint)
     return Check(
         name, "ok", f"{len(body):,} bytes were accepted in {answer.elapsed.total_seconds():.2f} s"
     )
