@@ -14,7 +14,7 @@ from bridge.clock import SystemClock
 from bridge.failpoints import STATUS
 from tests.faults.canary import API_KEY, person, trait
 from tests.faults.story import Event, Story
-from tests.faults.worlds import Outside
+from tests.faults.worlds import Company, Outside, Worlds
 from tests.harness import APP_ID
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ rules:
     do: {send_notification: {contents: "{{ messageId }}"}}
 """
 )
-PLACES = (
+PLACES = [
     "ids.linking",
     "merge.asking",
     "merge.joining",
@@ -49,7 +49,7 @@ PLACES = (
     "merge.moved",
     "merge.moved:2",
     "merge.ending",
-)
+]
 
 
 def events() -> list[Event]:
@@ -91,8 +91,12 @@ async def users(outside: Outside) -> dict[str, Any]:
 
 @pytest.mark.parametrize("place", PLACES)
 async def test_a_merge_that_was_interrupted_is_done_at_the_next_start(
-    outside: Outside, place: str
+    worlds: Worlds, company: Company, place: str
 ) -> None:
+    await company.case(worlds, one_person, place, PLACES)
+
+
+async def one_person(outside: Outside, place: str) -> None:
     outside.told.expect_line("bridge.cautious")
     outside.told.expect_metric("bridge_calls_total")
     await outside.people(1)
