@@ -1,33 +1,33 @@
-"""So many events a second, however long their answers take: each on its own, as Segment posts them.
+"""So many requests a second, however long their answers take: an event each, or a batch.
 
-An event is due at its time, and its answer is counted from then on: a bridge that is slow does not make
+A request is due at its time, and its answer is counted from then on: a bridge that is slow does not make
 the load any smaller, nor the wait for a connection any shorter.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
+import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 import httpx
-import orjson
 
 from bridge.clock import SystemClock
 from tests.faults.canary import SECRET
 from tests.faults.sender import Sent
 from tests.faults.story import Event
+from tests.harness import signed
 
 STEP_SECONDS = 0.01
-MOST_CONNECTIONS = 256
-_GOOD = b'{"accepted":1,"duplicates":0,"rejected":[]'
+MOST_CONNECTIONS = 48
+_GOOD = b'{"accepted":%d,"duplicates":0,"rejected":[]'
 
 
 class Due(NamedTuple):
-    event: Event
+    events: list[Event]
     request: bytes
     at: float
 
@@ -40,23 +40,24 @@ class Steady:
     sent: Sent
     #: Seconds from when each was due to its answer.
     took: list[float] = field(default_factory=list)
-    #: Answers that are none to be had.
+    #: Answers that say anything but that all of it is taken.
     wrong: list[bytes] = field(default_factory=list)
+    #: A connection was refused, or closed before the answer.
+    is_lost: bool = False
     clock: SystemClock = field(default_factory=SystemClock)
     _waiting: deque[Due] = field(default_factory=deque)
     _idle: list[_Connection] = field(default_factory=list)
     _all: list[_Connection] = field(default_factory=list)
 
-    async def post(self, events: Iterator[Event], *, per_second: int, seconds: float) -> None:
-        """All that is due in so many seconds; until all of it is answered."""
-        began, due, whole = self.clock.monotonic(), 0, round(per_second * seconds)
-        first = len(self.took)
-        while len(self.took) - first < whole:
-            until = min(whole, int((self.clock.monotonic() - began) * per_second))
+    async def post(
+        self, bodies: Iterator[Event | list[Event]], *, per_second: int, most: int = sys.maxsize
+    ) -> None:
+        """So many, and until each is answered; or until nobody answers any more."""
+        began, due, first = self.clock.monotonic(), 0, len(self.took)
+        while len(self.took) - first < most and not self.is_lost:
+            until = min(most, int((self.clock.monotonic() - began) * per_second))
             for number in range(due, until):
-                event = next(events)
-                at = began + number / per_second
-                self._waiting.append(Due(event, self._request(event), at))
+                self._waiting.append(self._due(next(bodies), began + number / per_second))
             due = max(due, until)
             await self._hand_out()
             await self.clock.sleep(STEP_SECONDS)
@@ -64,19 +65,22 @@ class Steady:
     def close(self) -> None:
         for connection in self._all:
             connection.close()
+        self._all, self._idle = [], []
 
-    def _request(self, event: Event) -> bytes:
-        self.sent.posted[("default", event["messageId"])] = event
-        body = orjson.dumps(event)
-        head = (
-            f"POST /v1/segment/default HTTP/1.1\r\nhost: {self.url.host}\r\nuser-agent: Segment.io/2.0\r\n"
-            f"content-type: application/json\r\nx-signature: {hmac.digest(SECRET.encode(), body, 'sha1').hex()}\r\n"
-            f"content-length: {len(body)}\r\n\r\n"
-        )
-        return head.encode() + body
+    def _due(self, body: Event | list[Event], at: float) -> Due:
+        events = body if isinstance(body, list) else [body]
+        self.sent.posted |= {("default", event["messageId"]): event for event in events}
+        raw, headers = signed(body, SECRET)
+        lines = [
+            "POST /v1/segment/default HTTP/1.1",
+            f"host: {self.url.host}",
+            *(f"{name}: {value}" for name, value in headers.items()),
+            f"content-length: {len(raw)}",
+        ]
+        return Due(events, "\r\n".join([*lines, "\r\n"]).encode() + raw, at)
 
     async def _hand_out(self) -> None:
-        while self._waiting:
+        while self._waiting and not self.is_lost:
             if self._idle:
                 self._idle.pop().send(self._waiting.popleft())
             elif len(self._all) == MOST_CONNECTIONS:
@@ -88,14 +92,25 @@ class Steady:
         loop = asyncio.get_running_loop()
         made = lambda: _Connection(self)  # noqa: E731 — what the loop calls for a protocol
         port = self.url.port or 80
-        _, connection = await loop.create_connection(made, self.url.host, port)
+        try:
+            _, connection = await loop.create_connection(made, self.url.host, port)
+        except ConnectionError:
+            self.is_lost = True
+            return
         self._all.append(connection)
         self._idle.append(connection)
 
+    def forget(self, connection: _Connection) -> None:
+        """It was closed while nothing was asked."""
+        for connections in (self._all, self._idle):
+            if connection in connections:
+                connections.remove(connection)
+
     def answered(self, connection: _Connection, due: Due, status: bytes, body: bytes) -> None:
         self.took.append(self.clock.monotonic() - due.at)
-        if status == b"200" and body.startswith(_GOOD):
-            self.sent.took("default", due.event)
+        if status == b"200" and body.startswith(_GOOD % len(due.events)):
+            for event in due.events:
+                self.sent.took("default", event)
         else:
             self.wrong.append(status + b" " + body)
         if self._waiting:
@@ -132,8 +147,10 @@ class _Connection(asyncio.Protocol):
         self._steady.answered(self, due, data[9:12], data[head + 4 :])
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._due is not None:
-            self._steady.answered(self, self._due, b"lost", repr(exc).encode())
+        if self._due is None:
+            self._steady.forget(self)
+        else:
+            self._steady.is_lost = True
 
     def close(self) -> None:
         self._transport.close()

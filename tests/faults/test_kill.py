@@ -10,21 +10,24 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import pytest
 
 from bridge.clock import SystemClock
-from tests.faults.sender import Sender
+from tests.faults.sender import Sent
+from tests.faults.steady import Steady
 from tests.faults.story import Event, ping, profile
-from tests.faults.worlds import Outside, Worlds
+from tests.faults.worlds import Outside, Serving, Worlds
 
 pytestmark = pytest.mark.slow
 
-EVERY_SECONDS = 0.02
-AT_ONCE = 10
-"""500 events a second, as single events and as batches."""
+BATCH = 5
+REQUESTS_A_SECOND = 300
+"""Of six of them one is a batch: 500 events a second, half of them one by one."""
 READY_SECONDS = 5.0
 
 
@@ -34,7 +37,6 @@ class Traffic:
 
     people: int
     numbers: itertools.count[int] = field(default_factory=itertools.count)
-    accepted: int = 0
 
     def event(self) -> Event:
         number = next(self.numbers)
@@ -43,26 +45,20 @@ class Traffic:
         # A person in turn, who has had the last push long ago.
         return ping(number // 10 % self.people, f"m{number}")
 
-    async def post(self, sender: Sender, count: int) -> bool:
-        events = [self.event() for _ in range(count)]
-        answer = await sender.post(events if count > 1 else events[0])
-        if answer is None or answer.status_code != 200:
-            return False
-        self.accepted += count
-        return True
-
-    async def flow(self, sender: Sender) -> None:
-        """Until nobody answers any more: half of it one by one, half in batches."""
-        clock = SystemClock()
-        half = AT_ONCE // 2
+    def bodies(self) -> Iterator[Event | list[Event]]:
+        """Half of it one by one, half in batches."""
         while True:
-            started = clock.monotonic()
-            done = await asyncio.gather(
-                *(self.post(sender, count) for count in [1] * half + [half])
-            )
-            if not all(done):
-                return
-            await clock.sleep(EVERY_SECONDS - (clock.monotonic() - started))
+            yield from [self.event() for _ in range(BATCH)]
+            yield [self.event() for _ in range(BATCH)]
+
+    async def flow(self, serving: Serving, sent: Sent) -> None:
+        """Until nobody answers any more."""
+        steady = Steady(url=httpx.URL(serving.url), sent=sent)
+        try:
+            await steady.post(self.bodies(), per_second=REQUESTS_A_SECOND)
+        finally:
+            steady.close()
+        assert steady.wrong == []
 
 
 async def rounds(
@@ -75,7 +71,7 @@ async def rounds(
         async with world.serving(fresh=True) as serving:
             assert (await serving.http.get("/readyz")).status_code == 200
             starts.append(clock.monotonic() - began)
-            flowing = asyncio.create_task(traffic.flow(serving.sender))
+            flowing = asyncio.create_task(traffic.flow(serving, world.sent))
             await clock.sleep(dice.uniform(0.05, longest))
             await world.scrape(serving.http)
             serving.kill()
@@ -99,7 +95,7 @@ async def test_killed_at_random_under_load_nothing_is_lost_and_nothing_is_sent_t
         traffic = Traffic(people=500)
         starts = await rounds(world, traffic, 5, dice=random.Random(11), longest=1.2)
         assert max(starts) < READY_SECONDS
-        assert traffic.accepted > 500
+        assert len(world.sent.acknowledged) > 500
 
 
 @pytest.mark.long
@@ -113,7 +109,7 @@ async def test_killed_two_hundred_times(worlds: Worlds) -> None:
             await world.fails(*faults(), times="until_cleared")
             traffic = Traffic(people=2000)
             ready += await rounds(world, traffic, 20, dice=dice, longest=3.0)
-            accepted += traffic.accepted
+            accepted += len(world.sent.acknowledged)
     ready.sort()
     print(  # noqa: T201 — its figures are what it is run for
         f"\n{len(ready)} kills, {accepted} events accepted, "

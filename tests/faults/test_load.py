@@ -71,7 +71,7 @@ class Shop:
 
 
 async def _loaded(
-    world: Outside, *, people: int, per_second: int, seconds: float
+    world: Outside, *, people: int, per_second: int, seconds: int
 ) -> dict[str, float]:
     """All of it is answered 200 and delivered; how long both took, in milliseconds."""
     world.told.expect_nothing("nothing is wrong")
@@ -84,10 +84,11 @@ async def _loaded(
         await world.settled(within=60 + people / 500)
         steady = Steady(url=httpx.URL(serving.url), sent=world.sent)
         try:
-            await steady.post(shop.events(), per_second=per_second, seconds=seconds)
+            await steady.post(shop.events(), per_second=per_second, most=per_second * seconds)
         finally:
             steady.close()
         await world.settled(within=30)
+    assert not steady.is_lost
     assert steady.wrong == []
     took = sorted(steady.took)
     done = sorted(_done(world))

@@ -36,19 +36,19 @@ async def test_told_to_stop_under_load_it_takes_what_comes_and_ends_in_time(
     await outside.fails({"delay": 1.0}, class_="send", times="until_cleared")
     traffic, clock = Traffic(people=300), SystemClock()
     async with outside.serving(BRIDGE_DRAIN=str(DRAIN)) as serving:
-        flowing = asyncio.create_task(traffic.flow(serving.sender))
+        flowing = asyncio.create_task(traffic.flow(serving, outside.sent))
         await clock.sleep(1.0)
         await outside.scrape(serving.http)
         told = clock.monotonic()
         serving.command.process.send_signal(signal.SIGTERM)
         async with httpx.AsyncClient(base_url=serving.url) as asking:
             await eventually(lambda: unready(asking), within=1, every=0.02)
-        before = traffic.accepted
+        before = len(outside.sent.acknowledged)
         assert await serving.command.ends(within=DRAIN + 2) == 0
         assert clock.monotonic() - told < DRAIN + 1
         await flowing
         # It went on taking events while the load balancer looked elsewhere, and refused none.
-        assert traffic.accepted > before
+        assert len(outside.sent.acknowledged) > before
     assert waiting(outside.database) > 0
     text = serving.command.text
     assert "Traceback" not in text
@@ -71,7 +71,7 @@ async def test_told_twice_it_ends_at_once_and_loses_nothing(outside: Outside) ->
     await outside.fails({"delay": 1.0}, class_="send", times="until_cleared")
     traffic, clock = Traffic(people=300), SystemClock()
     async with outside.serving(BRIDGE_DRAIN="8") as serving:
-        flowing = asyncio.create_task(traffic.flow(serving.sender))
+        flowing = asyncio.create_task(traffic.flow(serving, outside.sent))
         await clock.sleep(0.7)
         await outside.scrape(serving.http)
         serving.command.process.send_signal(signal.SIGTERM)
@@ -93,7 +93,7 @@ async def test_a_second_process_is_refused_within_a_second_and_the_first_does_no
     await outside.people(50)
     traffic = Traffic(people=50)
     async with outside.serving() as serving:
-        assert await traffic.post(serving.sender, 20)
+        await serving.sender.must([traffic.event() for _ in range(20)])
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         settings = outside.settings()
         async with command(outside.folder, "serve", "--port", "0", **settings) as second:
@@ -105,5 +105,5 @@ async def test_a_second_process_is_refused_within_a_second_and_the_first_does_no
         assert str(outside.database) in second.text
         outside.told.others.append(second.text)
         assert serving.command.process.returncode is None
-        assert await traffic.post(serving.sender, 20)
+        await serving.sender.must([traffic.event() for _ in range(20)])
         await outside.settled()
