@@ -40,15 +40,17 @@ async def test_what_waits_keeps_its_payload_however_long_and_nothing_else_does(
     inside.told.expect_line("update.failed", reason="http_503")
     inside.told.expect_metric("bridge_calls_total", http="503")
     inside.people(60)
+    # It is eight in the evening.
+    inside.clock.advance(12 * HOUR)
     async with inside.bridge(keep_payloads="1h", keep_outcomes="7d") as here:
         await inside.post([profile(n, f"done-{n}") for n in range(20)])
         await here.settle()
         inside.fails({"status": 503}, times="until_cleared")
         await inside.post([order(n, f"waits-{n}") for n in range(20, 40)])
-        await here.pass_time(10 * HOUR)
+        await here.pass_time(3 * HOUR)
         assert payloads(inside.database) == 20
         # Midnight comes, and what happens on the new day is kept like any other.
-        await here.pass_time(10 * HOUR)
+        await here.pass_time(2 * HOUR)
         await inside.post([profile(n, f"next-{n}") for n in range(40, 60)])
         await here.pass_time(3 * HOUR)
         assert payloads(inside.database) == 40

@@ -18,7 +18,7 @@ import pytest
 from tests.faults.orders.many import Played, many, played
 from tests.faults.orders.run import folder, run
 
-SCHEDULES = 200
+SCHEDULES = 80
 LONG_MINUTES = 12.0
 FIRST_OF_LONG = 100_000
 
