@@ -161,6 +161,8 @@ async def die(stage: Stage, pile: Pile) -> None:
     await stage.answers({"status": 400}, **{"class": "send", "text": "refused-"})
     await stage.answers({"reset": True, "applied": True}, **{"class": "send", "text": "maybe-"})
     await stage.post([*updates, *_among(uncertain, refused)])
+    certain = pile.updates + pile.refused
+    await stage.until(lambda: stage.dead() == certain)
     await stage.until(lambda: stage.count("call WHERE uncertain") == pile.uncertain)
     # What was reset is refused when it is asked for again: whether it was shown, nobody knows.
     await stage.onesignal.delete("/sandbox/faults")
