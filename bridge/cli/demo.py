@@ -67,6 +67,10 @@ async def _demo(database: Any, *, keep: bool) -> bool:
         here = await _serving(stack, QuietServer(configuration(bridge.app)), listen("127.0.0.1", 0))
         http = await stack.enter_async_context(httpx.AsyncClient(base_url=here, trust_env=False))
         well = await _tell(http, bridge, onesignal.state.sandbox)
+        if well and not keep:
+            typer.echo(
+                "To look around: segment-bridge demo --keep. For your own app: segment-bridge init."
+            )
         if keep:
             _say_where(here, there)
             await asyncio.Event().wait()

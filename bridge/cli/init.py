@@ -72,7 +72,7 @@ def init(
     said = answers.Answers(
         url=ask(_URL, "--url", url, answers.public_url),
         app_id=ask("2. OneSignal App ID", "--app-id", app_id, answers.app_id),
-        api_key=ask(_KEY, "--api-key-file", api_key, answers.api_key, hide=True),
+        api_key=ask(_KEY, "--api-key-file or --api-key", api_key, answers.api_key, hide=True),
         plan=ask(
             f"3. OneSignal plan ({', '.join(answers.PLANS)})",
             "--plan",

@@ -115,7 +115,6 @@ async def _serve(config: Config, line: StatusLine | None) -> str | None:
             "bridge.serving",
             address=addresses[0],
             admin=addresses[-1],
-            console=f"http://{addresses[-1]}/console",
             journal=str(settings.database_path),
             mapping=sorted({file for one in mappings.values() for file in one.files}),
             revision={source: one.revision for source, one in mappings.items()},

@@ -295,7 +295,7 @@ def test_it_asks_until_the_answer_is_one(tmp_path: Path) -> None:
         "write it as https://bridge.shop.example",
         "it begins with https://, with a certificate that is not self-signed",
         "an app id is 8-4-4-4-12 hexadecimal digits",
-        "an app API key is one long word",
+        "an app API key is one word",
         "gold: it is one of free, growth, professional, enterprise, unknown",
         "me: it is one of segment, onesignal, nobody",
         "a/b: a name is letters, digits",

@@ -88,7 +88,9 @@ def app_id(text: str) -> str:
 
 def api_key(text: str) -> str:
     if _KEY.fullmatch(text.strip()) is None:
-        raise ValueError("an app API key is one long word: Settings > Keys & IDs > Add Key")
+        raise ValueError(
+            "an app API key is one word of 12 letters or more: Settings > Keys & IDs > Add Key"
+        )
     return text.strip()
 
 
