@@ -93,7 +93,7 @@ async def test_killed_at_random_under_load_nothing_is_lost_and_nothing_is_sent_t
         await world.people(500)
         await world.fails(*faults(), times="until_cleared")
         traffic = Traffic(people=500)
-        starts = await rounds(world, traffic, 5, dice=random.Random(11), longest=1.2)
+        starts = await rounds(world, traffic, 3, dice=random.Random(11), longest=1.2)
         assert max(starts) < READY_SECONDS
         assert len(world.sent.acknowledged) > 500
 

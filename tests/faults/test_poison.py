@@ -14,7 +14,7 @@ from tests.faults.canary import person
 from tests.faults.poisoned import POISON
 from tests.faults.sight import rows, waiting
 from tests.faults.story import SHOP, Story, ping
-from tests.faults.worlds import Outside
+from tests.faults.worlds import Company, Outside, Worlds
 from tests.harness import eventually, track
 
 pytestmark = pytest.mark.slow
@@ -47,12 +47,17 @@ def others_are_delivered(outside: Outside) -> None:
     assert max(delay for _, _, delay in found) < MOST_DELAY_MS
 
 
-@pytest.mark.parametrize(
-    ("way", "code"), [("leave", 9), ("hang", EXIT_CODE), ("hang-in-c", 1)], ids=str
-)
+CODES = {"leave": 9, "hang": EXIT_CODE, "hang-in-c": 1}
+
+
+@pytest.mark.parametrize("way", CODES)
 async def test_an_event_that_ends_the_process_is_dead_after_three_restarts_and_nobody_waits_for_it(
-    outside: Outside, way: str, code: int
+    worlds: Worlds, company: Company, way: str
 ) -> None:
+    await company.case(worlds, dead_after_restarts, way, list(CODES))
+
+
+async def dead_after_restarts(outside: Outside, way: str) -> None:
     outside.told.expect_line("event.poison", message_id="poison")
     outside.told.expect_metric("bridge_dead_total", reason="poison")
     await outside.people(OTHERS)
@@ -60,7 +65,7 @@ async def test_an_event_that_ends_the_process_is_dead_after_three_restarts_and_n
     await outside.fails({"delay": 0.5}, times=4)
     async with outside.serving(SCRIPT, way, story=STORY) as serving:
         await serving.sender.must(batch())
-        assert await serving.command.ends(within=20) == code
+        assert await serving.command.ends(within=20) == CODES[way]
     ends = 1
     while await ends_again(outside, way):
         ends += 1
