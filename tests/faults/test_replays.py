@@ -25,7 +25,7 @@ from tests.faults.canary import ADMIN_TOKEN
 from tests.faults.sender import Sender
 from tests.faults.sight import rows, waiting
 from tests.faults.story import Event, order, ping, profile
-from tests.faults.worlds import Inside, Outside, World
+from tests.faults.worlds import Inside, Outside, World, Worlds
 
 ANSWER_SECONDS = 0.1
 """How long OneSignal takes for an answer."""
@@ -263,13 +263,14 @@ async def test_what_is_replayed_while_onesignal_is_down_is_done_once_when_it_is_
 
 
 @pytest.mark.long
-async def test_ten_thousand_dead_letters_replayed_under_live_load(outside: Outside) -> None:
-    expected(outside)
-    await outside.people(LARGE.people)
-    async with there(outside) as stage:
-        before, during = await shown(stage, LARGE)
-    print(  # noqa: T201 — its figures are what it is run for
-        f"\n{LARGE.dead} dead letters replayed once; live p99 {p99(before)} ms before, {p99(during)} ms meanwhile"
-    )
-    assert len(before) == len(during) == LARGE.live
-    assert p99(during) < TIMES * p99(before)
+async def test_ten_thousand_dead_letters_replayed_under_live_load(worlds: Worlds) -> None:
+    async with worlds.outside("replays", apart=True) as outside:
+        expected(outside)
+        await outside.people(LARGE.people)
+        async with there(outside) as stage:
+            before, during = await shown(stage, LARGE)
+        print(  # noqa: T201 — its figures are what it is run for
+            f"\n{LARGE.dead} dead letters replayed once; live p99 {p99(before)} ms before, {p99(during)} ms meanwhile"
+        )
+        assert len(before) == len(during) == LARGE.live
+        assert p99(during) < TIMES * p99(before)
