@@ -35,7 +35,7 @@ from bridge.deliver.held import release_resumed
 from bridge.journal.erasures import noted
 from bridge.receive.devices import PATHS as DEVICE_PATHS, DeviceDoor
 from bridge.receive.health import Health
-from bridge.receive.webhook import METHODS, Webhook
+from bridge.receive.webhook import METHODS, Webhook, looked_at
 from bridge.telemetry import log
 
 WEBHOOK_PATHS = ("", "/", "/{source}", "/{source}/", "/{source}/{token}", "/{source}/{token}/")
@@ -47,6 +47,7 @@ def public_routes(webhook: Webhook, devices: DeviceDoor) -> list[BaseRoute]:
     return [
         # A slash at the end is forgiven, not redirected: classic webhooks follow no redirect.
         *(Route(f"/v1/segment{rest}", webhook, methods=methods) for rest in WEBHOOK_PATHS),
+        *(Route(f"/v1/segment{rest}", looked_at, methods=["GET"]) for rest in WEBHOOK_PATHS),
         *(Route(f"/v1/devices{rest}", devices) for rest in DEVICE_PATHS),
     ]
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import orjson
 from prometheus_client import Counter
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from bridge import failpoints
@@ -114,6 +116,13 @@ class Webhook:
             failpoints.reached("accept.answering")
             await _answer(send, 200, orjson.dumps(result))
         intake.metrics.accept_seconds.observe(intake.clock.monotonic() - started)
+
+
+async def looked_at(_request: Request) -> Response:
+    """What a browser is told that opens the address, to see whether it is the right one."""
+    problem = _problem("method-not-allowed", "This is the address that Segment posts events to.")
+    headers = {"allow": ", ".join(METHODS)}
+    return Response(problem, 405, headers=headers, media_type="application/json")
 
 
 async def _take(

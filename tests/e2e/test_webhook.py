@@ -391,6 +391,20 @@ async def test_the_answer_to_one_event_says_what_will_come_of_it(
         assert (await here.post(event))["note"] == note
 
 
+@pytest.mark.parametrize("path", ["/v1/segment", "/v1/segment/default", "/v1/segment/nobody/token"])
+async def test_a_browser_at_the_address_is_told_what_it_is_and_not_whose(
+    tmp_path: Path, path: str
+) -> None:
+    async with rig(tmp_path, SHOP) as here:
+        answer = await here.http.get(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST, PUT, PATCH")
+        assert answer.json() == {
+            "code": "method-not-allowed",
+            "message": "This is the address that Segment posts events to.",
+        }
+        assert (await here.http.delete(path)).status_code == 405
+
+
 async def test_the_answer_to_a_test_event_says_what_the_nearest_rule_lacks(tmp_path: Path) -> None:
     rule = "{name: cart, when: event = 'Cart' and properties.price >= 50, do: {update_user: {tags: {a: b}}}}"
     async with rig(tmp_path, f"version: 1\nrules:\n  - {rule}\n") as here:
