@@ -23,8 +23,19 @@ PUSHES = 200
 """The last of a rule, by which is judged whether they reach anybody."""
 UNREACHED_PERCENT = 90
 DAY_MS = 86_400_000
+NAMED = 3
+"""Rules that a message names, of more."""
 IOS_REACHED = "ios_reached"
 _REFUSALS = ("http_401", "http_403")
+SURE, UNSURE = 3, 20
+"""Refused requests that are worth a message: with the source's token, and without."""
+_LOST = "if it is Segment that asks, it throws them away, and not one has been taken since"
+_REFUSED = {
+    "signature-mismatch": "put Segment's shared secret among the source's; Segment repeats for four hours",
+    "batch-refused": "switch batching off in Segment, or BRIDGE_SEGMENT_BATCHES=accept: it throws them away",
+    "token-wrong": f"{_LOST}: is the token the same on both sides?",
+    "signature-wrong": f"{_LOST}: is the shared secret the same on both sides?",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +55,17 @@ class SourceState:
     per_minute: int
     #: None: nothing since the start.
     last_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalState:
+    """What a source's door refuses of late, because it did not show who sent it."""
+
+    source: str
+    code: str
+    count: int
+    #: Surely Segment's; otherwise anybody's, and nothing else was taken since.
+    is_known: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +112,10 @@ class Seen:
     held: tuple[HeldState, ...] = ()
     #: How many are dead, by reason.
     dead: dict[str, int] = field(default_factory=dict)
+    #: Of which rules, by reason.
+    dead_rules: dict[str, list[str]] = field(default_factory=dict)
     sources: tuple[SourceState, ...] = ()
+    refusals: tuple[RefusalState, ...] = ()
     #: A source that is silent for longer should not be; 0: nobody asks.
     silence_ms: int = 0
     reach: tuple[ReachState, ...] = ()
@@ -120,6 +145,7 @@ def causes(seen: Seen, told: Collection[str] = ()) -> Iterator[Cause]:
         yield from _gates(seen)
         yield from _oldest(seen)
     yield from _disk(seen)
+    yield from _strangers(seen)
     for app, count in seen.left_behind.items():
         yield Cause(
             key=f"nobody/{app}",
@@ -129,7 +155,7 @@ def causes(seen: Seen, told: Collection[str] = ()) -> Iterator[Cause]:
         )
     yield from (_paused(one, seen.now_ms) for one in seen.paused)
     yield from map(_held, seen.held)
-    yield from (_dead(reason, count) for reason, count in seen.dead.items())
+    yield from (_dead(reason, count, seen.dead_rules) for reason, count in seen.dead.items())
     yield from _unreached(seen, told)
     yield from _silent(seen, told)
     yield from _edits(seen)
@@ -190,6 +216,16 @@ def _disk(seen: Seen) -> Iterator[Cause]:
         )
 
 
+def _strangers(seen: Seen) -> Iterator[Cause]:
+    for one in seen.refusals:
+        if one.count >= (SURE if one.is_known else UNSURE):
+            yield Cause(
+                key=f"stranger/{one.source}/{one.code}",
+                words=f"events of source {one.source} are refused: {one.code}",
+                todo=_REFUSED[one.code],
+            )
+
+
 def _paused(pause: PauseState, now_ms: int) -> Cause:
     command = f"segment-bridge resume {pause.what.replace('/', ' ', 1)}"
     if pause.reason == IOS_REACHED:
@@ -216,10 +252,13 @@ def _held(held: HeldState) -> Cause:
     )
 
 
-def _dead(reason: str, count: int) -> Cause:
+def _dead(reason: str, count: int, rules: dict[str, list[str]]) -> Cause:
+    named = [rule for rule in rules.get(reason, ()) if rule]
+    more = ", …" if len(named) > NAMED else ""
+    of = f" of {', '.join(named[:NAMED])}{more}" if named else ""
     return Cause(
         key=f"dead/{reason}",
-        words=f"{count} dead: {reason}",
+        words=f"{count} dead: {reason}{of}",
         todo=f"segment-bridge dead list --reason {reason}",
         count=count,
     )

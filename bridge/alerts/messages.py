@@ -60,4 +60,6 @@ def _sentence(text: str) -> str:
 
 def _age(ms: int) -> str:
     minutes = max(0, ms) // 60_000
+    if not minutes:
+        return "less than a minute"
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"

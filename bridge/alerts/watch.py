@@ -7,7 +7,9 @@ fewer while nobody answers. A crash between the two repeats a message; none is l
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from bridge.alerts.causes import Seen, causes
@@ -20,6 +22,7 @@ from bridge.journal.piles import AlertRow
 from bridge.telemetry import log
 
 LOOK_SECONDS = 15.0
+LAST_SECONDS = 3.0
 MOST_SECONDS = 300.0
 """Between two looks while messages are not taken."""
 
@@ -43,6 +46,15 @@ class Watch:
             except Exception as error:  # noqa: BLE001 — whatever it is, the next look may see more
                 log().error("alert.troubled", error=type(error).__name__)
             await self.clock.sleep(min(MOST_SECONDS, LOOK_SECONDS * 2**self._failures))
+
+    async def last_words(self, why: str) -> None:
+        """It ends, because its database has failed: whoever starts it again may hear no more of it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await self.sender.post(
+                    f"The bridge has stopped: {why}. Start it again; if it refuses the database,"
+                    " segment-bridge salvage. Segment tries again for four hours."
+                )
 
     async def _look(self) -> None:
         told = self._told

@@ -51,6 +51,7 @@ from bridge.receive.front import Front
 from bridge.receive.importing import Importing
 from bridge.receive.matched import Matched
 from bridge.receive.pulse import Pulse
+from bridge.receive.refusals import Refusals
 from bridge.receive.session import Sessions, sessions
 from bridge.receive.webhook import Intake, Webhook
 from bridge.segment.dropping import paths_of
@@ -99,7 +100,11 @@ async def running(
                 taken_over = bridge.metrics.lane_takeovers.labels("yes" if is_clean else "no")
                 taken_over.inc(LANES * len(config.apps))
             if not is_clean:
-                log().warning("bridge.cautious", rows=CAUTIOUS_ROWS)
+                log().warning(
+                    "bridge.cautious",
+                    rows=CAUTIOUS_ROWS,
+                    because="the last end was not a clean one: so many events begin one at a time",
+                )
                 bridge.beware()
             await bridge.setback.begin()
             for means in bridge.means.values():
@@ -119,6 +124,8 @@ async def running(
             finally:
                 # What comes back can only be written down by a journal that writes.
                 await bridge.stop(0 if journal.broken.done() else config.settings.drain)
+                if bridge.watch_over is not None and journal.broken.done():
+                    await bridge.watch_over.last_words(journal.broken.result())
                 with suppress(BridgeError):
                     await journal.end_work()
     finally:
@@ -305,5 +312,6 @@ def _intake(bridge: Bridge, source: Source, budget: Budget) -> Intake:
         linked=bridge.lanes[source.app].linked,
         erasing=bridge.lanes[source.app].nudge,
         pulse=Pulse(bridge.clock),
+        refusals=Refusals(bridge.clock),
         matched=bridge.counting.matched,
     )

@@ -6,7 +6,15 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bridge.alerts.causes import GateState, HeldState, PauseState, ReachState, Seen, SourceState
+from bridge.alerts.causes import (
+    GateState,
+    HeldState,
+    PauseState,
+    ReachState,
+    RefusalState,
+    Seen,
+    SourceState,
+)
 from bridge.config import Config
 from bridge.config.reload import Reload, place_of
 from bridge.errors import Finding
@@ -21,8 +29,10 @@ async def see(bridge: Bridge) -> Seen:
     counts = await journal.counts()
     oldest_ms = 0 if counts.oldest_ms is None else now_ms - counts.oldest_ms
     dead: Counter[str] = Counter()
-    for reason, _, count in await journal.dead_counts():
+    dead_rules: dict[str, list[str]] = {}
+    for reason, rule, count in await journal.dead_counts():
         dead[reason] += count
+        dead_rules.setdefault(reason, []).append(rule)
     return Seen(
         now_ms=now_ms,
         unready=bridge.unready(),
@@ -37,7 +47,9 @@ async def see(bridge: Bridge) -> Seen:
             for app, rule, hold, count in await journal.sends.held_counts()
         ),
         dead=dict(dead),
+        dead_rules=dead_rules,
         sources=_sources(bridge),
+        refusals=_refusals(bridge),
         silence_ms=settings.silence // timedelta(milliseconds=1),
         reach=_reach(bridge),
         free_bytes=free_bytes(journal.path),
@@ -79,6 +91,14 @@ def _sources(bridge: Bridge) -> tuple[SourceState, ...]:
     )
 
 
+def _refusals(bridge: Bridge) -> tuple[RefusalState, ...]:
+    return tuple(
+        RefusalState(source=name, code=one.code, count=one.count, is_known=one.is_known)
+        for name, intake in bridge.intakes.items()
+        for one in intake.refusals.recent
+    )
+
+
 def _reach(bridge: Bridge) -> tuple[ReachState, ...]:
     return tuple(
         ReachState(app=app, rule=rule, pushes=pushes, unreached=unreached)
@@ -96,4 +116,7 @@ def _refused(record: Reload) -> tuple[str, ...]:
 
 def _told(finding: Finding) -> str:
     place = place_of(finding)
-    return f"{finding.code}, {finding.message}" + (f" at {place}" if place else "")
+    # In one line: `check` draws the condition, with a mark where it is wrong.
+    return f"{finding.code}, {finding.message.partition(chr(10))[0]}" + (
+        f" at {place}" if place else ""
+    )

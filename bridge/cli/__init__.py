@@ -30,6 +30,7 @@ from bridge.cli import (
     serve,
     status,
     test,
+    version,
 )
 
 app = typer.Typer(
@@ -61,6 +62,7 @@ for _command, _short in (
     app.command(short_help=_short)(_command)
 app.command("import", short_help="Users and their traits from CSV or NDJSON.")(import_.import_file)
 app.command("test", short_help="Play the examples of mappings.")(test.play_examples)
+app.callback()(version.whole)
 app.add_typer(dead.app, name="dead")
 app.add_typer(held.app, name="held")
 

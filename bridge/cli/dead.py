@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +29,10 @@ Replan = Annotated[
 ]
 
 
+_AT_A_GLANCE = 10
+"""More of them are summed up by reason and rule."""
+
+
 @app.command("list")
 @choosing.options()
 def list_(choice: Choice, as_json: Json = False) -> None:
@@ -39,12 +44,20 @@ def list_(choice: Choice, as_json: Json = False) -> None:
     """
     from bridge.cli.service import service
 
+    counts: Counter[tuple[str, str]] = Counter()
     with service() as bridge:
-        count = 0
-        for count, letter in enumerate(_letters(bridge, choice), 1):  # noqa: B007 — counted
+        for letter in _letters(bridge, choice):
+            counts[letter["reason"], letter["rule"]] += 1
             typer.echo(choosing.as_json(letter) if as_json else _row(letter))
     if not as_json:
-        typer.echo(f"{count} dead. segment-bridge dead show ID shows one.")
+        _sum_up(counts)
+
+
+def _sum_up(counts: Counter[tuple[str, str]]) -> None:
+    if (count := counts.total()) > _AT_A_GLANCE:
+        for (reason, rule), number in counts.most_common():
+            typer.echo(f"{number:>6}  of them {reason} of {rule or 'no rule'}")
+    typer.echo(f"{count} dead. segment-bridge dead show ID shows one." if count else "0 dead.")
 
 
 def _letters(bridge: Service, choice: Choice) -> Iterator[dict[str, Any]]:

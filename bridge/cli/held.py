@@ -104,8 +104,8 @@ def _with_the_latest(path: str, choice: Choice, *, yes: bool) -> None:
 
 @app.command()
 @choosing.options("rule", "app", acts=True, reason=Reason)
-def hold(choice: Choice) -> None:
-    """Stop what is released little by little; what has not left stays held.
+def hold(choice: Choice, yes: Yes = False) -> None:  # noqa: ARG001 — it asks nothing, and takes what its neighbours take
+    """Stop what is released little by little; what has not left stays held. Does not ask.
 
     \b
     Example:

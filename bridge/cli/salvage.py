@@ -48,3 +48,8 @@ def _tell(saved: Saved) -> None:
     )
     if saved.damaged:
         typer.echo(f"not all could be read of: {', '.join(saved.damaged)}")
+        typer.echo(
+            "What had ended may be among what is still to be worked on: pushes that were sent keep their"
+            " keys, but what was skipped or discarded may leave now. To look at it first: once the new one"
+            " is in its place, segment-bridge pause pushes, start the bridge, held list, and resume pushes."
+        )

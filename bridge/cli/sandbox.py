@@ -19,10 +19,15 @@ def sandbox(
     Open /sandbox in a browser to see every phone and what it received. Any key will do, and any app
     id that is a UUID.
 
+    POST /sandbox/faults makes requests go wrong, until DELETE; /sandbox/calls and /sandbox/pushes show
+    what was asked and what arrived, POST /sandbox/devices adds a phone.
+
     \b
     Example:
       segment-bridge sandbox --port 8090 &
       BRIDGE_ONESIGNAL_URL=http://127.0.0.1:8090 segment-bridge serve
+      curl localhost:8090/sandbox/faults -d '{"match": {"class": "send"},
+        "answers": [{"status": 503}], "times": "until_cleared"}'
     """
     import asyncio
 

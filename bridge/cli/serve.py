@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bridge import __version__
+
 if TYPE_CHECKING:
     from bridge.cli.live import StatusLine
     from bridge.config import Config
@@ -113,6 +115,7 @@ async def _serve(config: Config, line: StatusLine | None) -> str | None:
         addresses = ["{}:{}".format(*one.getsockname()[:2]) for one in listening]
         log().info(
             "bridge.serving",
+            version=__version__,
             address=addresses[0],
             admin=addresses[-1],
             journal=str(settings.database_path),

@@ -115,7 +115,11 @@ class Server:
         ended: set[asyncio.Future[Any]] = {serving, stop, broken}
         await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
         if broken.done():
-            log().critical("journal.broken", reason=broken.result())
+            log().critical(
+                "journal.broken",
+                reason=broken.result(),
+                hint="start it again; if it refuses the database, segment-bridge salvage",
+            )
             # Nothing is kept any more: who is in the middle of a request comes back to the next process.
             self._loop.call_later(BROKEN_SECONDS, self._hang_up)
         elif not serving.done():

@@ -39,6 +39,7 @@ from bridge.receive.body import (
 )
 from bridge.receive.matched import Matched
 from bridge.receive.pulse import Pulse
+from bridge.receive.refusals import Refusals
 from bridge.receive.sender import BATCH_REFUSED, Proof
 from bridge.segment import raw_json
 from bridge.segment.audience_calls import read_audience_call
@@ -77,6 +78,7 @@ class Intake:
     #: Told of every user who is to be erased: whatever the user waits for, it need not.
     erasing: Callable[[int], None]
     pulse: Pulse
+    refusals: Refusals
     #: Told which rules an event has met.
     matched: Matched
     #: Of the events taken, by rank; found once, because finding one costs more than moving it.
@@ -224,7 +226,12 @@ async def keep(
     try:
         appended = await intake.journal.append(accepted.entries)
     except JournalUnavailableError as error:
-        log().error("accept.unavailable", reason=error.code, source=intake.source.name)
+        log().error(
+            "accept.unavailable",
+            reason=error.code,
+            because=error.message,
+            source=intake.source.name,
+        )
         return _unavailable(error.message)
     failpoints.reached("accept.written")
     _tell(intake, accepted, appended)
@@ -238,6 +245,7 @@ def _tell(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:
         intake.metrics.dedupe_hits.inc(duplicates)
     if fresh:
         intake.pulse.beat(len(fresh))
+        intake.refusals.taken()
         intake.metrics.tally.add(("in", intake.source.name), len(fresh))
     ranks = [0, 0]
     for entry in fresh:
@@ -322,6 +330,7 @@ def _unavailable(message: str) -> Rejected:
 async def _refuse(intake: Intake, send: Send, rejected: Rejected) -> None:
     intake.metrics.accept.labels(str(rejected.status)).inc()
     intake.metrics.refused.labels(intake.source.name, rejected.code).inc()
+    intake.refusals.add(rejected.code)
     level = log().error if rejected.status == 503 else log().warning
     level("request.refused", source=intake.source.name, reason=rejected.code)
     await _answer(

@@ -104,6 +104,16 @@ async def test_a_refused_key_is_one_message_however_many_gates_it_closes(
         assert "OneSignal refuses the API key of app default (http_403)." in end
 
 
+async def test_the_last_message_is_that_the_database_has_failed(tmp_path: Path, chat: Chat) -> None:
+    async with chat.rig(tmp_path) as here:
+        here.bridge.journal.broken.set_result("the database failed (SQLITE_CORRUPT)")
+    (last,) = chat.texts
+    assert last.startswith(
+        "The bridge has stopped: the database failed (SQLITE_CORRUPT). Start it again"
+    )
+    assert "segment-bridge salvage" in last
+
+
 async def test_a_death_is_told_at_once_and_more_of_them_once_in_a_quarter_of_an_hour(
     tmp_path: Path, chat: Chat
 ) -> None:
@@ -113,7 +123,7 @@ async def test_a_death_is_told_at_once_and_more_of_them_once_in_a_quarter_of_an_
             await here.post(identify(f"u{number}", tier="gold"))
             await here.pass_time(MINUTE)
         first, second = chat.texts
-        assert first == "1 dead: http_400. segment-bridge dead list --reason http_400."
+        assert first == "1 dead: http_400 of profile. segment-bridge dead list --reason http_400."
         assert second.startswith("Still: 1")
         here.sandbox.faults.clear()
         answer = await here.http.post(
@@ -249,7 +259,7 @@ async def test_a_message_that_is_not_taken_is_said_later_and_delivery_goes_on(
         chat.status = 200
         await here.pass_time(6 * MINUTE)
         (text,) = chat.texts
-        assert text.startswith("1 dead: http_400.")
+        assert text.startswith("1 dead: http_400 of ")
     told = capsys.readouterr()
     everything = f"{told.out}{told.err}{chat.texts}"
     assert "alert.not_sent" in everything

@@ -13,7 +13,7 @@ from bridge.alerts.causes import LOW_DISK_BYTES
 from bridge.config.load import load_config
 from bridge.deliver.brake import PUSHES
 from tests.e2e.test_alerts import MINUTE, TOKEN, Chat, fail
-from tests.harness import APP_ID, SECRET, Rig, identify, track
+from tests.harness import APP_ID, SECRET, Rig, identify, signed, track
 
 MAPPING = """
 version: 1
@@ -128,6 +128,13 @@ async def it_is_heard(here: Rig, _: pytest.MonkeyPatch) -> None:
     await profile(here, "m2")
 
 
+async def its_secret_is_another(here: Rig, _: pytest.MonkeyPatch) -> None:
+    for number in range(20):
+        body, headers = signed(identify(PERSON, f"r{number}", tier=NAME), secret="another")
+        answer = await here.http.post("/v1/segment/default", content=body, headers=headers)
+        assert answer.status_code == 401
+
+
 def disk(free: int) -> Act:
     async def change(here: Rig, patch: pytest.MonkeyPatch) -> None:
         patch.setattr("bridge.app.seeing.free_bytes", lambda _: free)
@@ -172,6 +179,7 @@ ALERTS: dict[str, tuple[Act, Act]] = {
     "1 dead: http_400": (something_dies, it_is_discarded),
     "of rule welcome of app default reached nobody": (nobody_is_reached, somebody_is),
     "source default has sent nothing": (the_source_is_silent, it_is_heard),
+    "events of source default are refused: signature-wrong": (its_secret_is_another, it_is_heard),
     "MB are free beside the database": (disk(LOW_DISK_BYTES - 1), disk(LOW_DISK_BYTES)),
     "unready: the disk is slow": (unready("the disk is slow"), unready(None)),
     "an edit was refused: unknown-field": (

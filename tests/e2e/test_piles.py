@@ -492,7 +492,7 @@ async def test_when_nothing_runs_the_commands_do_the_same_to_the_database(tmp_pa
         ("dead replay --rule shipped --yes", "0 chosen."),
         ("held release --rule welcome --rate 2/m --yes", "4 are released, 2 a minute."),
         (
-            "held hold --rule welcome",
+            "held hold --rule welcome --yes",
             "1 stopped; nothing of them leaves until it is released again.",
         ),
         ("held release --rule welcome --yes", "4 released."),

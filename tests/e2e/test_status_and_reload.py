@@ -83,7 +83,7 @@ async def test_the_rate_and_the_last_event_of_each_source_are_told(tmp_path: Pat
             {"status": 403, "body": {"errors": ["no"]}},
             "OneSignal refuses the API key of app default (http_403)",
         ),
-        ({"status": 400, "body": {"errors": ["no"]}}, "1 dead: http_400"),
+        ({"status": 400, "body": {"errors": ["no"]}}, "1 dead: http_400 of profile"),
         ({"status": 503}, "the oldest event waits for 20 minutes"),
         (
             {"status": 429, "headers": {"Retry-After": "3000"}},

@@ -14,12 +14,15 @@ from bridge.alerts.causes import (
     HeldState,
     PauseState,
     ReachState,
+    RefusalState,
     Seen,
     SourceState,
     causes,
 )
 from bridge.alerts.messages import messages
+from bridge.clock import ManualClock
 from bridge.journal.piles import AlertRow
+from bridge.receive.refusals import Refusals, Refused
 
 NOW = 1_800_000_000_000
 MINUTE = 60_000
@@ -29,6 +32,10 @@ WELL = Seen(now_ms=NOW, free_bytes=10**12)
 def gate(name: str = "write", **more: Any) -> GateState:
     values: dict[str, Any] = {"closed": None, "closed_seconds": 0.0, "held_seconds": 0.0}
     return GateState(app="shop", name=name, **(values | more))
+
+
+def refusal(code: str, count: int, *, is_known: bool = False) -> RefusalState:
+    return RefusalState(source="web", code=code, count=count, is_known=is_known)
 
 
 def graves(seen: Seen, *told: str) -> list[str]:
@@ -58,6 +65,8 @@ def test_a_bridge_that_is_well_has_no_causes() -> None:
         ({"dead": {"http_400": 2}}, "dead/http_400"),
         ({"reach": (ReachState(app="shop", rule="vip", pushes=200, unreached=180),)}, "unreached/shop/vip"),
         ({"refused": ("unknown-field",)}, "refused"),
+        ({"refusals": (refusal("signature-mismatch", 3, is_known=True),)}, "stranger/web/signature-mismatch"),
+        ({"refusals": (refusal("token-wrong", 20),)}, "stranger/web/token-wrong"),
     ],
 )  # fmt: skip
 def test_what_is_worth_a_message(seen: dict[str, Any], key: str) -> None:
@@ -89,6 +98,12 @@ def test_what_is_not_well_and_not_worth_a_message_yet(seen: dict[str, Any]) -> N
         {"oldest_seconds": 900.0},
         {"reach": (ReachState(app="shop", rule="vip", pushes=200, unreached=179),)},
         {"reach": (ReachState(app="shop", rule="vip", pushes=199, unreached=199),)},
+        {
+            "refusals": (
+                refusal("signature-mismatch", 2, is_known=True),
+                refusal("signature-wrong", 19),
+            )
+        },
         {"dry_run": True, "oldest_seconds": 9e9, "gates": (gate(held_seconds=9e9),)},
     ],
 )
@@ -113,6 +128,44 @@ def test_what_was_told_is_not_over_because_of_a_restart_or_a_long_night() -> Non
     few = replace(WELL, reach=(ReachState(app="shop", rule="vip", pushes=5, unreached=0),))
     assert keys(few, "unreached/shop/vip") == ["unreached/shop/vip"]
     assert keys(few) == []
+
+
+def test_what_a_stranger_is_refused_is_over_with_the_next_event_and_what_segment_is_after_a_while() -> (
+    None
+):
+    clock = ManualClock(NOW)
+    refusals = Refusals(clock)
+    for code in ("token-wrong", "signature-mismatch", "not-durable", "batch-refused"):
+        refusals.add(code)
+    assert [one.code for one in refusals.recent] == [
+        "token-wrong",
+        "signature-mismatch",
+        "batch-refused",
+    ]
+    refusals.taken()
+    assert [one.code for one in refusals.recent] == ["signature-mismatch", "batch-refused"]
+    clock.advance(200.0)
+    refusals.add("signature-mismatch")
+    clock.advance(200.0)
+    assert [(one.code, one.count) for one in refusals.recent] == [
+        ("signature-mismatch", 2),
+        ("batch-refused", 1),
+    ]
+    refusals.taken()
+    assert list(refusals.recent) == [Refused("signature-mismatch", 2, is_known=True)]
+    clock.advance(4 * 3600.0)
+    assert list(refusals.recent) == []
+
+
+def test_what_is_over_at_once_took_less_than_a_minute() -> None:
+    assert said([], row("a")) == ["Over after less than a minute: a is wrong."]
+
+
+def test_what_is_dead_names_the_rules_that_did_it_the_first_of_many() -> None:
+    few = replace(WELL, dead={"http_400": 2}, dead_rules={"http_400": ["vip", ""]})
+    many = replace(WELL, dead={"http_400": 9}, dead_rules={"http_400": ["a", "b", "c", "d"]})
+    assert [one.words for one in causes(few)] == ["2 dead: http_400 of vip"]
+    assert [one.words for one in causes(many)] == ["9 dead: http_400 of a, b, c, …"]
 
 
 def cause(key: str, count: int = 0, *, grave: bool = True) -> Cause:

@@ -15,9 +15,10 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from typer.testing import CliRunner, Result
 
+from bridge import __version__
 from bridge.cli import app
 from bridge.cli.doctoring import onesignal
-from bridge.cli.doctoring.here import filesystem
+from bridge.cli.doctoring.here import filesystem, room
 from bridge.cli.doctoring.onesignal import Device, reaches
 from bridge.cli.doctoring.probe import written
 from bridge.clock import SystemClock
@@ -33,6 +34,22 @@ rules:
   - {name: shipped, when: event = "Order Shipped", do: {send_notification: {contents: on its way}}}
   - {name: welcome, when: event = "Signed Up", do: {send_notification: {template_id: 5f6c3a52-3d0b-4f57-9d5e-1f0a6f5f7c11}}}
 """
+
+
+def test_too_little_room_is_an_error_and_is_told_in_megabytes() -> None:
+    assert [room(free).level for free in (22_000_000, 700_000_000, 9_000_000_000)] == [
+        "error",
+        "warning",
+        "ok",
+    ]
+    assert (room(22_000_000).said, room(9_000_000_000).said) == (
+        "22 MB are free",
+        "9.0 GB are free",
+    )
+
+
+def test_the_version_is_told() -> None:
+    assert CliRunner().invoke(app, ["--version"]).output == f"segment-bridge {__version__}\n"
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pathlib import Path
 from bridge.cli.check import everything
 from bridge.cli.doctoring import Check
 from bridge.clock import SystemClock
-from bridge.journal.pressure import free_bytes
+from bridge.journal.pressure import MIN_FREE_BYTES, free_bytes
 from bridge.settings import read_environment
 
 _SYNCS = 20
@@ -60,11 +60,19 @@ def storage() -> Iterator[Check]:
             "storage", "error", f"{folder} is on {kind}, whose locks SQLite cannot trust", _MOUNT
         )
     free = free_bytes(folder / "bridge.db")
-    little = free < _LITTLE_BYTES
-    yield Check(
-        "disk", "warning" if little else "ok", f"{free / 1e9:.1f} GB are free",
-        "a million waiting events take about 1.5 GB" if little else None,
-    )  # fmt: skip
+    yield room(free)
+
+
+def room(free: int) -> Check:
+    size = f"{free / 1e9:.1f} GB" if free >= 1e9 else f"{free // 1_000_000} MB"
+    if free < MIN_FREE_BYTES:
+        hint = f"make room: below {MIN_FREE_BYTES // 1_000_000} MB no more events are taken"
+        return Check("disk", "error", f"{size} are free", hint)
+    if free < _LITTLE_BYTES:
+        return Check(
+            "disk", "warning", f"{size} are free", "a million waiting events take about 1.5 GB"
+        )
+    return Check("disk", "ok", f"{size} are free")
 
 
 _MOUNT = "BRIDGE_DATABASE_URL names a file on a local disk that this user may write"
