@@ -93,7 +93,7 @@ def _sources(bridge: Bridge) -> tuple[SourceState, ...]:
 
 def _refusals(bridge: Bridge) -> tuple[RefusalState, ...]:
     return tuple(
-        RefusalState(source=name, code=one.code, count=one.count, is_known=one.is_known)
+        RefusalState(source=name, code=one.code, count=one.times, is_known=one.is_known)
         for name, intake in bridge.intakes.items()
         for one in intake.refusals.recent
     )

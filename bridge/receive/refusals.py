@@ -22,7 +22,7 @@ UNKNOWN = frozenset({"token-wrong", "signature-wrong"})
 
 class Refused(NamedTuple):
     code: str
-    count: int
+    times: int
     #: Whether it is surely Segment that is refused.
     is_known: bool
 

@@ -147,7 +147,7 @@ def test_what_a_stranger_is_refused_is_over_with_the_next_event_and_what_segment
     clock.advance(200.0)
     refusals.add("signature-mismatch")
     clock.advance(200.0)
-    assert [(one.code, one.count) for one in refusals.recent] == [
+    assert [(one.code, one.times) for one in refusals.recent] == [
         ("signature-mismatch", 2),
         ("batch-refused", 1),
     ]
