@@ -19,6 +19,7 @@ from bridge.deliver.alone import NOTHING_THERE, Stepwise
 from bridge.deliver.attempts import Ended, Wait, holds_everyone, look
 from bridge.deliver.disputes import Holder, holder_of, whose
 from bridge.deliver.means import About
+from bridge.deliver.phone_turns import is_anothers, its_turn
 from bridge.deliver.restore import ALIAS
 from bridge.deliver.retry import GiveUp, after_failure
 from bridge.deliver.spacing import SPACING_SECONDS
@@ -247,13 +248,13 @@ class Aliasing(Stepwise[CreateAlias]):
         self, call: UserCall, subscription: str, request: Request
     ) -> Ended | Wait | None:
         """One device, unless somebody else has logged in on it meanwhile."""
-        owners = await self.means.journal.devices.owners(self._app, subscription)
-        if owners and call.user_hash not in owners:
-            return None
         spacing = self.means.spacing
         if (seconds := spacing.wait(self._name)) > 0:
             await self.means.clock.sleep(seconds)
-        ended = await call.plain(request, NOTHING_THERE)
+        async with its_turn(self.means, subscription):
+            if await is_anothers(self.means, subscription, call.user_hash):
+                return None
+            ended = await call.plain(request, NOTHING_THERE)
         # It is a write to the one as much as to the other.
         spacing.mark(self._name)
         if isinstance(ended, Wait) or ended.status == "delivered":

@@ -24,6 +24,7 @@ from bridge import failpoints
 from bridge.deliver.attempts import ask, holds_everyone, look, turn
 from bridge.deliver.gate import StoppingError
 from bridge.deliver.means import CREATED_LATELY_SECONDS, About, Means
+from bridge.deliver.phone_turns import is_anothers, its_turn
 from bridge.deliver.retry import CREATED_WAIT_SECONDS, GiveUp, after_failure, is_early
 from bridge.deliver.spacing import SPACING_SECONDS
 from bridge.journal.records import Death, End, Merge
@@ -126,6 +127,8 @@ class Move:
     merge: Merge
     #: What OneSignal would not have moved.
     _refused: list[tuple[Refused, Request, str]] = field(default_factory=list)
+    #: Devices on which somebody else logged in while they were moved.
+    _raced: int = 0
 
     async def run(self) -> None:
         """Until all are moved, or it has to be tried again later."""
@@ -176,12 +179,14 @@ class Move:
         request = move_subscription(
             subscription, self._person, app_id=self.means.destination.app_id
         )
-        if await self._is_anothers(subscription):
-            return 0
         while True:
-            verdict, text = await self._attempt(request)
+            heard = await self._attempt(subscription, request)
+            if heard is None:
+                return 0
+            verdict, text = heard
             match verdict:
                 case Accepted():
+                    await self._look_back(subscription)
                     return 1
                 case Unknown() if not self._is_new():
                     return 0  # it is gone, or the person is
@@ -195,29 +200,32 @@ class Move:
                     await self._not_now(verdict, request)
                     return None
 
-    async def _is_anothers(self, subscription: str) -> bool:
-        """Whether somebody else has logged in on it meanwhile."""
-        app, person = self.means.destination.name, self.merge.person_hash
-        owners = await self.means.journal.devices.owners(app, subscription)
-        return bool(owners) and person not in owners
-
-    async def _attempt(self, request: Request) -> tuple[Verdict, str]:
+    async def _attempt(self, subscription: str, request: Request) -> tuple[Verdict, str] | None:
+        """None when somebody else has logged in on it meanwhile."""
         means, person = self.means, self.merge.person_hash
         asked = request.method, request.path, orjson.dumps(request.body)
         about = About(MergeUsers.name, None, [self.merge.seq])
         spacing, gate = means.spacing, means.destination.writes
         while True:
             await self._until_free(person)
-            async with turn(gate, bulk=False, patient=True):
+            async with turn(gate, bulk=False, patient=True), its_turn(means, subscription):
                 if spacing.busy(person) or spacing.wait(person) > 0:
                     continue
                 with spacing.writing(person):
+                    if await is_anothers(means, subscription, person):
+                        return None
                     failpoints.reached("merge.moving")
                     try:
                         return await ask(means, gate, "write", asked, about)
                     finally:
                         failpoints.reached("merge.moved")
                         spacing.mark(person)
+
+    async def _look_back(self, subscription: str) -> None:
+        """What an app with the SDK says of it has no turn; it is told that it may be the other's."""
+        if await is_anothers(self.means, subscription, self.merge.person_hash):
+            log().warning("merge.raced", seq=self.merge.seq)
+            self._raced += 1
 
     async def _until_free(self, person: int) -> None:
         spacing = self.means.spacing
@@ -281,7 +289,8 @@ class Move:
             reason = "subscription_limit" if is_full else refused.reason
             await self._die(reason, refused.status, text, request)
             return
-        detail = "; ".join(filter(None, (f"{moved} devices moved", self.merge.detail)))
+        raced = f"somebody else logged in on {self._raced} meanwhile" if self._raced else None
+        detail = "; ".join(filter(None, (f"{moved} devices moved", raced, self.merge.detail)))
         await self._ended(End("", MergeUsers.name, "delivered", None, detail), None)
 
     async def _die(self, reason: str, http: int | None, text: str, request: Request) -> None:

@@ -77,8 +77,8 @@ class Devices(Protocol):
     ) -> list[Device]:
         """The device of this push token or installation, and whose it was said to be; the last first."""
 
-    async def owners(self, app: str, subscription_id: str) -> set[int]:
-        """Whose a device is said to be, by its id at OneSignal."""
+    async def called(self, app: str, subscription_id: str) -> list[Device]:
+        """The device of this id at OneSignal, once for everybody whose it is said to be."""
 
     async def keep(self, device: Device, *, of_another: OfAnother, now_ms: int) -> Kept:
         """It is this user's from now on.

@@ -63,12 +63,12 @@ class SqliteDevices:
             ]
         )
 
-    async def owners(self, app: str, subscription_id: str) -> set[int]:
+    async def called(self, app: str, subscription_id: str) -> list[Device]:
         values = {"app": app, "subscription_id": subscription_id}
         return await self._read(
-            lambda connection: {
-                row[0] for row in connection.execute(queries()["device_owners"], values)
-            }
+            lambda connection: [
+                _device(row) for row in connection.execute(queries()["devices_called"], values)
+            ]
         )
 
     async def keep(self, device: Device, *, of_another: OfAnother, now_ms: int) -> Kept:

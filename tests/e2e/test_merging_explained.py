@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from bridge.config import DEFAULT as APP
 from bridge.explain.answer import answer_of, asked_of
+from bridge.journal.devices import Device
 from tests.harness import APP_ID, Rig, rig, track
 from tests.visitors import ALIAS, POLICIES, alias, anonymously, say, signs_up, visitor, visits
 
@@ -145,3 +147,27 @@ async def test_what_onesignal_refuses_is_dead_and_can_be_replayed(
         (event,) = await told(here, message_id="m2")
         assert event["state"] == "delivered"
         assert not here.sandbox.complaints
+
+
+async def test_that_somebody_else_came_on_a_device_while_it_was_moved_is_told(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, ALIAS) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        await say(here, visits("shoes"))
+        before = visitor(here, ALIAS)
+        assert before is not None
+        device = here.sandbox.world.app(APP_ID).subscribe(before, "ChromePush", "one")
+        slow = {"match": {"path": "*owner"}, "answers": [{"delay": 5}]}
+        here.sandbox.faults.script(slow)
+        await here.post(signs_up("u1", message_id="m2", tier="gold"))
+        while not any(call.path.endswith("owner") for call in here.sandbox.calls):
+            await here.pass_time(0.25)
+        journal = here.bridge.journal
+        # Its app says so, and OneSignal's SDK has said so there.
+        other = Device(APP, journal.user_hash(APP, "u2"), "web", device.id)
+        await journal.devices.keep(other, of_another="move", now_ms=here.clock.now_ms())
+        await here.settle()
+        (event,) = await told(here, message_id="m2")
+        words = operation(event, "merge_users")["words"]
+        assert words.endswith("1 devices moved; somebody else logged in on 1 meanwhile")

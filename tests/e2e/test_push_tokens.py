@@ -466,6 +466,30 @@ async def test_a_phone_on_which_somebody_else_has_logged_in_is_not_moved_by_a_me
         assert (T1 in on(here, "u1"), on(here, "u2")) == (False, [T1])
 
 
+async def test_a_phone_on_which_somebody_logs_in_just_before_it_is_moved_stays_theirs(
+    tmp_path: Path,
+) -> None:
+    mapping = TOKENS.replace("version: 1", "version: 1\nidentity: {anonymous: external_id}")
+    async with rig(tmp_path, mapping) as here:
+        for user in ("u1", "u2"):
+            here.sandbox.add_device(user, "android", app_id=APP_ID)
+        for token, device in ((T1, "phone-1"), (T2, "phone-2")):
+            visit = {**opens(token=token, device=device), "anonymousId": "a1"}
+            del visit["userId"]
+            await hear(here, visit)
+        await here.post({**identify("u1", "i1"), "anonymousId": "a1"})
+        while not any(call.path.endswith("owner") for call in here.sandbox.calls):
+            await here.pass_time(0.05)
+        # The second is next, a second after the first: nobody is written to more often.
+        (left,) = {T1, T2} - set(on(here, "u1"))
+        await here.post(opens("u2", left, "phone-1" if left == T1 else "phone-2"))
+        await here.settle()
+        assert left not in on(here, "u1")
+        assert left not in on(here, "u1")
+        assert left in on(here, "u2")
+        assert not here.sandbox.complaints
+
+
 # Who may say so --------------------------------------------------------------------------------------
 
 

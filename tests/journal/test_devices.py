@@ -114,7 +114,7 @@ async def test_a_phone_keeps_its_id_when_an_event_brings_it_to_somebody_else(
     await keep(journal, device(8, None, token=6, at_ms=NOW + 1, seq=3))
     assert await ids(journal, 7) == []
     assert await ids(journal, 8) == [S1]
-    assert await journal.devices.owners(APP, S1) == {8}
+    assert [one.user_hash for one in await journal.devices.called(APP, S1)] == [8]
 
 
 async def test_a_phone_that_its_user_has_left_is_known_and_nobodys(journal: SqliteJournal) -> None:

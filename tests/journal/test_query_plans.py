@@ -242,7 +242,7 @@ PLANS = {
         "device USING COVERING INDEX device_token (app=? AND token=?)",
         "device USING COVERING INDEX device_installation (app=? AND installation=?)",
     ],
-    "device_owners": ["device USING INDEX device_subscription (app=? AND subscription_id=?)"],
+    "devices_called": ["device USING INDEX device_subscription (app=? AND subscription_id=?)"],
     "device_erased": ["erased USING INTEGER PRIMARY KEY (rowid=?)"],
     "same_devices": [
         "device USING INTEGER PRIMARY KEY (rowid=?)",

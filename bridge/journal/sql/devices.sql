@@ -9,8 +9,9 @@ FROM device WHERE id IN (
   UNION SELECT id FROM device WHERE app = :app AND installation = :installation)
 ORDER BY at_ms DESC, seq DESC;
 
--- device_owners --
-SELECT user_hash FROM device WHERE app = :app AND subscription_id = :subscription_id;
+-- devices_called --
+SELECT app, user_hash, platform, subscription_id, installation, token, subscribed, details, at_ms, seq, seen_ms
+FROM device WHERE app = :app AND subscription_id = :subscription_id;
 
 -- device_erased --
 -- Up to when its user was erased.
