@@ -178,6 +178,9 @@ def _discard(connection: sqlite3.Connection, number: int, at_ms: int) -> int:
     if connection.execute(queries()["leave_dead"], left).rowcount == 0:
         return 0
     connection.execute(queries()["discard_dead_outcome"], left)
+    seqs = connection.execute(queries()["letters_of_merges"], {"ids": f"[{number}]"}).fetchall()
+    for (seq,) in seqs:
+        connection.execute(queries()["drop_refused_merges"], {"seqs": f"[{seq}]"})
     send = connection.execute(queries()["dead_send_of"], left).fetchone()
     if send is not None:
         key, call_key, group_id = send

@@ -85,7 +85,7 @@ class SqliteRetention:
         def write(connection: sqlite3.Connection) -> int | None:
             found = connection.execute(queries()["dead_old"], values).fetchall()
             old = [one for one in found if one[1]]
-            connection.execute(queries()["drop_dead"], {"ids": _json(one[0] for one in old)})
+            drop_letters(connection, [one[0] for one in old])
             for group, call in {one[3:] for one in old if one[2] == "dead" and one[4] is not None}:
                 query = "end_call" if group is None else "end_group_call"
                 connection.execute(queries()[query], {"key": call})
@@ -141,6 +141,16 @@ class SqliteRetention:
             return last
 
         return await self._aside(write)
+
+
+def drop_letters(connection: sqlite3.Connection, ids: list[int]) -> None:
+    """Dead letters, with the refused merges that they were about."""
+    letters = {"ids": _json(ids)}
+    seqs = connection.execute(queries()["letters_of_merges"], letters).fetchall()
+    connection.execute(queries()["drop_dead"], letters)
+    if seqs:
+        merges = {"seqs": _json(seq for (seq,) in seqs)}
+        connection.execute(queries()["drop_refused_merges"], merges)
 
 
 def _walk(

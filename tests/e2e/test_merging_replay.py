@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from bridge.deliver.replay import replay
 from bridge.journal.piles import EVERYTHING
 from tests.harness import APP_ID, Rig, identify, rig, track
-from tests.visitors import ALIAS, alias, anonymously, known, say, signs_up, visits
+from tests.visitors import ALIAS, EXTERNAL, alias, anonymously, known, say, signs_up, visits
 
 UNCAPPED = ALIAS.replace("once_per: {time: 7d}", "once_per: {time: 7d}\n    cap: off")
 
@@ -62,3 +64,48 @@ async def test_of_two_merges_of_an_event_the_refused_is_told_and_replayed(
         merged = [one for one in await here.outcomes() if one[2] == "merge_users"]
         assert merged == [(3, "", "merge_users", "delivered", None)]
         assert known(here).tags == {"seen": "shoes", "tier": "gold"}
+
+
+def merges(folder: Path) -> int:
+    with closing(sqlite3.connect(folder / "bridge.db")) as connection:
+        return int(connection.execute("SELECT count(*) FROM merge").fetchone()[0])
+
+
+@pytest.mark.parametrize("how", ["it expires", "a person discards it"])
+async def test_a_refused_merge_goes_with_its_letter(tmp_path: Path, how: str) -> None:
+    async with rig(tmp_path, ALIAS) as here:
+        await say(here, visits("shoes"))
+        answers = [{"status": 400}]
+        here.sandbox.faults.script({"match": {"path": "*identity"}, "answers": answers})
+        await say(here, signs_up(tier="gold"))
+        assert merges(tmp_path) == 1
+        if how == "it expires":
+            later = here.clock.now_ms() + 1
+            await here.bridge.journal.retention.dead(
+                after=0, dead_ms=later, left_ms=later, limit=10
+            )
+        else:
+            (dead,) = await here.bridge.journal.dead_letters()
+            done = await here.bridge.journal.piles.discard_dead(
+                [dead.id], at_ms=here.clock.now_ms()
+            )
+            assert done == 1
+        assert merges(tmp_path) == 0
+
+
+@pytest.mark.parametrize("mapping", [ALIAS, EXTERNAL], ids=["alias", "external id"])
+async def test_whoever_is_asked_for_by_an_id_of_before_has_all_that_is_the_persons(
+    tmp_path: Path, mapping: str
+) -> None:
+    async with rig(tmp_path, mapping) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        await say(here, visits("shoes"), signs_up())
+        here.sandbox.faults.script(
+            {"match": {"path": "*notifications"}, "answers": [{"status": 400}]}
+        )
+        await say(here, track("Once"))
+        piles = here.bridge.journal.piles
+        last = await piles.last_dead()
+        for user, found in (("u1", 1), ("a1", 1), ("u2", 0)):
+            choice = EVERYTHING._replace(user=user)
+            assert len(await piles.dead_ids(choice, after=0, last=last, limit=10)) == found

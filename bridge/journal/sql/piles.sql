@@ -6,7 +6,8 @@ SELECT id FROM dead
 WHERE state = 'dead' AND id > :after AND id <= :last
   AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
   AND (:app IS NULL OR app = :app) AND (:reason IS NULL OR reason = :reason) AND (:rule IS NULL OR rule = :rule)
-  AND (:user IS NULL OR hash_of(dead.app, :user) IN (dead.user_hash, (SELECT person_hash FROM identity WHERE id_hash = dead.user_hash)))
+  AND (:user IS NULL OR coalesce((SELECT person_hash FROM identity WHERE id_hash = dead.user_hash), dead.user_hash) IN
+    (SELECT hash_of(dead.app, :user) UNION ALL SELECT person_hash FROM identity WHERE id = :user AND app = dead.app))
   AND (:since_ms IS NULL OR died_ms >= :since_ms) AND (:until_ms IS NULL OR died_ms <= :until_ms)
 ORDER BY id LIMIT :limit;
 
@@ -14,14 +15,16 @@ ORDER BY id LIMIT :limit;
 SELECT max(died_ms) FROM dead
 WHERE state = 'dead' AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
   AND (:app IS NULL OR app = :app) AND (:reason IS NULL OR reason = :reason) AND (:rule IS NULL OR rule = :rule)
-  AND (:user IS NULL OR hash_of(dead.app, :user) IN (dead.user_hash, (SELECT person_hash FROM identity WHERE id_hash = dead.user_hash)))
+  AND (:user IS NULL OR coalesce((SELECT person_hash FROM identity WHERE id_hash = dead.user_hash), dead.user_hash) IN
+    (SELECT hash_of(dead.app, :user) UNION ALL SELECT person_hash FROM identity WHERE id = :user AND app = dead.app))
   AND (:since_ms IS NULL OR died_ms >= :since_ms) AND (:until_ms IS NULL OR died_ms <= :until_ms);
 
 -- newest_held --
 SELECT max(created_ms) FROM send
 WHERE state = 'held' AND (:app IS NULL OR app = :app) AND (:rule IS NULL OR rule = :rule) AND (:reason IS NULL OR hold = :reason)
   AND (:ids IS NULL OR key IN (SELECT value FROM json_each(:ids)))
-  AND (:user IS NULL OR hash_of(send.app, :user) IN (send.user_hash, (SELECT person_hash FROM identity WHERE id_hash = send.user_hash)))
+  AND (:user IS NULL OR coalesce((SELECT person_hash FROM identity WHERE id_hash = send.user_hash), send.user_hash) IN
+    (SELECT hash_of(send.app, :user) UNION ALL SELECT person_hash FROM identity WHERE id = :user AND app = send.app))
   AND (:since_ms IS NULL OR created_ms >= :since_ms) AND (:until_ms IS NULL OR created_ms <= :until_ms);
 
 -- dead_send_of --
@@ -52,7 +55,8 @@ FROM outcome o JOIN event e USING (seq)
 WHERE o.status = 'skipped' AND o.reason = 'too_old' AND o.rule = :rule
   AND o.at_ms >= coalesce(:since_ms, 0) AND o.at_ms <= coalesce(:until_ms, 9e18)
   AND e.payload IS NOT NULL AND (:app IS NULL OR e.app = :app)
-  AND (:user IS NULL OR hash_of(e.app, :user) IN (e.user_hash, (SELECT person_hash FROM identity WHERE id_hash = e.user_hash)))
+  AND (:user IS NULL OR coalesce((SELECT person_hash FROM identity WHERE id_hash = e.user_hash), e.user_hash) IN
+    (SELECT hash_of(e.app, :user) UNION ALL SELECT person_hash FROM identity WHERE id = :user AND app = e.app))
 ORDER BY o.at_ms LIMIT :limit;
 
 -- too_old_counts --
@@ -61,7 +65,8 @@ SELECT e.app, o.rule, sum(e.payload IS NOT NULL), sum(e.payload IS NULL), max(o.
 FROM outcome o JOIN event e USING (seq)
 WHERE o.status = 'skipped' AND o.reason = 'too_old' AND (:rule IS NULL OR o.rule = :rule)
   AND (:since_ms IS NULL OR o.at_ms >= :since_ms) AND (:until_ms IS NULL OR o.at_ms <= :until_ms)
-  AND (:app IS NULL OR e.app = :app) AND (:user IS NULL OR hash_of(e.app, :user) IN (e.user_hash, (SELECT person_hash FROM identity WHERE id_hash = e.user_hash)))
+  AND (:app IS NULL OR e.app = :app) AND (:user IS NULL OR coalesce((SELECT person_hash FROM identity WHERE id_hash = e.user_hash), e.user_hash) IN
+    (SELECT hash_of(e.app, :user) UNION ALL SELECT person_hash FROM identity WHERE id = :user AND app = e.app))
 GROUP BY o.rule, e.app ORDER BY o.rule, e.app;
 
 -- replace_skipped_send --

@@ -172,7 +172,8 @@ SELECT id, seq, rule, operation, source, message_id, name, reason, http, attempt
 FROM dead WHERE state = 'dead' AND id > :after
   AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
   AND (:app IS NULL OR app = :app) AND (:reason IS NULL OR reason = :reason) AND (:rule IS NULL OR rule = :rule)
-  AND (:user IS NULL OR hash_of(dead.app, :user) IN (dead.user_hash, (SELECT person_hash FROM identity WHERE id_hash = dead.user_hash)))
+  AND (:user IS NULL OR coalesce((SELECT person_hash FROM identity WHERE id_hash = dead.user_hash), dead.user_hash) IN
+    (SELECT hash_of(dead.app, :user) UNION ALL SELECT person_hash FROM identity WHERE id = :user AND app = dead.app))
   AND (:since_ms IS NULL OR died_ms >= :since_ms) AND (:until_ms IS NULL OR died_ms <= :until_ms)
 ORDER BY id LIMIT :limit;
 
@@ -186,7 +187,8 @@ FROM dead WHERE state = 'dead' AND id = :id;
 SELECT reason, rule, count(*) AS n FROM dead
 WHERE state = 'dead' AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
   AND (:app IS NULL OR app = :app) AND (:reason IS NULL OR reason = :reason) AND (:rule IS NULL OR rule = :rule)
-  AND (:user IS NULL OR hash_of(dead.app, :user) IN (dead.user_hash, (SELECT person_hash FROM identity WHERE id_hash = dead.user_hash)))
+  AND (:user IS NULL OR coalesce((SELECT person_hash FROM identity WHERE id_hash = dead.user_hash), dead.user_hash) IN
+    (SELECT hash_of(dead.app, :user) UNION ALL SELECT person_hash FROM identity WHERE id = :user AND app = dead.app))
   AND (:since_ms IS NULL OR died_ms >= :since_ms) AND (:until_ms IS NULL OR died_ms <= :until_ms)
 GROUP BY reason, rule ORDER BY n DESC;
 

@@ -50,6 +50,15 @@ SELECT d.id, CASE d.state WHEN 'dead' THEN d.died_ms < :dead_ms ELSE d.left_ms <
        d.state, s.group_id, s.call_key
 FROM dead d LEFT JOIN send s ON s.key = d.send_key WHERE d.id > :after ORDER BY d.id LIMIT :limit;
 
+-- letters_of_merges --
+-- The events of these letters whose merges they may be about.
+SELECT DISTINCT seq FROM dead WHERE id IN (SELECT value FROM json_each(:ids)) AND rule = '' AND operation IN ('', 'merge_users');
+
+-- drop_refused_merges --
+-- Nobody can ask for them again: the letter that could be replayed is gone.
+DELETE FROM merge WHERE state = 'refused' AND seq IN (SELECT value FROM json_each(:seqs))
+  AND NOT EXISTS (SELECT 1 FROM dead WHERE seq = merge.seq AND state = 'dead');
+
 -- drop_dead --
 DELETE FROM dead WHERE id IN (SELECT value FROM json_each(:ids));
 

@@ -362,6 +362,8 @@ CREATE TABLE identity (
   CHECK (id_hash <> person_hash)
 );
 CREATE INDEX identity_person ON identity (person_hash);
+-- By which a person is asked for who has another id by now.
+CREATE INDEX identity_id ON identity (id);
 
 -- Of these, what is not done at OneSignal. The steps are not harmless when they are repeated: a device
 -- may be another's by then. So each is written before the next begins.

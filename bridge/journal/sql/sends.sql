@@ -94,7 +94,8 @@ SELECT s.key, s.seq, s.app, s.rule, s.operation, s.hold, e.message_id, e.name, s
 FROM send s JOIN event e USING (seq)
 WHERE s.state = 'held' AND (:app IS NULL OR s.app = :app) AND (:rule IS NULL OR s.rule = :rule)
   AND (:reason IS NULL OR s.hold = :reason) AND (:ids IS NULL OR s.key IN (SELECT value FROM json_each(:ids)))
-  AND (:user IS NULL OR hash_of(s.app, :user) IN (s.user_hash, (SELECT person_hash FROM identity WHERE id_hash = s.user_hash)))
+  AND (:user IS NULL OR coalesce((SELECT person_hash FROM identity WHERE id_hash = s.user_hash), s.user_hash) IN
+    (SELECT hash_of(s.app, :user) UNION ALL SELECT person_hash FROM identity WHERE id = :user AND app = s.app))
   AND (:since_ms IS NULL OR s.created_ms >= :since_ms) AND (:until_ms IS NULL OR s.created_ms <= :until_ms)
 ORDER BY s.app, s.rule, s.created_ms LIMIT :limit;
 
@@ -116,7 +117,8 @@ SELECT app, rule, hold, count(*) AS n FROM send
 WHERE state = 'held' AND (:app IS NULL OR app = :app) AND (:rule IS NULL OR rule = :rule) AND (:reason IS NULL OR hold = :reason)
   AND (:ids IS NULL OR key IN (SELECT value FROM json_each(:ids)))
   AND (:since_ms IS NULL OR created_ms >= :since_ms) AND (:until_ms IS NULL OR created_ms <= :until_ms)
-  AND hash_of(send.app, :user) IN (send.user_hash, (SELECT person_hash FROM identity WHERE id_hash = send.user_hash))
+  AND coalesce((SELECT person_hash FROM identity WHERE id_hash = send.user_hash), send.user_hash) IN
+    (SELECT hash_of(send.app, :user) UNION ALL SELECT person_hash FROM identity WHERE id = :user AND app = send.app)
 GROUP BY app, rule, hold ORDER BY n DESC;
 
 -- held_some --
@@ -124,7 +126,8 @@ SELECT key, seq, coalesce((SELECT person_hash FROM identity WHERE id_hash = send
        app, counted, group_id, call_key FROM send
 WHERE state = 'held' AND app = :app AND (:rule IS NULL OR rule = :rule) AND (:reason IS NULL OR hold = :reason)
   AND (:ids IS NULL OR key IN (SELECT value FROM json_each(:ids)))
-  AND (:user IS NULL OR hash_of(send.app, :user) IN (send.user_hash, (SELECT person_hash FROM identity WHERE id_hash = send.user_hash)))
+  AND (:user IS NULL OR coalesce((SELECT person_hash FROM identity WHERE id_hash = send.user_hash), send.user_hash) IN
+    (SELECT hash_of(send.app, :user) UNION ALL SELECT person_hash FROM identity WHERE id = :user AND app = send.app))
   AND (:since_ms IS NULL OR created_ms >= :since_ms) AND (:until_ms IS NULL OR created_ms <= :until_ms)
 ORDER BY created_ms LIMIT :limit;
 
@@ -133,7 +136,8 @@ SELECT key, seq, coalesce((SELECT person_hash FROM identity WHERE id_hash = send
        app, counted, group_id, call_key FROM send
 WHERE state = 'held' AND app = :app AND rule = :rule AND hold = :reason
   AND created_ms >= coalesce(:since_ms, 0) AND created_ms <= coalesce(:until_ms, 9e18)
-  AND (:user IS NULL OR hash_of(send.app, :user) IN (send.user_hash, (SELECT person_hash FROM identity WHERE id_hash = send.user_hash)))
+  AND (:user IS NULL OR coalesce((SELECT person_hash FROM identity WHERE id_hash = send.user_hash), send.user_hash) IN
+    (SELECT hash_of(send.app, :user) UNION ALL SELECT person_hash FROM identity WHERE id = :user AND app = send.app))
 ORDER BY created_ms LIMIT :limit;
 
 -- release_send --
