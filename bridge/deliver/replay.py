@@ -2,8 +2,9 @@
 
 An update is planned anew from its event, because its values may have been overtaken. A send is
 sent as it was written: under its own key when OneSignal may have performed it (the key makes a
-repeat harmless), under the key of the next generation when it certainly did not. Then it can also be
-planned anew, with the mapping that is in force; what may have been performed never is.
+repeat harmless), under the key of the next generation when it certainly did not. Then it goes to whom
+its recipient was found to be meanwhile, whose id at OneSignal is another by now; and it can also be
+planned anew, with the mapping that is in force. What may have been performed is neither.
 
 What was skipped because it was too old has nothing that was written: it is planned anew, and nobody
 asks again how old it is.
@@ -24,7 +25,8 @@ from bridge.journal import Journal
 from bridge.journal.piles import Choice
 from bridge.journal.records import Dead, NewSend, Replayed, Send
 from bridge.onesignal.api import path_of
-from bridge.onesignal.operations import Recipient, SendNotification
+from bridge.onesignal.operations import EXTERNAL_ID, Recipient, SendNotification
+from bridge.onesignal.user_model import readdressed
 
 OURS = frozenset({"plan_failed", "internal_error", "poison", "source_gone"})
 """Deaths of a whole event by a fault on this side; other whole events that are dead never were events."""
@@ -63,7 +65,10 @@ async def replay(journal: Journal, dead_id: int, *, now_ms: int, replan: bool = 
         return Replay("not-an-event", dead)
     replan = replan and not dead.uncertain
     send = await journal.send(dead.send_key) if dead.send_key and not replan else None
-    again = None if send is None else send_again(dead, send, now_ms=now_ms)
+    again = None
+    if send is not None:
+        person = await _person(journal, send) if not dead.uncertain else None
+        again = send_again(dead, send, person, now_ms=now_ms)
     revived = await journal.revive(dead_id, send=again, at_ms=now_ms, replan=replan)
     failpoints.reached("dead.replayed")
     return Replay("replayed" if revived else "not-dead", dead, revived)
@@ -117,11 +122,27 @@ async def replay_skipped(journal: Journal, choice: Choice, *, nudge: Nudge) -> i
     return total
 
 
-def send_again(dead: Dead, send: Send, *, now_ms: int) -> NewSend:
-    """The send to be written: the same bytes, but for the key when it was certainly refused."""
+async def _person(journal: Journal, send: Send) -> Recipient | None:
+    """Whom the recipient was found to be, if it is somebody else."""
+    if not journal.identities.any:
+        return None
+    its = journal.hash_of(send.app, send.label, send.recipient)
+    person = await journal.identities.person(its)
+    return None if person is None else Recipient(EXTERNAL_ID, person.external_id)
+
+
+def send_again(dead: Dead, send: Send, person: Recipient | None, *, now_ms: int) -> NewSend:
+    """The send to be written: the same bytes, or what was certainly refused under another key.
+
+    `person`: whom the recipient of such a one was found to be.
+    """
     generation = send.generation if dead.uncertain else send.generation + 1
     body = dead.request or b"{}"
     key = send.key
+    if person is not None:
+        before = Recipient(send.label, send.recipient)
+        body = orjson.dumps(readdressed(orjson.loads(body), before, person))
+        send = send._replace(label=person.label, recipient=person.id)
     if not dead.uncertain:
         key = key_of(
             app=send.app,

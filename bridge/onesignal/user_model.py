@@ -311,6 +311,16 @@ def _target(label: str, ids: list[str]) -> dict[str, Any]:
     return {"include_aliases": {label: ids}, "target_channel": "push"}
 
 
+def readdressed(body: dict[str, Any], before: Recipient, to: Recipient) -> dict[str, Any]:
+    """A push or a custom event as it is for somebody else; one that names devices stays as it is."""
+    if body.get("include_aliases") == {before.label: [before.id]}:
+        return body | {"include_aliases": {to.label: [to.id]}}
+    if body.get(before.label) == before.id:
+        left = {name: value for name, value in body.items() if name != before.label}
+        return left | {to.label: to.id}
+    return body
+
+
 def custom_events_path(app_id: str) -> str:
     return f"/apps/{app_id}/custom_events"
 

@@ -169,14 +169,27 @@ async def test_a_page_says_who_it_is_and_posts_its_browser(tmp_path: Path) -> No
         assert not one.subscribed
 
 
-async def test_a_web_app_on_an_iphone_counts_as_ios(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("agent", "touches", "platform"),
+    [
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X)", 5, "ios_web"),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) Version/17.0 Safari", 5, "ios_web"),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) Version/17.0 Safari", 0, "web"),
+    ],
+    ids=["an iPhone", "an iPad", "a Mac"],
+)
+async def test_a_web_app_on_an_iphone_or_ipad_counts_as_ios(
+    tmp_path: Path, agent: str, touches: int, platform: str
+) -> None:
     async with visiting(tmp_path) as visit:
+        shown = {"userAgent": agent, "maxTouchPoints": touches}
         await visit.page.add_init_script(
-            "Object.defineProperty(navigator, 'userAgent', {get: () => 'Mozilla (iPhone; CPU)'})"
+            f"for (const [name, value] of Object.entries({orjson.dumps(shown).decode()}))"
+            " Object.defineProperty(navigator, name, {get: () => value})"
         )
         assert await visit.answered(visit.run("login", "register")) == 200
         (one,) = await visit.devices()
-        assert one.platform in {"ios", "ios_web"}
+        assert one.platform == platform
 
 
 async def test_at_log_out_the_browser_is_forgotten_and_detached(tmp_path: Path) -> None:

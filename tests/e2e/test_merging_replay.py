@@ -10,8 +10,21 @@ import pytest
 
 from bridge.deliver.replay import replay
 from bridge.journal.piles import EVERYTHING
+from bridge.onesignal.operations import Recipient
+from bridge.onesignal.user_model import readdressed
 from tests.harness import APP_ID, Rig, identify, rig, track
-from tests.visitors import ALIAS, EXTERNAL, alias, anonymously, known, say, signs_up, visits
+from tests.visitors import (
+    ALIAS,
+    EXTERNAL,
+    POLICIES,
+    alias,
+    anonymously,
+    known,
+    say,
+    signs_up,
+    visitor,
+    visits,
+)
 
 UNCAPPED = ALIAS.replace("once_per: {time: 7d}", "once_per: {time: 7d}\n    cap: off")
 
@@ -109,3 +122,39 @@ async def test_whoever_is_asked_for_by_an_id_of_before_has_all_that_is_the_perso
         for user, found in (("u1", 1), ("a1", 1), ("u2", 0)):
             choice = EVERYTHING._replace(user=user)
             assert len(await piles.dead_ids(choice, after=0, last=last, limit=10)) == found
+
+
+@POLICIES
+@pytest.mark.parametrize("is_known", [True, False], ids=["both known", "one known"])
+async def test_a_push_that_is_replayed_goes_to_whom_the_visitor_was_found_to_be(
+    tmp_path: Path, mapping: str, *, is_known: bool
+) -> None:
+    async with rig(tmp_path, mapping) as here:
+        await say(here, visits("shoes"))
+        before = visitor(here, mapping)
+        assert before is not None
+        device = here.sandbox.world.app(APP_ID).subscribe(before, "ChromePush", "browser")
+        here.sandbox.faults.script(
+            {"match": {"path": "*notifications"}, "answers": [{"status": 400}]}
+        )
+        await say(here, anonymously("Hello"))
+        if is_known:
+            here.sandbox.add_device("u1", "huawei", app_id=APP_ID)
+        await say(here, signs_up(tier="gold"))
+        await again(here)
+        assert [push.subscription_id for push in here.sandbox.pushes] == [device.id]
+        (hello,) = [one for one in await here.outcomes() if one[1] == "hello"]
+        assert hello[3:] == ("delivered", None)
+        assert not here.sandbox.complaints
+
+
+def test_a_push_to_devices_is_not_readdressed() -> None:
+    before, to = Recipient("external_id", "a1"), Recipient("external_id", "u1")
+    for body in (
+        {"include_subscription_ids": ["x"]},
+        {"include_aliases": {"external_id": ["a2"]}},
+    ):
+        assert readdressed(dict(body), before, to) == body
+    event = {"name": "Seen", "anonymous_id": "a1"}
+    renamed = readdressed(event, Recipient("anonymous_id", "a1"), to)
+    assert renamed == {"name": "Seen", "external_id": "u1"}
