@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,10 +10,16 @@ from bridge.mapping.compiling import leaves
 from bridge.mapping.expression import Expression, Missing, compile_expression
 from bridge.mapping.rules import Rule
 
+_SPARED = re.compile(r"\{\{-?\s*([^\s|}]+)\s*\|[^}]*\bdefault\s*:")
+"""A path whose absence the author has thought of."""
+
 
 def reads(rule: Rule) -> frozenset[str]:
-    """Every path that a value of the rule may read, as it is written: `properties.products[0].name`."""
-    found = {path for value in _values(rule) for path in value.paths}
+    """Every path that a value of the rule counts on, as it is written: `properties.products[0].name`.
+
+    One with a `default` is not among them: where an event lacks it, all is as it should be.
+    """
+    found = {path for value in _values(rule) for path in value.paths - _spared(value)}
     if rule.update is not None:
         found |= {
             f"{copy.root}.{glob.text}"
@@ -22,6 +29,10 @@ def reads(rule: Rule) -> frozenset[str]:
             if glob.pattern is None and "_" not in glob.text
         }
     return frozenset(path for path in found if not path.startswith("audience."))
+
+
+def _spared(value: Expression) -> frozenset[str]:
+    return frozenset(_SPARED.findall(value.text))
 
 
 def finds(path: str, fields: dict[str, Any]) -> bool:

@@ -42,6 +42,23 @@ async def test_a_rule_tells_what_it_did_today(tmp_path: Path) -> None:
         assert "1 the event lacks a value that it needs" in shown
 
 
+@pytest.mark.parametrize(
+    ("when", "on"),
+    [
+        ('event = "A" or event = "B"', "on “A” or “B”"), ('type = "identify" and audience.class = null', "on identify"),
+        ('audience.key = "vip" and audience.entered = true', "on audiences"), ('properties.price > 5', "tags and profile"),
+    ],
+)  # fmt: skip
+async def test_a_rule_says_which_events_it_is_about(tmp_path: Path, when: str, on: str) -> None:
+    mapping = tmp_path / "one.yaml"
+    mapping.write_text(
+        f"version: 1\nrules: [{{name: one, when: '{when}', do: {{update_user: {{tags: {{a: b}}}}}}}}]\n"
+    )
+    async with visiting(tmp_path, mapping=mapping) as (_, visitor):
+        shown = card(await visitor.get(RULES), "one")
+        assert "Writes tags and profile " + on.removeprefix("tags and profile") in shown
+
+
 async def test_what_is_counted_is_the_same_before_and_after_it_is_on_disk(tmp_path: Path) -> None:
     async with visiting(tmp_path) as (here, visitor):
         phones(here, "u1")
@@ -190,10 +207,10 @@ rules:
 """
 
 
-def test_what_a_rule_reads_is_every_path_of_its_values() -> None:
+def test_what_a_rule_reads_is_every_path_of_its_values_that_has_no_default() -> None:
     (rule,) = mapping_of(READS, ("android", "web", "ios")).rules
     assert reads(rule) == {
-        "properties.sku", "traits.one", "traits.store", "traits.email", "properties.friend",
+        "properties.sku", "traits.store", "traits.email", "properties.friend",
         "properties.products[0].name", "properties.more", "properties.path",
     }  # fmt: skip
 

@@ -79,9 +79,9 @@ class Card:
         condition = self.rule.condition
         if condition.event_names:
             return " or ".join(f"“{name}”" for name in sorted(condition.event_names))
-        if any(path[0] == "audience" for path in condition.paths):
-            return "audiences"
-        return " or ".join(sorted(condition.types))
+        if condition.types:
+            return " or ".join(sorted(condition.types))
+        return "audiences" if any(path[0] == "audience" for path in condition.paths) else ""
 
     @property
     def skips(self) -> int:

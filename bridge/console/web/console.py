@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.clock import Clock
@@ -24,8 +25,9 @@ from bridge.console.web.overview import OverviewPage
 from bridge.console.web.people import PeoplePage
 from bridge.console.web.rules import RulesPage
 from bridge.console.web.sessions import Sessions
-from bridge.console.web.shell import Shell
+from bridge.console.web.shell import ROOT, Shell
 from bridge.console.web.tryit import TryPage
+from bridge.console.web.visit import Visit
 from bridge.console.web.waiting import Acts, WaitingPage
 from bridge.journal import Journal
 
@@ -66,7 +68,16 @@ class Console:
             *self.shell.routes(),
             *self.door.routes(),
             *(route for page in self._pages() for route in page.routes()),
+            self.door.page(f"{ROOT}/{{path:path}}", "view", self._unknown),
         ]
+
+    async def _unknown(self, visit: Visit) -> Response:
+        text = (
+            "The console has nothing under this address; it is mistyped, or from another version."
+        )
+        return self.shell.page(
+            visit, "problem", status=404, active="", title="No such page", text=text
+        )
 
     def _pages(self) -> Iterator[Page]:
         views, journal = self.views, self.journal
