@@ -117,9 +117,9 @@ class Lanes:
             "gate": len(self._lots),
         }
 
-    def dirty(self, user_hash: int, rank: int) -> None:
-        """There may be a new event of this user."""
-        self._dirty[rank].add(lane_of(user_hash))
+    def dirty(self, users: Iterable[int], rank: int) -> None:
+        """There may be new events of these users."""
+        self._dirty[rank].update(map(lane_of, users))
         # Without credit there is nothing to wake up for; whoever gives some back wakes the search.
         if self._room(rank, 1):
             self._wake.set()

@@ -28,19 +28,24 @@ def lane_of(user_hash: int) -> int:
     return user_hash & (LANES - 1)
 
 
+made = tuple.__new__
+"""`made(Entry, (...))`, of all its fields, is an entry in a third of the time that `Entry(...)` takes."""
+
+
 class Entry(NamedTuple):
     """An event to be kept. With a `rank` it becomes work; otherwise `ended` says how it ends now."""
 
+    # As the columns of `event`, which are written from it.
     source: str
     app: str
     message_id: str
-    dedupe_key: bytes | None
     type: str
     name: str | None
     user_hash: int
     received_ms: int
     event_ms: int
     payload: bytes | None
+    dedupe_key: bytes | None
     rank: int | None
     ended: End | None = None
     #: It asks to erase its user: of events up to this time nothing is left, and none is taken.

@@ -153,8 +153,7 @@ class SqliteJournal:
     def hash_of(self, app: str, label: str, id_: str) -> int:
         return hashing.hash_of(self._salt, app, label, id_)
 
-    def dedupe_key(self, source: str, message_id: str) -> bytes:
-        return hashing.dedupe_key(source, message_id)
+    dedupe_key = staticmethod(hashing.dedupe_key)
 
     async def append(self, entries: Sequence[Entry]) -> list[Appended]:
         self._pressure.check(self._writer.waiting)

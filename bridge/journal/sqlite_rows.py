@@ -36,7 +36,7 @@ from bridge.journal.records import (
 Statement = tuple[str, list[Any]]
 """A statement with what stands in it, ready to be executed."""
 
-_CHUNKS = (1024, 512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
+_CHUNKS = (*range(1024, 64, -64), 64, 32, 16, 8, 4, 2, 1)
 """Rows a statement; a few sizes only, so that each stays prepared."""
 
 
@@ -59,14 +59,19 @@ def _many(query: str, rows: int, columns: int) -> str:
 
 
 def _statements(query: str, rows: list[tuple[Any, ...]]) -> Iterator[Statement]:
-    """Few statements for many rows: what is missing to a size that stays prepared is NULL, and no row."""
+    """Few statements for many rows: what is missing to a size that stays prepared begins with NULL, and is no row."""
     for position in range(0, len(rows), _CHUNKS[0]):
         some = rows[position : position + _CHUNKS[0]]
         size = next(size for size in reversed(_CHUNKS) if size >= len(some))
         columns = len(some[0])
         values = list(chained.from_iterable(some))
-        values += [None] * ((size - len(some)) * columns)
+        values += (None, *[0] * (columns - 1)) * (size - len(some))
         yield _filled(query, size, columns), values
+
+
+def _blob(content: bytes | None) -> bytearray | None:
+    """What is written as a blob: of `bytes` SQLite's module asks, each time, how they are to be adapted."""
+    return None if content is None else bytearray(content)
 
 
 @cache
@@ -93,7 +98,10 @@ def among(
     """The rows that a query finds of these keys."""
     found: list[tuple[Any, ...]] = []
     for position in range(0, len(keys), _CHUNKS[0]):
-        some = list(keys[position : position + _CHUNKS[0]])
+        some = [
+            bytearray(key) if type(key) is bytes else key
+            for key in keys[position : position + _CHUNKS[0]]
+        ]
         size = next(size for size in reversed(_CHUNKS) if size >= len(some))
         # Asking twice for one key changes nothing, and keeps to a few prepared statements.
         some += some[:1] * (size - len(some))
@@ -106,13 +114,9 @@ def event_statements(fresh: list[tuple[int, Entry]]) -> list[Statement]:
     ended = [(seq, e, e.ended) for seq, e in fresh if e.ended is not None]
     tables: dict[str, list[tuple[Any, ...]]] = {
         "append_event": [
-            (
-                seq, e.source, e.app, e.message_id, e.type, e.name,
-                e.user_hash, e.received_ms, e.event_ms, e.payload,
-            )
-            for seq, e in fresh
+            (seq, *e[:8], _blob(e.payload)) for seq, e in fresh
         ],
-        "append_tail": [(seq, e.dedupe_key) for seq, e in fresh],
+        "append_tail": [(seq, _blob(e.dedupe_key)) for seq, e in fresh],
         "append_pending": [
             (seq, e.app, lane_of(e.user_hash), e.rank, e.user_hash, e.event_ms)
             for seq, e in fresh

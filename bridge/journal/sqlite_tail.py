@@ -23,7 +23,7 @@ from bridge.journal import sqlite_rows as rows
 from bridge.journal.erasures import ERASED, NOT_GONE, Gone, late
 from bridge.journal.identities import Person
 from bridge.journal.queries import queries
-from bridge.journal.records import Appended, Changed, Entry, Link
+from bridge.journal.records import Appended, Changed, Entry, Link, made
 from bridge.journal.sqlite_erasures import ask
 from bridge.journal.sqlite_identities import Linked, link, news, persons
 
@@ -78,13 +78,13 @@ class Tail:
         seq = self.last_seq
         for entry in entries:
             key = entry.dedupe_key
-            before = heard.get(key) or self._heard.get(key) if key is not None else None
+            before = None if key is None else self._heard.get(key) or heard.get(key)
             if before is not None:
-                appended.append(Appended(before, duplicate=True))
+                appended.append(made(Appended, (before, True)))
                 continue
             seq += 1
             if known is None and not erased and entry.erases_ms is None:
-                appended.append(Appended(seq, duplicate=False))
+                appended.append(made(Appended, (seq, False)))
             else:
                 kept, links = _kept(entry, {} if known is None else known, erased)
                 appended.append(_appended(seq, entry, kept, links))
@@ -99,8 +99,8 @@ class Tail:
         # Also when the group fails: a seq that was given out once is never another event's.
         self.last_seq = seq
         self._statements = rows.event_statements(fresh)
-        at_once = len(fresh) < BESIDE_ROWS or any(entry.is_dead for _, entry in fresh)
-        if after or at_once:
+        dead = [entry for _, entry in fresh if entry.ended is not None and entry.is_dead]
+        if after or dead or len(fresh) < BESIDE_ROWS:
             self.flush(connection)
             rows.insert_dead(connection, fresh)
         for one in after:
@@ -150,8 +150,8 @@ class Tail:
     def _heard_of(self, connection: sqlite3.Connection, entries: list[Entry]) -> dict[bytes, int]:
         """Which of these are in the index already."""
         known = self._heard
-        keys = [e.dedupe_key for e in entries if e.dedupe_key is not None]
-        return rows.heard(connection, [key for key in keys if key not in known])
+        keys = [key for e in entries if (key := e.dedupe_key) is not None and key not in known]
+        return rows.heard(connection, keys)
 
     def _known_of(
         self, connection: sqlite3.Connection, entries: list[Entry]

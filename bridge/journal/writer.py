@@ -35,8 +35,10 @@ from bridge.telemetry import log
 
 MAX_ROWS = 500
 CHECKPOINT_IDLE_ROWS = 1000
-CHECKPOINT_ROWS = 20_000
-"""Rows of a transaction that is run aside are not counted; it is reckoned with `MAX_ROWS`."""
+CHECKPOINT_ROWS = 5000
+"""However many wait: the log is emptied in parts of 10 MB, because nobody is answered meanwhile.
+
+Rows of a transaction that is run aside are not counted; it is reckoned with `MAX_ROWS`."""
 
 Transaction = Callable[[sqlite3.Connection], Any]
 _Future = asyncio.Future[Any]

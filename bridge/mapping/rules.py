@@ -15,6 +15,7 @@ from bridge.mapping.compiling import Compiling, Link, Path, Problem, Surrounding
 from bridge.mapping.examples import Example
 from bridge.mapping.expression import Expression
 from bridge.mapping.fql import Condition, ConditionError, compile_condition
+from bridge.mapping.fql_operators import Reader, read
 from bridge.mapping.legacy import check_legacy
 from bridge.mapping.operations import (
     Alias,
@@ -113,6 +114,13 @@ class RuleIndex:
     def likely(self, fields: dict[str, Any]) -> tuple[Rule, ...]:
         """Rules that this event may meet, in order; those left out it cannot."""
         kind, name = fields.get("type"), fields.get("event")
+        try:
+            found = self._found.get((kind, name))
+        except TypeError:  # a list or an object, which no rule names
+            found = None
+        return self._find(kind, name) if found is None else found
+
+    def _find(self, kind: object, name: object) -> tuple[Rule, ...]:
         # What no rule names is one kind: so the number of kinds is bounded by the rules.
         key = (
             kind if type(kind) is str and kind in self._types else None,
@@ -159,8 +167,10 @@ class Mapping:
     #: Whether a rule that sends asks about audiences: then leaving one matters, too.
     learns_memberships: bool = False
     _index: RuleIndex = field(init=False, repr=False, compare=False)
+    _known: tuple[Reader, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_known", tuple(read(path) for path in self.identity))
         object.__setattr__(self, "_index", RuleIndex(self.rules))
 
     def met_by(self, fields: dict[str, Any]) -> tuple[Rule, ...]:
@@ -174,11 +184,8 @@ class Mapping:
 
     def known(self, fields: dict[str, Any]) -> Recipient | None:
         """The person that an event names."""
-        for path in self.identity:
-            found: Any = fields
-            for key in path:
-                found = found.get(key) if isinstance(found, dict) else None
-            if (text := id_text(found)) is not None:
+        for reader in self._known:
+            if (text := id_text(reader(fields))) is not None:
                 return Recipient(EXTERNAL_ID, text)
         return None
 

@@ -51,15 +51,18 @@ Person = Callable[[Recipient], Recipient]
 
 def triage(event: Event, mapping: Mapping) -> Triage:
     """Which rules an event meets, or the one reason why none can act."""
-    user = mapping.user(event.fields)
+    fields = event.fields
+    user = mapping.user(fields)
     if event.type == DELETE:
         return _erasure(user)
     if routed_away(event):
         return Triage(user, skip=Skip(reason="integration_disabled"))
-    rules, links = mapping.met_by(event.fields), linked(event, mapping, user)
+    rules, links = mapping.met_by(fields), linked(event, mapping, user)
     learns = not rules and mapping.learns_memberships and stay_of(event) is not None
-    found = Triage(user, rules, links=links, learns=learns, token=carries_token(event, mapping))
-    if not found.wants:
+    token = carries_token(event, mapping)
+    # By position, because every event of a day makes one.
+    found = Triage(user, rules, None, False, links, learns, None, token)  # noqa: FBT003 — as above
+    if not (rules or found.wants):
         return Triage(user, skip=Skip(reason="no_rule"))
     if is_onesignal_echo(event):
         found = Triage(user, tuple(rule for rule in rules if rule.echo))
@@ -68,7 +71,7 @@ def triage(event: Event, mapping: Mapping) -> Triage:
     reason = "no_external_id" if user is None else unaddressable(user.id)
     if reason is not None:
         return Triage(None, rules, Skip(reason=reason))
-    return _permitted(found, event, mapping) if links or found.token else found
+    return _permitted(found, event, mapping) if links or token else found
 
 
 def _permitted(found: Triage, event: Event, mapping: Mapping) -> Triage:

@@ -6,18 +6,21 @@ all is kept as dead, so that a person can see what was sent.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
-from bridge.journal.records import End, Entry, Link
+from bridge.journal.records import LIVE, End, Entry, Link, made
 from bridge.mapping.nearest import nearest, nearest_name
 from bridge.mapping.rules import Mapping, Rule
 from bridge.onesignal.operations import EXTERNAL_ID, Recipient
 from bridge.plan import Skip, Triage, triage
+from bridge.segment.audience import ReverseEtl
 from bridge.segment.body import Element
 from bridge.segment.deletion import ERASED_FOR_MS, deletion
 from bridge.segment.dropping import Paths, without
-from bridge.segment.events import Event, Rank, Unusable, rank_of, read_event
+from bridge.segment.events import Event, Unusable, rank_of, read_event
 from bridge.segment.ids import message_id_of
 
 _NAME_LENGTH = 200
@@ -50,20 +53,30 @@ class Accepted:
     """The entries of one request, and what its answer will say beside their number."""
 
     entries: list[Entry] = field(default_factory=list)
-    #: Of each entry the rules that it met, and what they read; None: it met none.
-    met: list[tuple[tuple[Rule, ...], dict[str, Any]] | None] = field(default_factory=list)
+    #: Of each entry the text that it came as, and the rules that it met.
+    texts: list[bytes] = field(default_factory=list)
+    met: list[tuple[Rule, ...]] = field(default_factory=list)
+    #: How the source is read.
+    reverse_etl: ReverseEtl | None = None
     rejected: list[dict[str, Any]] = field(default_factory=list)
     note: str | None = None
 
 
 def accept(
-    elements: list[Element], source: SourceRoute, mapping: Mapping, hashing: Hashing, *, now_ms: int
+    elements: Iterable[Element],
+    source: SourceRoute,
+    mapping: Mapping,
+    hashing: Hashing,
+    *,
+    now_ms: int,
 ) -> Accepted:
-    """Everything to be written for one request."""
-    accepted = Accepted()
+    """Everything to be written for one request; of an element nothing is held but its text."""
+    accepted = Accepted(reverse_etl=mapping.reverse_etl)
     if source.drop:
-        elements = [without(element, source.drop) for element in elements]
+        elements = map(partial(without, paths=source.drop), elements)
+    first: tuple[Event, Triage] | None = None
     for index, element in enumerate(elements):
+        accepted.texts.append(element.raw)
         event = read_event(
             element.value,
             raw=element.raw,
@@ -73,14 +86,16 @@ def accept(
         )
         if isinstance(event, Unusable):
             accepted.entries.append(_unusable(event, element, source, hashing, now_ms))
-            accepted.met.append(None)
+            accepted.met.append(())
             accepted.rejected.append({"index": index, "code": event.code, "message": event.message})
             continue
         triaged = _triage(event, mapping)
         accepted.entries.append(_entry(event, triaged, element.raw, source, hashing))
-        accepted.met.append((triaged.rules, event.fields) if triaged.rules else None)
-        if len(elements) == 1:
-            accepted.note = _note(event, triaged, mapping)
+        accepted.met.append(triaged.rules)
+        if index == 0:
+            first = event, triaged
+    if first is not None and len(accepted.entries) == 1:
+        accepted.note = _note(*first, mapping)
     return accepted
 
 
@@ -98,21 +113,29 @@ def _entry(
     if triaged.erases or triaged.links:
         return _of_itself(event, triaged, raw, source, hashing)
     user, skip, name = triaged.user, triaged.skip, event.name
-    return Entry(
-        source.name,
-        source.app,
-        event.message_id,
-        None if event.is_test else hashing.dedupe_key(source.name, event.message_id),
-        event.type[:_NAME_LENGTH],
-        name[:_NAME_LENGTH] if name else None,
-        _hash_of(user, source.app, hashing) if user else 0,
-        event.received_ms,
-        event.event_ms,
-        raw if skip is None or source.keep_unmatched else None,
-        rank_of(event, now_ms=event.received_ms, source_is_bulk=source.bulk)
-        if skip is None
-        else None,
-        None if skip is None else End("", "", "skipped", skip.reason, skip.detail),
+    rank = None
+    if skip is None:
+        # A plain number: what only behaves like one costs SQLite's module ten times as much.
+        rank = int(rank_of(event, now_ms=event.received_ms, source_is_bulk=source.bulk))
+    return made(
+        Entry,
+        (
+            source.name,
+            source.app,
+            event.message_id,
+            event.type[:_NAME_LENGTH],
+            name[:_NAME_LENGTH] if name else None,
+            _hash_of(user, source.app, hashing) if user else 0,
+            event.received_ms,
+            event.event_ms,
+            raw if skip is None or source.keep_unmatched else None,
+            None if event.is_test else hashing.dedupe_key(source.name, event.message_id),
+            rank,
+            None if skip is None else End("", "", "skipped", skip.reason, skip.detail),
+            None,
+            (),
+            None,
+        ),
     )
 
 
@@ -162,7 +185,7 @@ def _erasure(event: Event, external_id: str, source: SourceRoute, hashing: Hashi
         received_ms=event.received_ms,
         event_ms=event.event_ms,
         payload=deletion(external_id, message_id=event.message_id, at_ms=event.event_ms),
-        rank=Rank.LIVE,
+        rank=LIVE,
         erases_ms=event.event_ms + ERASED_FOR_MS,
     )
 

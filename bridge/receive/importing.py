@@ -13,7 +13,7 @@ from typing import Any
 
 from bridge.receive.accept import Accepted
 from bridge.receive.body import Rejected
-from bridge.receive.webhook import Intake, keep
+from bridge.receive.webhook import Intake, keep, take
 from bridge.segment.body import Element, NotJson, read_body
 
 MOST_PENDING = 2000
@@ -54,10 +54,11 @@ class Importing:
         return await self._keep(elements)
 
     async def _keep(self, elements: list[Element]) -> dict[str, Any] | Rejected:
-        kept = await keep(self.intake, elements)
+        accepted = take(self.intake, elements)
+        kept = await keep(self.intake, accepted)
         if isinstance(kept, Rejected):
             return kept
-        accepted, appended, result = kept
+        appended, result = kept
         # Also those that were heard before: a repeat after a restart may find them pending.
         self._waiting += _work(accepted, [one.seq for one in appended])
         return result | {"pending": len(self._waiting)}

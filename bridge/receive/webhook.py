@@ -7,8 +7,9 @@ times a second.
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -21,8 +22,8 @@ from bridge import failpoints
 from bridge.clock import Clock
 from bridge.errors import JournalUnavailableError
 from bridge.journal import Journal
-from bridge.journal.records import LIVE, Appended, Changed, End, Entry
-from bridge.mapping.rules import Mapping
+from bridge.journal.records import BULK, LIVE, Appended, Changed, End, Entry
+from bridge.mapping.rules import Mapping, Rule
 from bridge.receive.accept import Accepted, SourceRoute, accept
 from bridge.receive.body import (
     TOO_MUCH,
@@ -37,13 +38,21 @@ from bridge.receive.body import (
     too_large,
     unpack,
 )
-from bridge.receive.matched import Matched
+from bridge.receive.matched import Last, Matched
 from bridge.receive.pulse import Pulse
 from bridge.receive.refusals import Refusals
 from bridge.receive.sender import BATCH_REFUSED, Proof
 from bridge.segment import raw_json
 from bridge.segment.audience_calls import read_audience_call
-from bridge.segment.body import Element, NotJson, is_array, read_body
+from bridge.segment.body import (
+    Element,
+    Misread,
+    NotJson,
+    cut,
+    is_array,
+    one_by_one,
+    read_body,
+)
 from bridge.telemetry import Metrics, log
 
 METHODS = ("POST", "PUT", "PATCH")
@@ -71,8 +80,8 @@ class Intake:
     metrics: Metrics
     budget: Budget
     max_body: int
-    #: Told of every user with new work, after it is on disk: hash and rank.
-    appended: Callable[[int, int], None]
+    #: Told of the users with new work, after it is on disk: their hashes, and its rank.
+    appended: Callable[[Iterable[int], int], None]
     #: Told of every user who was found to be another, too: hash, and those of the others.
     linked: Callable[[int, Sequence[int]], None]
     #: Told of every user who is to be erased: whatever the user waits for, it need not.
@@ -176,6 +185,26 @@ async def _keep(intake: Intake, headers: Headers, body: bytes) -> dict[str, Any]
             return answer
         if unproven is not None:
             return unproven
+    accepted = _one_by_one(intake, body) or _at_once(intake, body)
+    if isinstance(accepted, Rejected):
+        return accepted
+    kept = await keep(intake, accepted)
+    return kept if isinstance(kept, Rejected) else kept[1]
+
+
+def _one_by_one(intake: Intake, body: bytes) -> Accepted | Rejected | None:
+    """What a batch comes to whose elements can be told apart without reading all of it; None: it is no such."""
+    pieces = cut(body, most=MAX_ELEMENTS) if intake.proof.batches else None
+    if pieces is None:
+        return None
+    try:
+        accepted = take(intake, islice(one_by_one(pieces), MAX_ELEMENTS + 1))
+    except Misread:
+        return None
+    return _TOO_MANY if len(accepted.entries) > MAX_ELEMENTS else accepted
+
+
+def _at_once(intake: Intake, body: bytes) -> Accepted | Rejected:
     if _has_too_many(body):
         return _TOO_MANY
     elements = read_body(body)
@@ -183,7 +212,7 @@ async def _keep(intake: Intake, headers: Headers, body: bytes) -> dict[str, Any]
         return Rejected(status=400, code=elements.code, message=elements.message)
     if len(elements) > 1 and not intake.proof.batches:
         return BATCH_REFUSED
-    return await _append(intake, elements)
+    return take(intake, elements)
 
 
 def _audience_call(body: bytes) -> dict[str, Any] | None:
@@ -211,18 +240,17 @@ def _has_too_many(body: bytes) -> bool:
         return slices is not None and len(slices) > MAX_ELEMENTS
 
 
-async def _append(intake: Intake, elements: list[Element]) -> dict[str, Any] | Rejected:
-    kept = await keep(intake, elements)
-    return kept if isinstance(kept, Rejected) else kept[2]
+def take(intake: Intake, elements: Iterable[Element]) -> Accepted:
+    """What elements that are vouched for come to."""
+    return accept(
+        elements, intake.source, intake.mapping(), intake.journal, now_ms=intake.clock.now_ms()
+    )
 
 
 async def keep(
-    intake: Intake, elements: list[Element]
-) -> tuple[Accepted, list[Appended], dict[str, Any]] | Rejected:
-    """Keep elements that are vouched for: the entries, what became of each, and the answer's object."""
-    accepted = accept(
-        elements, intake.source, intake.mapping(), intake.journal, now_ms=intake.clock.now_ms()
-    )
+    intake: Intake, accepted: Accepted
+) -> tuple[list[Appended], dict[str, Any]] | Rejected:
+    """Keep it: what became of each entry, and the answer's object."""
     try:
         appended = await intake.journal.append(accepted.entries)
     except JournalUnavailableError as error:
@@ -235,7 +263,7 @@ async def keep(
         return _unavailable(error.message)
     failpoints.reached("accept.written")
     _tell(intake, accepted, appended)
-    return accepted, appended, _result(accepted, appended)
+    return appended, _result(accepted, appended)
 
 
 def _tell(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:
@@ -247,16 +275,17 @@ def _tell(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:
         intake.pulse.beat(len(fresh))
         intake.refusals.taken()
         intake.metrics.tally.add(("in", intake.source.name), len(fresh))
-    ranks = [0, 0]
-    for entry in fresh:
-        if entry.rank is not None:
-            ranks[entry.rank] += 1
-            _wake(intake, entry)
-    for count, counter in zip(ranks, intake.counters, strict=True):
-        if count:
-            counter.inc(count)
-    if sum(ranks) < len(fresh):
+    working = 0
+    for rank, counter in zip((LIVE, BULK), intake.counters, strict=True):
+        if users := [entry.user_hash for entry in fresh if entry.rank == rank]:
+            working += len(users)
+            counter.inc(len(users))
+            intake.appended(users, rank)
+    if working < len(fresh):
         _tell_ended(intake, [entry.ended for entry in fresh if entry.ended is not None])
+    for entry in fresh:
+        if entry.erases_ms is not None:
+            intake.erasing(entry.user_hash)
     _tell_linked(intake, appended)
 
 
@@ -276,17 +305,24 @@ def _tell_linked(intake: Intake, appended: list[Appended]) -> None:
 
 
 def _tell_matched(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:
-    matched = intake.matched
-    for entry, told, met in zip(accepted.entries, appended, accepted.met, strict=True):
-        if met is None or told.duplicate or (isinstance(told, Changed) and told.kept.ended):
+    times: dict[str, int] = {}
+    latest: dict[str, tuple[Rule, int]] = {}
+    for index, (told, met) in enumerate(zip(appended, accepted.met, strict=True)):
+        if not met or told.duplicate or (isinstance(told, Changed) and told.kept.ended):
             continue
-        matched.add(met[0], told.seq, entry.received_ms, met[1])
-
-
-def _wake(intake: Intake, entry: Entry) -> None:
-    intake.appended(entry.user_hash, entry.rank or LIVE)
-    if entry.erases_ms is not None:
-        intake.erasing(entry.user_hash)
+        for rule in met:
+            times[rule.name] = times.get(rule.name, 0) + 1
+            latest[rule.name] = rule, index
+    for name, (rule, index) in latest.items():
+        last = Last(
+            rule,
+            appended[index].seq,
+            accepted.entries[index].received_ms,
+            intake.source.name,
+            accepted.texts[index],
+            accepted.reverse_etl,
+        )
+        intake.matched.add(last, times[name])
 
 
 def _tell_ended(intake: Intake, ends: list[End]) -> None:

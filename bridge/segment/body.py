@@ -14,6 +14,9 @@ that no double can hold become null.
 An element's bytes are always JSON that orjson reads. They are the exact text of the request when
 the element has no messageId of its own (one is made from them), and may be written anew otherwise.
 The exception is an element too deep to parse: its value is None and its bytes are as sent.
+
+A batch can also be read one element at a time, `one_by_one`: what is made of an element is mostly
+freed before the next is read, and so it stays near the processor, which halves what reading costs.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -45,6 +49,7 @@ class NotJson:
 
 
 _NOT_JSON = NotJson(code="not-json", message="The body is not JSON.")
+_NAME_BYTES = 100
 _NEITHER = NotJson(
     code="neither-object-nor-array",
     message="The body is neither a JSON object nor a JSON array of them.",
@@ -67,6 +72,50 @@ def read_body(body: bytes) -> list[Element] | NotJson:
 def is_array(body: bytes) -> bool:
     """Whether a body that `read_body` accepts is a batch (a batch of one is an array too)."""
     return body.lstrip(b" \t\r\n\xef\xbb\xbf").startswith(b"[")
+
+
+class Misread(Exception):  # noqa: N818 — nobody's error: `read_body` reads what was cut wrongly
+    """A batch was not cut between its elements."""
+
+
+def cut(body: bytes, *, most: int) -> list[bytes] | None:
+    """A batch, cut wherever an element may begin as the first one does; None: it is no such, or in too many.
+
+    If each piece is JSON, the batch is these elements: joined by commas they are its text.
+    """
+    name_end = body.find(b'":', 3, _NAME_BYTES)
+    if not body.startswith(b'[{"') or name_end < 0 or not body.endswith(b"}]"):
+        return None
+    begins = body[1 : name_end + 2]
+    first, *others = body[1:-2].split(b"}," + begins, most)
+    if len(others) >= most:
+        return None
+    return [first + b"}", *[b"%b%b}" % (begins, other) for other in others]]
+
+
+def one_by_one(pieces: list[bytes]) -> Iterator[Element]:
+    """The elements of a batch that was `cut`, each read when it is asked for.
+
+    Raises:
+        Misread: where an element only seemed to begin; what was read so far counts for nothing.
+    """
+    for raw in pieces:
+        try:
+            yield _unwrapped(orjson.loads(raw), raw)
+        except orjson.JSONDecodeError:
+            yield from _read_several(raw)
+
+
+def _read_several(raw: bytes) -> Iterator[Element]:
+    """What was not cut because it does not begin as the first element does."""
+    parts = raw_json.split(b"[%b]" % raw)
+    if parts is None:
+        raise Misread
+    for part in parts:
+        try:
+            yield _unwrapped(orjson.loads(part), part.strip())
+        except orjson.JSONDecodeError:
+            raise Misread from None
 
 
 def _read_batch(values: list[Any], body: bytes) -> list[Element] | NotJson:

@@ -20,13 +20,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any, Final
 
 from bridge.segment import raw_json
-from bridge.segment.audience import REVERSE_ETL_NAMES, Audience, ReverseEtl, audience_of
-from bridge.segment.consent import without_ad_id
+from bridge.segment.audience import (
+    NO_AUDIENCE,
+    REVERSE_ETL_NAMES,
+    Audience,
+    ReverseEtl,
+    audience_of,
+)
+from bridge.segment.consent import forbids_ad_id, without_ad_id
 from bridge.segment.device import platform_of
 from bridge.segment.ids import id_text, message_id_of
 
@@ -67,6 +73,9 @@ class Event:
     is_test: bool
     #: The JSON object as sent; `fields` is what to read.
     sent: dict[str, Any] = field(repr=False)
+    #: Of that two objects; empty where they are none.
+    context: dict[str, Any] = field(repr=False)
+    properties: dict[str, Any] = field(repr=False)
     reverse_etl: ReverseEtl | None = field(repr=False)
     _fields: dict[str, Any] | None = field(default=None, init=False, repr=False)
     _audience: Audience | None = field(default=None, init=False, repr=False)
@@ -87,20 +96,17 @@ class Event:
     @property
     def audience(self) -> Audience:
         if self._audience is None:
-            self._audience = audience_of(self.sent, self.reverse_etl)
+            says = (
+                "personas" in self.context
+                or "audience_key" in self.properties
+                or self.reverse_etl is not None
+            )
+            self._audience = audience_of(self.sent, self.reverse_etl) if says else NO_AUDIENCE
         return self._audience
 
     @property
     def is_replay(self) -> bool:
         return self.sent.get("replay") is True
-
-    @property
-    def context(self) -> dict[str, Any]:
-        return _object(self.sent, "context")
-
-    @property
-    def properties(self) -> dict[str, Any]:
-        return _object(self.sent, "properties")
 
     @property
     def previous_id(self) -> str | None:
@@ -161,25 +167,34 @@ def read_event(
             return _FORM
         kind = ""
     name = sent.get("name" if kind in {"page", "screen"} else "event")
-    message_id = message_id_of(sent, raw)
     user_id = id_text(sent.get("userId"))
     if user_id is None and kind == "alias":
         user_id = id_text(sent.get("User ID"))
+    message_id = message_id_of(sent, raw)
     at = parse_timestamp(sent.get("timestamp"))
+    context, properties = sent.get("context"), sent.get("properties")
     return Event(
         kind,
         name if type(name) is str else None,
         message_id,
         user_id,
         id_text(sent.get("anonymousId")),
-        # 0 is a clock that was never set.
-        min(at, received_ms + CLOCK_TOLERANCE_MS) if at else received_ms,
+        _event_ms(at, received_ms),
         received_ms,
         source,
         is_test_message(message_id),
         sent,
+        context if type(context) is dict else _NO_OBJECT,
+        properties if type(properties) is dict else _NO_OBJECT,
         reverse_etl,
     )
+
+
+def _event_ms(at: int | None, received_ms: int) -> int:
+    if not at:  # 0 is a clock that was never set
+        return received_ms
+    latest = received_ms + CLOCK_TOLERANCE_MS
+    return min(at, latest)
 
 
 def _not_an_object(element: object) -> Unusable:
@@ -203,14 +218,16 @@ def _fields_of(event: Event) -> dict[str, Any]:
     }
     if event.type == "alias":
         fields |= {"userId": event.user_id, "previousId": event.previous_id}
+    # What is absent is as good as what is right.
     for name in _IDS:
-        if name in fields and (type(fields[name]) is not str or not fields[name]):
+        found = fields.get(name, name)
+        if type(found) is not str or not found:
             _put_id(fields, name)
     for name in _OBJECTS:
-        if name in fields and type(fields[name]) is not dict:
+        if type(fields.get(name, _NO_OBJECT)) is not dict:
             del fields[name]
-    if "context" in fields:
-        fields["context"] = without_ad_id(fields["context"])
+    if forbids_ad_id(event.context):
+        fields["context"] = without_ad_id(event.context)
     return fields
 
 
@@ -230,7 +247,6 @@ def _object(sent: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _DIGITS = re.compile(r"[0-9]{9,19}(?:\.[0-9]{1,9})?", re.ASCII)
 _ZONE_NAME = re.compile(r"\s*(?:\[[^\]]*\]|(?<=[0-9 ])(?:z|utc|gmt))$", re.ASCII | re.IGNORECASE)
 
@@ -255,10 +271,12 @@ def _parse_iso(text: str) -> int | None:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        milliseconds = (moment - _EPOCH) // _MILLISECOND
+        since = moment - _EPOCH
     except (ValueError, OverflowError):
         return None
-    return milliseconds if milliseconds >= 0 else None
+    # Dividing it by a millisecond takes three times as long.
+    seconds = since.days * 86_400 + since.seconds
+    return seconds * 1000 + since.microseconds // 1000 if seconds >= 0 else None
 
 
 def _parse_unusual(text: str) -> int | None:
@@ -294,18 +312,21 @@ def rank_of(event: Event, *, now_ms: int, source_is_bulk: bool) -> Rank:
     is_bulk = (
         source_is_bulk
         or event.event_ms < now_ms - LIVE_FOR_MS
-        or event.is_replay
-        or _object(event.context, "__segment_internal").get("creator") == "sync-worker"
-        or _is_reverse_etl(event)
+        or event.sent.get("replay") is True
+        or ("__segment_internal" in event.context and _is_sync(event))
+        or (event.name in REVERSE_ETL_NAMES and _is_reverse_etl(event))
     )
     return Rank.BULK if is_bulk else Rank.LIVE
 
 
+def _is_sync(event: Event) -> bool:
+    return _object(event.context, "__segment_internal").get("creator") == "sync-worker"
+
+
 def _is_reverse_etl(event: Event) -> bool:
-    if event.type != "track" or event.name not in REVERSE_ETL_NAMES:
-        return False
     # A name alone proves nothing ("new" may be anybody's event); rows carry Segment's own column.
-    return event.reverse_etl is not None or "__segment_id" in event.properties
+    is_row = event.reverse_etl is not None or "__segment_id" in event.properties
+    return is_row and event.type == "track"
 
 
 #: What OneSignal's Segment source calls its events. [documentation.onesignal.com segment docs]
@@ -323,7 +344,7 @@ def is_onesignal_echo(event: Event) -> bool:
     context = event.context
     return (
         _names_onesignal(context.get("library"))
-        or _names_onesignal(context.get("integration"))
+        or ("integration" in context and _names_onesignal(context["integration"]))
         or (event.name in _ONESIGNAL_NAMES and bool(event.properties.get("onesignal_id")))
     )
 

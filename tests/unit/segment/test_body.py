@@ -9,7 +9,15 @@ import orjson
 import pytest
 from hypothesis import given, strategies as st
 
-from bridge.segment.body import Element, NotJson, is_array, read_body
+from bridge.segment.body import (
+    Element,
+    Misread,
+    NotJson,
+    cut,
+    is_array,
+    one_by_one,
+    read_body,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -161,6 +169,86 @@ def test_no_bytes_make_it_raise_and_only_json_is_taken(body: bytes) -> None:
     read = read_body(body)
     if not isinstance(read, NotJson):
         json.loads(body.decode("utf-8-sig", "surrogatepass"))
+
+
+# One element at a time
+
+
+def each(body: bytes) -> list[Element]:
+    pieces = cut(body, most=100)
+    assert pieces is not None
+    return list(one_by_one(pieces))
+
+
+def test_a_batch_can_be_read_one_element_at_a_time_each_with_its_own_bytes() -> None:
+    one, other = b'{"type":"track","n":1.50,"list":[{"a":1},{"a":2}]}', b'{"type" : "page"}'
+    body = b"[%b,%b,%b]" % (one, one, other)
+    assert [(e.value, e.raw) for e in each(body)] == [
+        (orjson.loads(raw), raw) for raw in (one, one, other)
+    ]
+
+
+def test_the_wrapper_is_taken_off_one_element_at_a_time_too() -> None:
+    body = b'[{"json":{"messageId":"a"}},{"json":{"n":1e2}},{ "json" : {"b" : 2} }]'
+    assert each(body) == elements(body)
+
+
+def test_elements_that_begin_in_different_ways_are_told_apart() -> None:
+    body = b'[{"a":1},{"b":"},{\\"c\\":"},7,{"a":{"a":[{"c":{}},{"b":1}]}} , {"c":3}]'
+    assert [e.raw for e in each(body)] == [
+        b'{"a":1}', b'{"b":"},{\\"c\\":"}', b"7", b'{"a":{"a":[{"c":{}},{"b":1}]}}', b'{"c":3}',
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # What looks like the beginning of an element stands within one.
+        b'[{"a":1},{"a":[{"a":1},{"a":2}]}]',
+        # What orjson refuses, at any place.
+        b'[{"a":1},{"a":NaN}]',
+        b'[{"a":1},{"a":"\\ud800"},{"a":2}]',
+        b'[{"a":1},{"a":%b}]' % (b"[" * 2000 + b"]" * 2000),
+        # No JSON.
+        b'[{"a":1},,{"a":2}]',
+        b'[{"a":1}{"a":2}]',
+        b'[{"a":1},{"a":}]',
+        b'[{"a":]}]',
+    ],
+)
+def test_a_batch_that_was_cut_wrongly_is_left_to_those_who_read_all_of_it(body: bytes) -> None:
+    with pytest.raises(Misread):
+        each(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"[7]", b'{"a":1}', b' [{"a":1}]', b'[{"a":1}]\n', b"[{}]", b'[{"a' + b"a" * 200 + b'":1}]'],
+)  # fmt: skip
+def test_what_does_not_begin_and_end_as_a_batch_does_is_not_cut(body: bytes) -> None:
+    assert cut(body, most=100) is None
+
+
+def test_a_batch_of_more_than_so_many_is_not_cut() -> None:
+    assert len(cut(compact([{"a": 1}] * 100), most=100) or ()) == 100
+    assert cut(compact([{"a": 1}] * 101), most=100) is None
+
+
+@given(value=st.lists(OBJECTS, min_size=1, max_size=5), ascii_only=st.booleans())
+def test_one_at_a_time_or_all_at_once_the_elements_are_the_same(
+    *, value: Any, ascii_only: bool
+) -> None:
+    body = json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":")).encode()
+    pieces = cut(body, most=100)
+    if pieces is None:
+        return
+    assert b"[%b]" % b",".join(pieces) == body
+    try:
+        read = list(one_by_one(pieces))
+    except Misread:
+        return
+    assert [e.value for e in read] == [e.value for e in elements(body)]
+    assert [orjson.loads(e.raw) for e in read] == [e.value for e in read]
 
 
 def test_a_batch_of_one_is_an_array() -> None:

@@ -1,0 +1,68 @@
+"""What is made of an element before it is written."""
+
+from __future__ import annotations
+
+import orjson
+
+from bridge.journal import hashing
+from bridge.journal.records import LIVE, End, Entry
+from bridge.receive.accept import SourceRoute, accept
+from bridge.segment.body import Element
+from tests.harness import identify, mapping_of, track
+
+MAPPING = """
+version: 1
+rules: [{name: profile, when: 'type = "identify"', do: {update_user: {tags: {tier: gold}}}}]
+"""
+SALT = b"salt"
+
+
+class Hashing:
+    dedupe_key = staticmethod(hashing.dedupe_key)
+
+    def user_hash(self, app: str, external_id: str) -> int:
+        return hashing.user_hash(SALT, app, external_id)
+
+    def hash_of(self, app: str, label: str, id_: str) -> int:
+        return hashing.hash_of(SALT, app, label, id_)
+
+
+def entry_of(event: dict[str, object]) -> Entry:
+    element = Element(event, orjson.dumps(event))
+    source = SourceRoute(name="backend", app="shop")
+    (entry,) = accept([element], source, mapping_of(MAPPING), Hashing(), now_ms=1000).entries
+    return entry
+
+
+def test_an_event_with_work_is_an_entry_with_every_field() -> None:
+    event = identify("u1", "m1") | {"timestamp": "1970-01-01T00:00:00.900Z"}
+    entry = entry_of(event)
+    assert type(entry) is Entry
+    assert entry == Entry(
+        source="backend",
+        app="shop",
+        message_id="m1",
+        type="identify",
+        name=None,
+        user_hash=hashing.user_hash(SALT, "shop", "u1"),
+        received_ms=1000,
+        event_ms=900,
+        payload=orjson.dumps(event),
+        dedupe_key=hashing.dedupe_key("backend", "m1"),
+        rank=LIVE,
+    )
+    assert type(entry.rank) is int
+
+
+def test_an_event_that_nothing_wants_is_an_entry_that_has_ended() -> None:
+    entry = entry_of(track("Order Shipped", "u1", "m1"))
+    assert entry == entry._replace(
+        name="Order Shipped", payload=None, rank=None, ended=End("", "", "skipped", "no_rule")
+    )
+    assert len(entry) == len(Entry._fields)
+
+
+def test_hashes_are_those_that_are_on_disk_already() -> None:
+    assert hashing.user_hash(b"salt", "shop", "u1") == 5617673711592589449
+    assert hashing.hash_of(b"salt", "shop", "anonymous_id", "a1") == 5122816571025603551
+    assert hashing.dedupe_key("backend", "m1").hex() == "529e15b3bbce70e60873cc6e69c1cb16"
