@@ -156,7 +156,7 @@ class Gate:
 
     def leave(self, one: Pass) -> None:
         """The call that entered has its answer, or is not made after all."""
-        one.arrives = min(one.arrives, self._clock.monotonic())
+        self._arrivals.answered(one, self._clock.monotonic())
         self._in_flight -= 1
         self._changed.set()
         if self._closed is not None:
@@ -239,9 +239,11 @@ class Gate:
             if not self._may_leave():
                 self._changed.clear()
                 await self._changed.wait()
+                self._wait()
             elif (held := self.held_seconds) > 0:
                 await self._held(held)
-            elif (wait := self._wait()) > 0:
+                self._wait()
+            elif (wait := self._wait(waited=True)) > 0:
                 await self._clock.sleep(max(wait, TICK_SECONDS))
             else:
                 self._let_one_through()
@@ -278,10 +280,10 @@ class Gate:
     def _leaves_at_once(self) -> bool:
         return self.held_seconds == 0 and self._wait() == 0
 
-    def _wait(self) -> float:
-        """Seconds until the next call may leave, as far as the pace goes."""
+    def _wait(self, *, waited: bool = False) -> float:
+        """Seconds until the next call may leave, as far as the pace goes; `waited`: for it, and nothing else."""
         now = self._clock.monotonic()
-        return max(self._bucket.wait(now), self._arrivals.wait(now))
+        return max(self._bucket.wait(now, waited=waited), self._arrivals.wait(now))
 
     def _let_one_through(self) -> None:
         """The next in turn; somebody waits, and has not been given up since that was seen."""

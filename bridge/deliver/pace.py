@@ -1,9 +1,11 @@
 """How fast, and how long to keep still: a token bucket, a window of arrivals, a breaker. Pure.
 
-The bucket keeps below OneSignal's limit as calls leave us (95 % steadily, 4 % as a burst). The limit
-counts calls as they *arrive*: a new connection or a busy machine can push those of a long moment
+The bucket keeps below OneSignal's limit as calls leave us (95 % steadily, 4 % as a burst, and what was
+not spent in time because we were busy). The limit counts calls as they *arrive*: a new connection or a busy machine can push those of a long moment
 into a short one. So each call is taken to arrive at any time between leaving and its answer, within
-`ARRIVAL_SECONDS`; and none leaves while, so taken, a second could hold more than the limit.
+`ARRIVAL_SECONDS`; and none leaves while, so taken, a second could hold more than the limit. Of one
+that was answered far later than is usual it is taken that something stood still, and that it arrived
+only then.
 """
 
 from __future__ import annotations
@@ -14,11 +16,17 @@ from dataclasses import dataclass, field
 STEADY, BURST = 0.95, 0.04
 ARRIVAL_SECONDS = 0.08
 """Calls that take longer are thought to have arrived by then: 926 a second at the least."""
+LATE_ANSWER = 3
+"""Times what is usual, when that is more than `ARRIVAL_SECONDS`."""
+_TOWARDS_USUAL = 1.01
+"""What is usual moves by so much with each answer: half of them take longer, and a hundred late ones change little."""
 WINDOW_SECONDS = 1.001
 """A second, and more than two clocks or two sums of floats may disagree by."""
 TRIP_SECONDS = 10.0
 TRIP_CALLS, TRIP_SHARE = 20, 0.5
 PROBE_FIRST, PROBE_LONGEST = 5.0, 60.0
+LATE_SECONDS = 0.12
+"""Of a loop that was busy or a timer that was late: the tokens of so long are not lost to who waited."""
 _ALMOST = 1e-6
 """What a sum of floats may miss a whole token by; waiting for it could take no time at all."""
 
@@ -35,9 +43,16 @@ class Bucket:
     def __post_init__(self) -> None:
         self.tokens = self.burst
 
-    def wait(self, now: float) -> float:
-        """Seconds until there is a token; 0: there is one."""
-        self.tokens = min(self.burst, self.tokens + max(0.0, now - self.at) * self.rate)
+    def wait(self, now: float, *, waited: bool = False) -> float:
+        """Seconds until there is a token; 0: there is one.
+
+        `waited`: somebody did since the last look, so that what has gathered since is more than a burst
+        only because nobody looked in time.
+        """
+        gathered = self.tokens + max(0.0, now - self.at) * self.rate
+        self.tokens = min(
+            max(self.burst, self.rate * LATE_SECONDS) if waited else self.burst, gathered
+        )
         self.at = now
         return 0.0 if self.tokens >= 1 - _ALMOST else (1 - self.tokens) / self.rate
 
@@ -53,6 +68,7 @@ class Bucket:
 class Pass:
     """One call's leave to go; by `arrives` it is at OneSignal, as far as anybody can tell."""
 
+    left: float
     arrives: float
 
 
@@ -62,6 +78,7 @@ class Arrivals:
 
     limit: int
     _passes: deque[Pass] = field(default_factory=deque)
+    _usual: float = 0.01
 
     def wait(self, now: float) -> float:
         """Seconds until it is worth asking again; 0: one more may leave now."""
@@ -73,9 +90,18 @@ class Arrivals:
         return max(_ALMOST, passes[0].arrives + WINDOW_SECONDS - now)
 
     def leave(self, now: float) -> Pass:
-        one = Pass(now + ARRIVAL_SECONDS)
+        one = Pass(now, now + ARRIVAL_SECONDS)
         self._passes.append(one)
         return one
+
+    def answered(self, one: Pass, now: float) -> None:
+        """It has arrived by now; one that took unusually long perhaps only now."""
+        took = now - one.left
+        if now < one.arrives:
+            one.arrives = now
+        elif took > LATE_ANSWER * self._usual:
+            self._passes.append(Pass(one.left, now))
+        self._usual *= _TOWARDS_USUAL if took > self._usual else 1 / _TOWARDS_USUAL
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
+from collections import deque
 from dataclasses import dataclass, field
 
 import pytest
@@ -134,12 +135,31 @@ def test_however_calls_bunch_on_their_way_no_second_at_the_receiver_holds_more_t
         now += pause
         for at, one in [each for each in out if each[0] <= now]:
             out.remove((at, one))
-            one.arrives = min(one.arrives, at)
+            arrivals.answered(one, at)
         while wait := arrivals.wait(now):
             now += wait
         out.append((now + way, arrivals.leave(now)))
         arrived.append(now + way)
     assert most_in_a_second(sorted(arrived)) <= limit
+
+
+def test_what_stood_still_on_its_way_is_taken_to_have_arrived_when_it_was_answered() -> None:
+    """Every two seconds whoever receives stands still for 0.3 s, and then has all at once."""
+    arrivals, now = Arrivals(1000), 0.0
+    out: deque[tuple[float, Pass]] = deque()
+    arrived: list[float] = []
+    while now < 20:
+        while out and out[0][0] <= now:
+            at, one = out.popleft()
+            arrivals.answered(one, at)
+        if len(out) < 150 and not arrivals.wait(now):
+            way = now + 0.005
+            at = way if way % 2 > 0.3 else way - way % 2 + 0.3
+            out.append((at, arrivals.leave(now)))
+            arrived.append(at)
+        now += 1 / 990
+    assert most_in_a_second(arrived) <= 1000
+    assert len(arrived) >= 20 * 800
 
 
 async def test_a_call_that_comes_alone_leaves_without_a_timer() -> None:
@@ -186,6 +206,45 @@ async def test_most_of_the_limit_is_used() -> None:
         here.come("x")
     await here.pass_time(5)
     assert len(here.left) >= 470
+
+
+async def test_what_a_busy_loop_could_not_let_through_in_time_leaves_later_and_within_the_limit() -> (
+    None
+):
+    here = crowd(1000)
+    for _ in range(12_000):
+        here.come("x")
+    for _ in range(8):
+        await here.pass_time(1.15)
+        here.clock.advance(0.1)
+    await here.calm()
+    assert len(here.left) >= 0.94 * 1000 * 10
+    assert most_in_a_second([at for at, _ in here.left]) <= 1000
+
+
+async def test_what_gathered_while_nobody_waited_or_places_were_full_is_a_burst_and_no_more() -> (
+    None
+):
+    here = crowd(1000)
+    for _ in range(500):
+        here.come("x")
+    await here.calm()
+    here.clock.advance(0.2)
+    await here.pass_time(5)
+    assert len(here.left) == 500
+    for _ in range(IN_FLIGHT):
+        here.come("x", stay=True)
+    await here.calm()
+    assert len(here.left) == 540
+
+    await here.pass_time(1)
+    for _ in range(IN_FLIGHT):
+        here.come("x", stay=True)
+    await here.pass_time(1)
+    for _ in range(IN_FLIGHT):
+        here.gate.leave(here.out.pop())
+    await here.calm()
+    assert len(here.left) == 500 + IN_FLIGHT + 40
 
 
 async def test_no_more_than_so_many_calls_are_out_at_once() -> None:
