@@ -11,6 +11,7 @@ import logging
 import sys
 from bisect import bisect_left
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -157,27 +158,33 @@ class Metrics:
         self.only_users = self._gauge("only_users", "How many people may be reached; -1: everybody")
         self.journal_bytes = self._gauge("journal_bytes", "Size of the database's files", "file")
         self.disk_free = self._gauge("disk_free_bytes", "Left beside the database")
+        # To find a child by its labels costs more than to count with it.
+        self._operations = cache(self.operations.labels)
+        self._calls = cache(self.calls.labels)
+        self._call_seconds = cache(self.call_seconds.labels)
+        self._events_per_call = cache(self.events_per_call.labels)
+        self._notification_age = cache(self.notification_age.labels)
 
     def ended(
         self, rule: str, operation: str, outcome: str, reason: str | None, times: int = 1
     ) -> None:
         """So many operations of a rule have ended like this."""
         why = reason or ""
-        self.operations.labels(rule, outcome, why).inc(times)
+        self._operations(rule, outcome, why).inc(times)
         self.tally.add(("rule", rule, operation, outcome, why), times)
 
     def called(self, endpoint_class: str, http: str, seconds: float, events: int) -> None:
         """OneSignal was called for so many events, and answered so, or why it did not."""
         if events:
-            self.events_per_call.labels(endpoint_class).observe(events)
-        self.calls.labels(endpoint_class, http).inc()
+            self._events_per_call(endpoint_class).observe(events)
+        self._calls(endpoint_class, http).inc()
         self.calls_made += 1
-        self.call_seconds.labels(endpoint_class).observe(seconds)
+        self._call_seconds(endpoint_class).observe(seconds)
         self.tally.add(("out", f"{endpoint_class} {http}"))
 
     def pushed(self, rule: str, age_ms: int) -> None:
         """OneSignal has accepted a rule's push about what happened so long ago."""
-        self.notification_age.labels(rule).observe(max(0, age_ms) / 1000)
+        self._notification_age(rule).observe(max(0, age_ms) / 1000)
 
     def committed(self, rows: int, seconds: float) -> None:
         """So many rows of work are on disk, which took so long."""

@@ -152,7 +152,7 @@ def _settle_memory() -> None:
 
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(100_000, 20, 50)
 
 
 def _share_the_interpreter() -> None:

@@ -143,6 +143,7 @@ class Chain:
         ]
         later = [one for one in planned.operations if isinstance(one, Send | DeleteUser)]
         work.left, work.more = len(updates), any(waits) or bool(later)
+        work.joins = bool(later) and not waits and all(isinstance(one, Send) for one in later)
         if not work.more:
             # What an event says of an audience is learnt whether or not something is sent for it.
             waits.append(await self._sends(work, planned))
@@ -222,6 +223,12 @@ class Chain:
         if self._together.gathers and any(isinstance(one, Send) for one in planned.operations):
             self.means.metrics.order_violations.inc()
             log().error("order.violated", message_id=work.row.message_id, what="send")
-        return await new_sends(
-            self.means, work.row, work.mapping, planned, work.progress, self.written, last=last
-        )
+        try:
+            return await new_sends(
+                self.means, work.row, work.mapping, planned, work.progress, self.written, last=last
+            )
+        except Exception:
+            # What OneSignal answered counts, whatever becomes of the sends.
+            if work.progress.ends and work.joins:
+                await ack(self.means, [work])
+            raise

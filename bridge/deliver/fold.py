@@ -159,18 +159,21 @@ def fold(row: Row, updates: Iterable[Said], now_ms: int) -> Folded:
     something else: that one may have been attempted before, and have been performed.
     """
     compared: list[Compared] = []
-    tags = Tags(row)
+    tags: Tags | None = None
     after: Row = row
+    said: Row = {}
     if_accepted: dict[str, Fact] = {}
     if_not: dict[str, Fact] = {}
     for one in updates:
+        after = join(after, said) if said else after
         found = compare(after, one.values, one.at, now_ms, always=one.always)
         if one.tag_cap is not None:
+            tags = tags or Tags(row)
             found = tags.fit(found, one.tag_cap)
-        again = confirmed(after, found.unchanged, one.at)
-        after = join(after, forgotten(after, found.write, one.at) | again)
+        again = confirmed(after, found.unchanged, one.at) if found.left_out else {}
+        said = forgotten(after, found.write, one.at) | again
         if_accepted = join(if_accepted, accepted(found.write, one.at, now_ms) | again)
-        if_not = join(if_not, forgotten(row, found.write, one.at) | again)
+        if_not = join(if_not, said if after is row else forgotten(row, found.write, one.at) | again)
         compared.append(found)
     names = dict.fromkeys(name for found in compared for name in found.write)
     write = {name: if_accepted[name].value for name in names}

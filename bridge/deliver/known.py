@@ -87,7 +87,7 @@ class Known:
             self._row = join(self._row, delta)
 
     def remember(self, user_hash: int, delta: Row) -> None:
-        """That transaction is on disk."""
+        """That transaction is on disk, or comes before anything else of this chain."""
         if user_hash != self.user_hash:
             self.means.spacing.by_another(user_hash)
         elif self._row is not None:

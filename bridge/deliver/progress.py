@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bridge.deliver.means import Means
-from bridge.journal.records import Death, End, Status, Waiting, operation_name
+from bridge.journal.records import Death, End, Learnt, Status, Waiting, operation_name
 from bridge.onesignal.operations import SendNotification
 from bridge.telemetry import log
 
@@ -21,6 +21,8 @@ class Progress:
     done: set[str]
     ends: list[End] = field(default_factory=list)
     deaths: list[Death] = field(default_factory=list)
+    #: What was learnt by it, and goes into the journal with it.
+    learnt: list[Learnt] = field(default_factory=list)
     #: Nothing is left of it, and that is on disk.
     finished: bool = False
 
@@ -34,7 +36,7 @@ class Progress:
 
     def written(self) -> None:
         """What there was is in the journal now."""
-        self.ends, self.deaths = [], []
+        self.ends, self.deaths, self.learnt = [], [], []
 
 
 def _with(ends: list[End], end: End) -> list[End]:

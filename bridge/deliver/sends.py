@@ -145,7 +145,7 @@ async def _write(
         decide=judge.decide,
         heard=Heard(stay.audience, stay.entered, row.event_ms, row.seq) if stay else None,
         contradicts=judge.contradicts,
-        reached=Reached(progress.ends, progress.deaths, frozenset(progress.done)),
+        reached=Reached(progress.ends, progress.deaths, frozenset(progress.done), progress.learnt),
         last=last,
         now_ms=means.clock.now_ms(),
     )

@@ -92,6 +92,8 @@ def compare(
     row: Row, values: Values, at: Moment, now_ms: int, *, always: frozenset[str] = frozenset()
 ) -> Compared:
     """Against what we wrote before; `always` names what is written even when it is unchanged."""
+    if not row:
+        return Compared(dict(values), {})
     compared = Compared({}, {})
     for name, value in values.items():
         if (reason := _left_out(row, name, value, at, now_ms, again=name in always)) is None:

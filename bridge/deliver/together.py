@@ -163,7 +163,11 @@ class SharedCall:
     async def _settle(self, folded: Folded, ended: Ended | None, delta: Row) -> None:
         for part, compared in zip(self.parts, folded.compared, strict=True):
             _end(part, compared, ended)
-        await ack(self.means, self.works, self.known.learnt(self.user_hash, delta))
+        learnt, (first, *others) = self.known.learnt(self.user_hash, delta), self.works
+        if first.joins and not (first.left or others):
+            first.progress.learnt += learnt
+        else:
+            await ack(self.means, self.works, learnt)
         self.known.remember(self.user_hash, delta)
 
 

@@ -23,6 +23,8 @@ class Work:
     left: int = 0
     #: Sends or a deletion come after its updates.
     more: bool = False
+    #: Its sends come next, and what its updates come to is written with them.
+    joins: bool = False
     #: A write was made for it since it was loaded; what is known of it is in memory alone.
     begun: bool = False
     #: A write of its tags and properties was refused: what did not fit into that one is not tried.
@@ -57,6 +59,7 @@ async def ack(
 ) -> None:
     """Write what has ended of these events, and what was learnt by it, at once."""
     acked = [(work, one) for work in works if (one := work.acked()) is not None]
+    learnt = [*learnt, *(one for work, _ in acked for one in work.progress.learnt)]
     if not (acked or learnt or device):
         return
     now, ended = means.clock.now_ms(), [one for _, one in acked]

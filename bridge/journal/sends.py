@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from bridge.journal.membership import Heard, Membership
 from bridge.journal.piles import EVERYTHING, Choice, Volume
-from bridge.journal.records import Death, End, NewSend, Waiting
+from bridge.journal.records import Death, End, Learnt, NewSend, Waiting
 
 Hold = Literal["limit", "paused"]
 
@@ -85,11 +85,12 @@ class Bid(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """How far an event has come when its sends are written: what has ended, and all that is done."""
+    """How far an event has come when its sends are written: what has ended, all that is done, and what was learnt by it."""
 
     ends: Sequence[End]
     deaths: Sequence[Death]
     done: frozenset[str]
+    learnt: Sequence[Learnt] = ()
 
 
 class HeldSend(NamedTuple):

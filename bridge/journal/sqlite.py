@@ -56,6 +56,7 @@ from bridge.journal.records import (
     NewSend,
     Send,
 )
+from bridge.journal.sqlite_acks import Acks
 from bridge.journal.sqlite_file import (
     begin_run,
     create,
@@ -103,12 +104,14 @@ class SqliteJournal:
         self._reader = open_reader(path)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
         self._loop = asyncio.get_running_loop()
-        self._writer = Writer(connection, tail=tail, broken=self._break)
+        self._acks = Acks()
+        self._writer = Writer(connection, tail=tail, acks=self._acks, broken=self._break)
 
         self.looks = looks.SqliteLooks(path, hashed=self.user_hash, flush=self._flushed)
         self.sends = sends.SqliteSends(
             write=self._write,
             look=self._look,
+            acks=self._acks,
             beside=lambda connection, user, seq: rows.beside(
                 connection, user, tail.of(user), AHEAD_ROWS, seq=seq
             ),
@@ -235,8 +238,8 @@ class SqliteJournal:
         at_ms: int,
     ) -> None:
         def write(connection: sqlite3.Connection) -> None:
-            rows.ack(connection, acked, at_ms)
-            rows.learn(connection, learnt, at_ms)
+            self._acks.ack(connection, acked, at_ms)
+            self._acks.learn(learnt, at_ms)
             if device is not None:
                 devices.keep(connection, device, of_another="move", now_ms=at_ms)
 
@@ -308,7 +311,7 @@ class SqliteJournal:
     ) -> None:
         def write(connection: sqlite3.Connection) -> None:
             rows.insert_ends(connection, seq, ends, deaths, at_ms)
-            rows.finish(connection, seq)
+            rows.finish(connection, [seq])
 
         await self._write(write)
 

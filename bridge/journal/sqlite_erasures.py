@@ -210,7 +210,7 @@ def _under_way(
 def _finish(connection: sqlite3.Connection, seq: int, user_hash: int, at_ms: int) -> Erased | None:
     status, reason, http = connection.execute(queries()["how_erased"], {"seq": seq}).fetchone()
     if status == "dead":
-        rows.finish(connection, seq)
+        rows.finish(connection, [seq])
         return None
     ids = (user_hash, *_ids(connection, user_hash))
     for one in ids:
@@ -221,7 +221,7 @@ def _finish(connection: sqlite3.Connection, seq: int, user_hash: int, at_ms: int
     connection.execute(queries()["forget_letters"], seqs)
     connection.execute(queries()["forget_events"], seqs)
     failpoints.reached("user.erasing")
-    rows.finish(connection, seq)
+    rows.finish(connection, [seq])
     values = {"user_hash": user_hash, "seq": seq, "at_ms": at_ms}
     done = [
         connection.execute(queries()["erasure_done"], values | {"user_hash": one}).rowcount

@@ -18,7 +18,6 @@ from bridge import failpoints
 from bridge.journal.erasures import Gone
 from bridge.journal.queries import queries
 from bridge.journal.records import (
-    Acked,
     Dead,
     Death,
     End,
@@ -97,16 +96,28 @@ def among(
 ) -> list[tuple[Any, ...]]:
     """The rows that a query finds of these keys."""
     found: list[tuple[Any, ...]] = []
+    for some in _padded(keys):
+        found += connection.execute(_many(query, 1, len(some)), some)
+    return found
+
+
+def over(connection: sqlite3.Connection, query: str, keys: Sequence[int]) -> int:
+    """Do something with the rows of these keys; with how many it was done."""
+    done = 0
+    for some in _padded(keys):
+        done += connection.execute(_many(query, 1, len(some)), some).rowcount
+    return done
+
+
+def _padded(keys: Sequence[Any]) -> Iterator[list[Any]]:
+    """Naming a key twice changes nothing, and keeps to a few prepared statements."""
     for position in range(0, len(keys), _CHUNKS[0]):
         some = [
             bytearray(key) if type(key) is bytes else key
             for key in keys[position : position + _CHUNKS[0]]
         ]
         size = next(size for size in reversed(_CHUNKS) if size >= len(some))
-        # Asking twice for one key changes nothing, and keeps to a few prepared statements.
-        some += some[:1] * (size - len(some))
-        found += connection.execute(_many(query, 1, size), some)
-    return found
+        yield some + some[:1] * (size - len(some))
 
 
 def event_statements(fresh: list[tuple[int, Entry]]) -> list[Statement]:
@@ -164,10 +175,10 @@ def insert_ends(
     at_ms: int,
 ) -> None:
     insert(connection, "append_outcome", ((seq, *end, at_ms) for end in ends))
-    _insert_deaths(connection, seq, deaths, at_ms)
+    insert_deaths(connection, seq, deaths, at_ms)
 
 
-def _insert_deaths(
+def insert_deaths(
     connection: sqlite3.Connection, seq: int, deaths: Sequence[Death], at_ms: int
 ) -> None:
     for death in deaths:
@@ -214,24 +225,14 @@ def write_call(connection: sqlite3.Connection, send: NewSend) -> None:
     connection.execute(queries()["write_call"], values)
 
 
-def finish(connection: sqlite3.Connection, seq: int) -> None:
-    """Nothing is left of an event, unless it was joined by a replay since it was loaded."""
+def finish(connection: sqlite3.Connection, seqs: Sequence[int]) -> None:
+    """Nothing is left of these events, unless one was joined by a replay since it was loaded."""
     failpoints.reached("event.finishing")
-    connection.execute(queries()["remember"], {"seq": seq})
-    if connection.execute(queries()["finish_event"], {"seq": seq}).rowcount == 0:
-        connection.execute(queries()["keep_revived"], {"seq": seq})
-        connection.execute(queries()["finish_revived"], {"seq": seq})
-
-
-def ack(connection: sqlite3.Connection, acked: Sequence[Acked], at_ms: int) -> None:
-    insert(connection, "append_outcome", ((one.seq, *e, at_ms) for one in acked for e in one.ends))
-    for one in acked:
-        _insert_deaths(connection, one.seq, one.deaths, at_ms)
-        if one.done is None:
-            finish(connection, one.seq)
-        else:
-            mark_done(connection, one.seq, one.done)
-    failpoints.reached("event.acking")
+    over(connection, "remember", seqs)
+    if over(connection, "finish_events", seqs) < len(seqs):
+        for (seq,) in among(connection, "pending_among", seqs):
+            connection.execute(queries()["keep_revived"], {"seq": seq})
+            connection.execute(queries()["finish_revived"], {"seq": seq})
 
 
 def mark_done(connection: sqlite3.Connection, seq: int, done: Sequence[str]) -> None:
@@ -253,6 +254,17 @@ def learn(connection: sqlite3.Connection, learnt: Sequence[Learnt], at_ms: int) 
     for one in learnt:
         facts = one.join(state(connection, one.user_hash))
         keep_state(connection, one.user_hash, facts, at_ms)
+
+
+def learn_all(connection: sqlite3.Connection, learnt: Sequence[tuple[Learnt, int]]) -> None:
+    """The same of many users, each with its time."""
+    users = [one.user_hash for one, _ in learnt]
+    known: dict[int, bytes] = dict(among(connection, "states", users))
+    used: dict[int, int] = {}
+    for one, at_ms in learnt:
+        known[one.user_hash] = one.join(known.get(one.user_hash))
+        used[one.user_hash] = at_ms
+    insert(connection, "learn_many", ((user, known[user], at_ms) for user, at_ms in used.items()))
 
 
 def waiting(

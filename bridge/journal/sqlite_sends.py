@@ -25,6 +25,7 @@ from bridge.journal.sends import (
     Ruling,
     Written,
 )
+from bridge.journal.sqlite_acks import Acks
 from bridge.journal.sqlite_pace import UNCAPPED, keep_pace, pace
 
 if TYPE_CHECKING:
@@ -49,11 +50,13 @@ class SqliteSends:
         *,
         write: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
         look: Read,
+        acks: Acks,
         beside: Callable[[sqlite3.Connection, int, int], list[Waiting]],
     ) -> None:
         """`look` is for people; `beside` finds what a user waits for beside an event, in a transaction."""
         self._write = write
         self._look = look
+        self._acks = acks
         self._beside = beside
 
     async def write(
@@ -83,8 +86,15 @@ class SqliteSends:
                 _do(connection, bid, ruling, now_ms)
                 rulings.append(ruling)
             failpoints.reached("send.writing")
+            if reached.ends:
+                failpoints.reached("event.acking")
             finished = last and not any(map(_is_left, bids, rulings))
-            _reach(connection, seq, bids, rulings, reached, now_ms, finished=finished)
+            self._acks.learn(reached.learnt, now_ms)
+            if finished:
+                ends = [*reached.ends, *_stops(bids, rulings)]
+                self._acks.finish(connection, seq, ends, reached.deaths, now_ms)
+            else:
+                _reach(connection, seq, bids, rulings, reached, now_ms)
             return Written(rulings, finished)
 
         result: Written = await self._write(write)
@@ -243,6 +253,14 @@ def _is_left(bid: Bid, ruling: Ruling) -> bool:
     return ruling.verdict == "wait" or (ruling.verdict == "go" and bid.send.group is None)
 
 
+def _stops(bids: Sequence[Bid], rulings: Sequence[Ruling]) -> list[End]:
+    return [
+        End(bid.send.rule, bid.send.operation, "skipped", ruling.reason)
+        for bid, ruling in zip(bids, rulings, strict=True)
+        if ruling.verdict == "stop"
+    ]
+
+
 def _reach(
     connection: sqlite3.Connection,
     seq: int,
@@ -250,23 +268,13 @@ def _reach(
     rulings: list[Ruling],
     reached: Reached,
     now_ms: int,
-    *,
-    finished: bool,
 ) -> None:
     """Write how far the event has come, with what these rulings end."""
-    ended = list(zip(bids, rulings, strict=True))
-    stops = [
-        End(bid.send.rule, bid.send.operation, "skipped", ruling.reason)
-        for bid, ruling in ended
-        if ruling.verdict == "stop"
-    ]
-    rows.insert_ends(connection, seq, [*reached.ends, *stops], reached.deaths, now_ms)
-    if finished:
-        rows.finish(connection, seq)
-        return
+    ends = [*reached.ends, *_stops(bids, rulings)]
+    rows.insert_ends(connection, seq, ends, reached.deaths, now_ms)
     done = reached.done | {
         operation_name(bid.send.rule, bid.send.operation)
-        for bid, ruling in ended
+        for bid, ruling in zip(bids, rulings, strict=True)
         if ruling.verdict != "wait" or ruling.reason == OWN.reason
     }
     waits = [ruling for ruling in rulings if ruling.verdict == "wait"]

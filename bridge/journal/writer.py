@@ -10,9 +10,10 @@ timer: the running fsync is the window in which a group gathers.
 
 Changes are made on the loop's own thread, where SQLite only touches memory: a second thread would
 wait for the interpreter at every statement, and the loop for it. Only the commit, which writes and
-syncs, is another thread's, and with it the rows of a batch of events: three statements, however many. A group that fails is tried again one work at a time, so that a bad one
-does not sink its neighbours; and once the disk has failed, nothing is tried again, because what it
-then says cannot be believed.
+syncs, is another thread's, and with it the rows of a batch of events and the ends of many: a few
+statements, however many. A group that fails is tried again one work at a time, so that a bad one does
+not sink its neighbours; and once the disk has failed, nothing is tried again, because what it then
+says cannot be believed.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Any, NamedTuple
 from bridge import failpoints
 from bridge.errors import JournalError, JournalUnavailableError
 from bridge.journal.records import Called, Entry
+from bridge.journal.sqlite_acks import Acks
 from bridge.journal.sqlite_calls import Calls
 from bridge.journal.sqlite_tail import Tail
 from bridge.telemetry import log
@@ -72,10 +74,12 @@ class Writer:
         connection: sqlite3.Connection,
         *,
         tail: Tail,
+        acks: Acks,
         broken: Callable[[str], None],
     ) -> None:
         self._connection = connection
         self._tail = tail
+        self._acks = acks
         self._calls = Calls(connection)
         self._broken = broken
         self._works: deque[tuple[_Asked, Queued]] = deque()
@@ -236,9 +240,12 @@ class Writer:
         self._connection.execute("BEGIN IMMEDIATE")
         self._calls.write(self._connection)
         appended = self._append([work for work in works if isinstance(work, list)])
-        return [
+        results = [
             next(appended) if isinstance(work, list) else work(self._connection) for work in works
         ]
+        if not self._acks.are_many:
+            self._acks.flush(self._connection)
+        return results
 
     def _append(self, batches: list[list[Entry]]) -> Any:
         if not batches:
@@ -250,6 +257,7 @@ class Writer:
     def _commit(self) -> None:
         """On the disk's thread: the interpreter is free while SQLite writes and syncs."""
         self._tail.flush(self._connection)
+        self._acks.flush(self._connection)
         self._connection.execute("COMMIT")
 
     def _committed(self, group: _Group, results: list[Any], done: asyncio.Future[None]) -> None:
@@ -283,6 +291,7 @@ class Writer:
 
     def _undo(self) -> None:
         self._tail.undo()
+        self._acks.undo()
         self._calls.undo()
         self._undo_aside()
 

@@ -26,6 +26,7 @@ PLANS = {
     ],
     "index_pending": ["pending USING INTEGER PRIMARY KEY (rowid>?)"],
     "state": ["state USING INTEGER PRIMARY KEY (rowid=?)"],
+    "states": ["state USING INTEGER PRIMARY KEY (rowid=?)"],
     "state_page": ["state USING INTEGER PRIMARY KEY (rowid>?)"],
     "drop_unused": ["state USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"],
     "open_sends": ["s USING INDEX send_seq (seq=?)", "c USING PRIMARY KEY (key=?)"],
@@ -43,7 +44,8 @@ PLANS = {
     "retry_call": ["call USING PRIMARY KEY (key=?)"],
     "postpone": ["pending USING INTEGER PRIMARY KEY (rowid=?)"],
     "remember": ["event USING INTEGER PRIMARY KEY (rowid=?)"],
-    "finish_event": ["pending USING INTEGER PRIMARY KEY (rowid=?)"],
+    "finish_events": ["pending USING INTEGER PRIMARY KEY (rowid=?)"],
+    "pending_among": ["pending USING INTEGER PRIMARY KEY (rowid=?)"],
     "keep_revived": [
         "pending USING INTEGER PRIMARY KEY (rowid=?)",
         "outcome USING PRIMARY KEY (seq=?)",
@@ -447,6 +449,7 @@ async def test_every_statement_that_reads_is_in_the_table() -> None:
         "take_place",
         "keep_pace",
         "learn",
+        "learn_many",
         "write_group_call",
     }
     writes |= {"meta_keep", "begin_alone", "keep_audit", "release_slowly", "hold_on", "keep_alert"}
@@ -467,7 +470,7 @@ async def test_the_work_of_one_event_does_not_grow_with_the_journal(journal: Sql
             return 0
 
         def work(connection: object) -> None:
-            finish(journal._writer._connection, seq)
+            finish(journal._writer._connection, [seq])
 
         journal._writer._connection.set_progress_handler(count, 1)
         await journal._write(work)

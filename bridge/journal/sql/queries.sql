@@ -70,6 +70,13 @@ SELECT facts FROM state WHERE user_hash = :user_hash;
 INSERT INTO state (user_hash, facts, used_ms) VALUES (:user_hash, :facts, :used_ms)
 ON CONFLICT (user_hash) DO UPDATE SET facts = excluded.facts, used_ms = excluded.used_ms;
 
+-- states --
+-- Of many users; see `among` in sqlite_rows.py.
+SELECT user_hash, facts FROM state WHERE user_hash IN
+
+-- learn_many --
+INSERT OR REPLACE INTO state (user_hash, facts, used_ms) VALUES
+
 -- state_page --
 -- The last of the next users by hash; a walk, so that no index on the time of use has to be kept.
 SELECT max(user_hash) FROM
@@ -129,12 +136,15 @@ WHERE seq = :seq;
 INSERT OR IGNORE INTO history (user_hash, seq) VALUES
 
 -- remember --
--- The event is its user's past now.
+-- The events are their users' past now.
 INSERT OR IGNORE INTO history (user_hash, seq)
-SELECT user_hash, seq FROM event WHERE seq = :seq AND user_hash <> 0;
+SELECT user_hash, seq FROM event WHERE user_hash <> 0 AND seq IN
 
--- finish_event --
-DELETE FROM pending WHERE seq = :seq AND revived = '[]';
+-- finish_events --
+DELETE FROM pending WHERE revived = '[]' AND seq IN
+
+-- pending_among --
+SELECT seq FROM pending WHERE seq IN
 
 -- keep_revived --
 -- What was replayed meanwhile, and has not ended, is what the event still waits for.
