@@ -34,7 +34,7 @@ USER 10001:10001
 VOLUME /data
 EXPOSE 8080 8081
 STOPSIGNAL SIGTERM
-# Asks itself directly: a proxy in the environment is for OneSignal, not for this. The first check
+# Asks itself directly, whatever proxy the environment names. The first check
 # comes after one interval; with a start period, Docker would put it off to the fifth second.
 HEALTHCHECK --interval=3s --timeout=2s --retries=10 \
     CMD ["python3", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('BRIDGE_PORT', 8080)), timeout=1.5); c.request('GET', '/livez'); sys.exit(c.getresponse().status != 200)"]

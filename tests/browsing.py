@@ -55,9 +55,12 @@ class Window:
         assert answer is not None
         return answer.status
 
-    async def picture(self, name: str, *, whole: bool = False) -> bytes:
+    async def picture(self, name: str, *, whole: bool = False, small: bool = False) -> bytes:
+        """`small`: a point of the page is one of the picture, however fine the screen is."""
         path = Path(PICTURES) / f"{name}.png" if PICTURES else None
-        return await self.page.screenshot(path=path, full_page=whole)
+        return await self.page.screenshot(
+            path=path, full_page=whole, scale="css" if small else "device"
+        )
 
     async def violations(self) -> list[str]:
         """What axe-core finds wrong with the page for people who see, hear or move otherwise."""

@@ -29,7 +29,7 @@ def test_the_top_of_a_chart_is_easy_to_say_and_not_far_above(value: float) -> No
 
 
 def test_a_line_has_a_gap_where_nothing_is_known_and_a_dot_where_it_is_alone() -> None:
-    assert line("a", "one", [1.0, 2.0, None, 4.0], top=4.0).path == "M0 63L106.7 42M320 0h.01"
+    assert line("a", "one", [1.0, 2.0, None, 4.0], top=4.0).path == "M0 63L106.7 42M320 0h1.5"
     assert line("a", "one", [None, None], top=1.0, filled=True).area == ""
     assert line("a", "one", [0.0, 9.0], top=3.0, filled=True).path.endswith("L320 0")
 

@@ -149,3 +149,34 @@ def refuse(here: Rig) -> None:
     )  # fmt: skip
     record = here.bridge.reloader.record
     record.last_refused = Refused(at_ms=here.clock.now_ms(), findings=(finding,))
+
+
+async def test_an_edited_draft_is_played_over_the_newest_stored_events(tmp_path: Path) -> None:
+    file = tmp_path / "shop.yaml"
+    file.write_text(SHOP)
+    async with visiting(tmp_path, mapping=file) as (here, visitor):
+        for number in range(3):
+            sent = track("Order Shipped", f"u{number}", properties={"id": f"A{number}"})
+            await here.post(sent)
+        await here.settle()
+        calls = len(here.sandbox.calls)
+        edit = f"{TRY}?edit=0"
+        fields = {
+            "event": SHIPPED,
+            "draft": SHOP.replace("is on its way", "has left"),
+            "newest": "100",
+        }
+        page = (await visitor.post(TRY, on=edit, status=200, **fields)).text
+        shown = text_of(page)
+        assert "What it would change for the newest 3 events" in shown
+        assert "shipped 3 pushes say something else m-Order Shipped-u0" in shown
+        assert "With the draft" in shown
+        assert len(here.sandbox.calls) == calls
+        shown = text_of(
+            (await visitor.post(TRY, on=edit, status=200, **(fields | {"draft": SHOP}))).text
+        )
+        assert "Nothing: of these events the draft makes what runs now makes of them." in shown
+        shown = text_of(
+            (await visitor.post(TRY, on=edit, status=200, **(fields | {"newest": "0"}))).text
+        )
+        assert "newest 3 events" not in shown

@@ -15,7 +15,8 @@ PAGES = [TOP / "README.md", TOP / "mappings" / "README.md", *sorted((TOP / "docs
 def links() -> Iterator[tuple[str, str]]:
     for page in PAGES:
         text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
-        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        pictures = re.findall(r'src(?:set)?="([^"]+)"', text)
+        for target in [*re.findall(r"\]\(([^)\s]+)\)", text), *pictures]:
             if "://" not in target:
                 yield str(page.relative_to(TOP)), target
 

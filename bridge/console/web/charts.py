@@ -76,7 +76,7 @@ def line(
         begins = place == 0 or values[place - 1] is None
         pieces.append(f"{'M' if begins else 'L'}{x:g} {y:g}")
         if begins and (place + 1 == len(values) or values[place + 1] is None):
-            pieces.append("h.01")  # alone between two gaps it is a dot
+            pieces.append("h1.5")  # alone between two gaps it is a dot
     path = "".join(pieces)
     area = f"{path}L{WIDTH:g} {HEIGHT:g}L0 {HEIGHT:g}Z" if filled and path else ""
     return Line(name, colour, path, area)
