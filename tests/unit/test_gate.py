@@ -106,7 +106,7 @@ def test_a_bucket_keeps_below_its_limit_and_wastes_little(limit: int, gaps: list
         while (wait := bucket.wait(now)) == 0:
             bucket.take()
             taken.append(now)
-        assert 0 < wait
+        assert wait > 0
         # A billionth more is what adding up fractions costs.
         assert wait * limit * 0.95 <= 1 + 1e-9
     assert most_in_a_second(taken) <= limit
