@@ -81,7 +81,7 @@ class PauseState:
 class HeldState:
     app: str
     rule: str
-    #: limit or paused.
+    #: limit, paused or ios_reached.
     reason: str
     count: int
 

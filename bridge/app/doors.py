@@ -31,7 +31,7 @@ from bridge.console.users import UsersApi
 from bridge.console.views import Views
 from bridge.console.web.console import Console
 from bridge.deliver.erasing import forget
-from bridge.deliver.held import release_resumed
+from bridge.deliver.held import keep_back, release_resumed
 from bridge.journal.erasures import noted
 from bridge.receive.devices import PATHS as DEVICE_PATHS, DeviceDoor
 from bridge.receive.health import Health
@@ -125,8 +125,12 @@ class Braking:
         if what not in brake.pauses:
             return None
         await self._note(who, "brake.released", what)
+        pause = brake.pauses[what]
+        await keep_back(bridge.journal, pause)
         if not await brake.let_go(what):
             return None
+        # What came to be held in this moment.
+        await keep_back(bridge.journal, pause)
         released = await release_resumed(bridge.journal, brake, nudge=bridge.nudge)
         log().warning("brake.released", what=what, released=released)
         return {"released": released}

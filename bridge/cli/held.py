@@ -16,7 +16,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Reason = Annotated[str | None, typer.Option(help="Only this reason: limit or paused.")]
+Reason = Annotated[str | None, typer.Option(help="Only this reason: limit, paused or ios_reached.")]
 Rate = Annotated[
     str | None, typer.Option(help="Little by little: 500/m is 500 a minute, 10/s ten a second.")
 ]

@@ -20,7 +20,7 @@ from bridge.config.access import Access, Key, Person
 from bridge.config.load import app_names
 from bridge.deliver.brake import load_brake
 from bridge.deliver.erasing import forget, sweep
-from bridge.deliver.held import release_resumed
+from bridge.deliver.held import keep_back, release_resumed
 from bridge.deliver.releases import Releases
 from bridge.errors import BridgeError, JournalBusyError
 from bridge.explain.answer import answer_of, asked_of
@@ -267,6 +267,7 @@ class _Stopped:
     def resume(self, what: str) -> int:
         async def resume(journal: SqliteJournal) -> int | None:
             brake = await load_brake(journal, SystemClock())
+            await keep_back(journal, brake.pauses.get(what))
             if not await brake.let_go(what):
                 return None
             now_ms = SystemClock().now_ms()

@@ -33,7 +33,7 @@ from bridge.journal import Journal
 from bridge.journal.piles import Choice, HeldOne, Releasing
 from bridge.journal.sends import HeldSend
 
-REASONS = ("limit", "paused")
+REASONS = ("limit", "paused", "ios_reached")
 FASTEST = 30_000
 """A minute; what is to go faster than this can as well go at once."""
 

@@ -91,7 +91,7 @@ _NUMBER: Schema = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 _NAME: Schema = {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}
 _ADVICE: Schema = {"type": "object", "additionalProperties": ref("Advice")}
 _TOO_OLD: Schema = {"const": "too_old"}
-_HOLD: Schema = {"enum": ["limit", "paused"]}
+_HOLD: Schema = {"enum": ["limit", "paused", "ios_reached"]}
 
 
 def _chosen(reason: Schema) -> list[Schema]:

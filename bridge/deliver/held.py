@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
-from bridge.deliver.brake import Brake
+from bridge.deliver.brake import Brake, Pause
 from bridge.deliver.standing import VOLUME_MS
 from bridge.journal import Journal
 from bridge.journal.piles import EVERYTHING, Choice, Volume
 from bridge.journal.sends import Hold
+from bridge.telemetry import log
 
 AT_ONCE = 500
 """Sends in one transaction: the loop makes its changes, and waits for none longer than it must."""
 REMEMBERED = 50_000
 PAUSED = Choice(reason="paused")
+IOS_REACHED = "ios_reached"
+_WHY: dict[str, Hold] = {"limit": "limit", IOS_REACHED: "ios_reached"}
 
 Nudge = Callable[[str, frozenset[int]], None]
 """Told of an app that has work again, and of whose."""
@@ -43,7 +46,7 @@ async def holdings(journal: Journal, choice: Choice = EVERYTHING) -> list[Holdin
         Holding(
             app=app,
             rule=name,
-            why="limit" if hold == "limit" else "paused",
+            why=_WHY.get(hold, "paused"),
             count=count,
             choice=choice._replace(app=app, rule=name, reason=hold),
         )
@@ -105,6 +108,21 @@ async def _all(chosen: Iterable[Holding], some: Callable[[Holding], Awaitable[in
         left = one.count
         while left > 0 and (done := await some(one)) > 0:
             left, total = left - done, total + done
+    return total
+
+
+async def keep_back(journal: Journal, pause: Pause | None) -> int:
+    """Of what an alarm about iPhones held, whatever trusts in the flags that let them through stays held.
+
+    What it is written with does not change any more, whatever the mapping says by now.
+    """
+    if pause is None or pause.reason != IOS_REACHED:
+        return 0
+    total = 0
+    while (some := await journal.sends.keep_back(limit=AT_ONCE)) > 0:
+        total += some
+    if total:
+        log().warning("held.kept_back", reason=IOS_REACHED, sends=total)
     return total
 
 

@@ -84,6 +84,7 @@ WAITS = {
 HOLDS = {
     "limit": "the rule has sent more than its limit allows",
     "paused": "pushes are paused",
+    "ios_reached": "it leaves iPhones out by flags, and such a push has reached one",
 }
 
 

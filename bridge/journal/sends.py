@@ -14,7 +14,7 @@ from bridge.journal.membership import Heard, Membership
 from bridge.journal.piles import EVERYTHING, Choice, Volume
 from bridge.journal.records import Death, End, Learnt, NewSend, Waiting
 
-Hold = Literal["limit", "paused"]
+Hold = Literal["limit", "paused", "ios_reached"]
 
 
 class Guard(NamedTuple):
@@ -148,6 +148,9 @@ class Sends(Protocol):
 
     async def hold(self, key: str, why: Hold) -> None:
         """A send that was written and may not leave waits for a person."""
+
+    async def keep_back(self, *, limit: int) -> int:
+        """Some of what is held for a pause, and leaves iPhones out by flags, is held for `ios_reached`."""
 
     async def held(self, choice: Choice = EVERYTHING, *, limit: int = 100) -> list[HeldSend]:
         """What is held, by rule, oldest first."""

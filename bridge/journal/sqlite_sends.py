@@ -120,6 +120,12 @@ class SqliteSends:
 
         await self._write(write)
 
+    async def keep_back(self, *, limit: int) -> int:
+        def write(connection: sqlite3.Connection) -> int:
+            return connection.execute(queries()["keep_back"], {"limit": limit}).rowcount
+
+        return int(await self._write(write))
+
     async def held(self, choice: Choice = EVERYTHING, *, limit: int = 100) -> list[HeldSend]:
         return await self._look(lambda connection: held.page(connection, choice, limit))
 

@@ -8,9 +8,12 @@ from typing import Any
 import orjson
 import pytest
 from hypothesis import given, strategies as st
+from pydantic import SecretStr
 
 from bridge.clock import ManualClock
+from bridge.config import DEFAULT as APP
 from bridge.deliver.audit import ios_deliveries
+from bridge.journal.devices import Device
 from bridge.onesignal.platforms import excludes_ios
 from bridge.sandbox import Behaviour, create_sandbox
 from bridge.sandbox.ledger import Call
@@ -31,6 +34,14 @@ rules:
     when: event = "Sale"
     group: 1s
     do: {send_notification: {contents: "Now!"}}
+"""
+BY_DEVICES = """
+  - name: by-devices
+    when: event = "By Devices"
+    do:
+      send_notification:
+        platforms: {exclude: [ios], by: devices}
+        contents: "Yours"
 """
 EVERYWHERE = SHOP.replace("{exclude: [ios]}", "all")
 
@@ -110,6 +121,39 @@ async def test_an_iphone_that_was_reached_stops_all_pushes_until_a_person_resume
         assert await here.bridge.journal.sends.held_counts() == [
             ("default", "shipped", "paused", 1)
         ]
+
+
+async def test_what_trusted_in_the_flags_stays_held_when_a_person_resumes(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP + BY_DEVICES, admin_token=SecretStr("let-me-in")) as here:
+        with_phones(here, "u1", "u2")
+        journal = here.bridge.journal
+        found = here.sandbox.user("u2", app_id=APP_ID)
+        assert found is not None
+        (android,) = [one.id for one in found.subscriptions.values() if one.type == "AndroidPush"]
+        registered = Device(APP, journal.user_hash(APP, "u2"), "android", android)
+        await journal.devices.keep(registered, of_another="move", now_ms=here.clock.now_ms())
+        here.sandbox.behaviour = Behaviour(ignore_flags=True)
+        await here.post(track("Signed Up", "u1"))
+        await here.pass_time(400)
+        before = len(here.sandbox.pushes)
+        await here.post(track("Order Shipped", "u2", properties={"id": "A7"}))
+        await here.post(track("By Devices", "u2", "m2"))
+        await here.settle()
+        assert sorted(await journal.sends.held_counts()) == [
+            (APP, "by-devices", "paused", 1),
+            (APP, "shipped", "paused", 1),
+        ]
+        token = {"authorization": "Bearer let-me-in"}
+        resumed = await here.http.post("/api/v1/resume", json={"what": "pushes"}, headers=token)
+        assert resumed.json()["released"] == 1
+        await here.settle()
+        assert [one.platform for one in list(here.sandbox.pushes)[before:]] == ["android"]
+        assert await journal.sends.held_counts() == [(APP, "shipped", "ios_reached", 1)]
+        # A person ends it, or lets it go for all that.
+        choice = {"rule": "shipped", "reason": "ios_reached"}
+        gone = await here.http.post("/api/v1/held/discard", json=choice, headers=token)
+        assert gone.json() == {"discarded": 1}
+        assert await journal.sends.held_counts() == []
 
 
 async def test_what_is_to_be_looked_at_outlasts_a_restart(tmp_path: Path) -> None:

@@ -278,6 +278,12 @@ COUNTS = {
         "event USING INTEGER PRIMARY KEY (rowid=?)",
     ],
     "held_page": ["s USING INDEX send_held", "e USING INTEGER PRIMARY KEY (rowid=?)"],
+    "keep_back": [
+        "send USING COVERING INDEX sqlite_autoindex_send_1 (key=?)",
+        "s USING INDEX send_held",
+        "c USING PRIMARY KEY (key=?)",
+        "g USING PRIMARY KEY (id=?)",
+    ],
     "groups_waiting": [
         "send USING COVERING INDEX send_grouped (group_id=? AND state=? AND call_key=?)"
     ],

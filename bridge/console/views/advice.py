@@ -93,6 +93,11 @@ HELD: Final = {
         "Pushes were paused",
         "They leave when the pause ends. You can let some of them go before that, or discard them.",
     ),
+    "ios_reached": Advice(
+        "A push that left iPhones out in the same way has reached one",
+        "They were written with flags that did not keep iPhones out. Discard them, and let the rule send to registered"
+        " devices (by: devices); or let them go, if iPhones may have them.",
+    ),
 }
 
 

@@ -148,6 +148,12 @@ END;
 CREATE TRIGGER held_no_more AFTER UPDATE OF state ON send WHEN OLD.state = 'held' AND NEW.state <> 'held' BEGIN
   UPDATE held_tally SET sends = sends - 1 WHERE app = OLD.app AND rule = OLD.rule AND hold = OLD.hold;
 END;
+CREATE TRIGGER held_otherwise AFTER UPDATE OF hold ON send
+WHEN OLD.state = 'held' AND NEW.state = 'held' AND OLD.hold <> NEW.hold BEGIN
+  UPDATE held_tally SET sends = sends - 1 WHERE app = OLD.app AND rule = OLD.rule AND hold = OLD.hold;
+  INSERT INTO held_tally (app, rule, hold, sends) VALUES (NEW.app, NEW.rule, NEW.hold, 1)
+  ON CONFLICT DO UPDATE SET sends = sends + 1;
+END;
 CREATE TRIGGER held_forgotten AFTER DELETE ON send WHEN OLD.state = 'held' BEGIN
   UPDATE held_tally SET sends = sends - 1 WHERE app = OLD.app AND rule = OLD.rule AND hold = OLD.hold;
 END;
@@ -464,7 +470,7 @@ CREATE TABLE gate (
 CREATE TABLE releasing (
   app        TEXT    NOT NULL,
   rule       TEXT    NOT NULL,
-  hold       TEXT    NOT NULL CHECK (hold IN ('limit', 'paused')),
+  hold       TEXT    NOT NULL CHECK (hold IN ('limit', 'paused', 'ios_reached')),
   per_minute INTEGER NOT NULL CHECK (per_minute > 0),
   since_ms   INTEGER,
   until_ms   INTEGER NOT NULL,

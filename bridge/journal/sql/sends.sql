@@ -86,6 +86,12 @@ SELECT coalesce((SELECT i.person_hash FROM identity i WHERE i.id_hash = send.per
 FROM send WHERE key = :key AND operation = 'send_notification'
 ON CONFLICT DO UPDATE SET day = excluded.day WHERE day < excluded.day;
 
+-- keep_back --
+-- What an iPhone was reached by does not leave with the rest.
+UPDATE send SET hold = 'ios_reached' WHERE key IN (
+  SELECT s.key FROM send s LEFT JOIN call c ON c.key = s.call_key LEFT JOIN send_group g ON g.id = s.group_id
+  WHERE s.state = 'held' AND s.hold = 'paused' AND instr(coalesce(c.body, g.body), '"isIos":false') > 0 LIMIT :limit);
+
 -- hold_send --
 UPDATE send SET state = 'held', hold = :hold WHERE key = :key AND state = 'pending';
 
