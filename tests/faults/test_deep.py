@@ -39,8 +39,7 @@ def test_what_waits_is_in_nobodys_way() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("events", [1_000_000, 10_000_000])
-def test_millions_that_wait_are_in_nobodys_way(events: int) -> None:
-    figures = measured(events, 40_000)
+def test_a_million_that_wait_are_in_nobodys_way() -> None:
+    figures = measured(1_000_000, 40_000)
     print(f"\n{figures}")  # noqa: T201 — its figures are what it is run for
     holds(figures)
