@@ -19,8 +19,11 @@ from starlette.routing import Route
 
 from bridge.clock import Clock
 from bridge.journal import Journal
-from bridge.journal.records import LANES
+from bridge.journal.records import LANES, Counts
 from bridge.telemetry import Metrics
+
+MANY = 10_000
+COUNT_SECONDS = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +41,8 @@ class Health:
     sources: Callable[[], dict[str, int | None]]
     #: Users with work, by app and by what they wait for.
     users: Callable[[], dict[tuple[str, str], int]]
+    #: When it was last counted what waits.
+    _last: tuple[float, Counts | None] = (0.0, None)
 
     def probes(self) -> list[Route]:
         """For whoever sends requests here or elsewhere; they say nothing of anybody."""
@@ -63,8 +68,17 @@ class Health:
         await self._look()
         return Response(generate_latest(self.metrics.registry), media_type="text/plain")
 
+    async def _counted(self) -> Counts:
+        """What waits; when that is much, as of some seconds ago: to count it takes as long as there is of it."""
+        at, counts = self._last
+        now = self.clock.monotonic()
+        if counts is None or counts.pending < MANY or now - at >= COUNT_SECONDS:
+            counts = await self.journal.counts()
+            self._last = now, counts
+        return counts
+
     async def _look(self) -> None:
-        counts = await self.journal.counts()
+        counts = await self._counted()
         metrics = self.metrics
         metrics.pending.set(counts.pending)
         age = 0 if counts.oldest_ms is None else self.clock.now_ms() - counts.oldest_ms

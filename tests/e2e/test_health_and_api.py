@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from bridge.journal.sqlite import open_sqlite
+from bridge.receive import health
 from tests.harness import Rig, identify, rig, signature, track
 
 MAPPING = """
@@ -100,6 +101,24 @@ async def test_metrics_count_what_was_accepted_refused_and_done(tmp_path: Path) 
         }
         assert {name: found.get(name) for name in expected} == expected
         assert found["bridge_disk_free_bytes{}"] > 0
+
+
+async def test_much_that_waits_is_counted_every_few_seconds_and_not_at_every_scrape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "MANY", 1)
+    async with rig(tmp_path, MAPPING) as here:
+        here.sandbox.faults.script({**REFUSES, "answers": [{"status": 503}]})
+        await here.post(identify("u1", tier="gold"))
+        await here.still()
+        assert (await metrics(here))["bridge_pending{}"] == 1
+        await here.post(identify("u2", tier="gold"))
+        await here.still()
+        assert (await metrics(here))["bridge_pending{}"] == 1
+        await here.pass_time(health.COUNT_SECONDS)
+        found = await metrics(here)
+        assert found["bridge_pending{}"] == 2
+        assert found["bridge_oldest_pending_seconds{}"] >= health.COUNT_SECONDS
 
 
 async def test_metrics_say_whether_lanes_were_left_in_order(tmp_path: Path) -> None:
