@@ -19,6 +19,8 @@ HEAD_BYTES = 65_536
 HEAD_SECONDS = 30.0
 """From the connection, or the first byte of a later request, to the end of its head; from there to the
 first byte of its body; and from an answer to the end of the body that it did not wait for."""
+BODY_SECONDS = 60.0
+"""From the first part of a body to its end; who reads it may say less."""
 REST_BYTES = 32_000_000
 """Of a body that has its answer already: a sender that reads it stops sooner."""
 MOST = 10_000
@@ -80,7 +82,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self._room.idle[self] = None
         self._room.make(len(self.connections))
-        self._start()
+        self._start(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._room.idle.pop(self, None)
@@ -95,8 +97,8 @@ class Connection(HttpToolsProtocol):
             return
         if not self._awaits_head:
             self._read_on(len(data))
-            if self._awaits_body and self._timer is None:
-                self._start()
+            if self._timer is None:
+                self._start(HEAD_SECONDS if self._awaits_body else BODY_SECONDS)
         elif not self._ended_one:
             # What follows the end of a request within the same data is not counted.
             self._head_grows(len(data))
@@ -111,7 +113,6 @@ class Connection(HttpToolsProtocol):
         if self._awaits_body:
             self._awaits_body = False
             if self._is_asked:
-                # From here on whoever reads it says how long it may take.
                 self._stop()
         super().on_body(body)
 
@@ -130,7 +131,7 @@ class Connection(HttpToolsProtocol):
             self._room.idle[self] = None
         else:
             # The rest of a body that nobody reads any more may come, but not for ever.
-            self._start()
+            self._start(HEAD_SECONDS)
 
     @property
     def _is_asked(self) -> bool:
@@ -149,13 +150,13 @@ class Connection(HttpToolsProtocol):
         if self._head > HEAD_BYTES:
             self._refuse(*_TOO_LARGE)
         elif self._timer is None:
-            self._start()
+            self._start(HEAD_SECONDS)
 
     # Time -----------------------------------------------------------------------------------------
 
-    def _start(self) -> None:
+    def _start(self, seconds: float) -> None:
         self._stop()
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._is_late)
+        self._timer = self.loop.call_later(seconds, self._is_late)
 
     def _stop(self) -> None:
         if self._timer is not None:
@@ -164,7 +165,7 @@ class Connection(HttpToolsProtocol):
 
     def _is_late(self) -> None:
         self._timer = None
-        if self._awaits_body and self._is_asked:
+        if self._is_asked and not self._awaits_head:
             self._room.refused("body-too-slow")
             self.transport.close()
         elif self._head:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -24,7 +24,10 @@ REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
 
 
 async def _read_it(request: Request) -> Response:
-    return Response(await request.body())
+    try:
+        return Response(await request.body())
+    except ClientDisconnect:
+        return Response()
 
 
 async def _do_not_read_it(request: Request) -> Response:
@@ -160,3 +163,29 @@ async def test_a_head_that_begins_behind_another_request_has_no_more_time(
         assert await reader.read() == b""
         writer.close()
     assert here.refused == ["head-too-slow"]
+
+
+@pytest.mark.parametrize(
+    "form", [b"Content-Length: 1000\r\n\r\nhi", b"Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n"]
+)
+async def test_a_body_that_stops_coming_is_not_waited_for_whoever_reads_it(
+    monkeypatch: pytest.MonkeyPatch, form: bytes
+) -> None:
+    monkeypatch.setattr(connections, "BODY_SECONDS", 0.05)
+    async with serving() as here:
+        reader, writer = await here.connect()
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\n" + form)
+        assert await reader.read() == b""
+        writer.close()
+    assert here.refused == ["body-too-slow"]
+
+
+async def test_a_body_that_trickles_has_no_more_time_than_one_that_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "BODY_SECONDS", 0.05)
+    async with serving() as here:
+        _, writer = await here.connect()
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000000\r\n\r\n")
+        await sent_until_closed(writer)
+    assert here.refused == ["body-too-slow"]
