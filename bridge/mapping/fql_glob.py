@@ -11,6 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Final
+
+LONGEST: Final = 5 * 1024
+"""As long as a condition may be; time grows with it, and a longer one can come from an event alone."""
 
 
 class GlobError(ValueError):
@@ -21,6 +25,8 @@ class GlobError(ValueError):
 @lru_cache(maxsize=256)
 def compile_glob(pattern: str) -> Callable[[str], object | None]:
     """A function that answers None for a text that the pattern does not match; raises GlobError."""
+    if len(pattern) > LONGEST:
+        raise GlobError(f"the pattern has more than {LONGEST} characters")
     chunks = [""]
     at = 0
     while at < len(pattern):

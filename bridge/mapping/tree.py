@@ -17,7 +17,9 @@ from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.scalarbool import ScalarBoolean
+from ruamel.yaml.scanner import RoundTripScanner
 
 Path = tuple[str | int, ...]
 Spot = tuple[int, int]
@@ -28,6 +30,10 @@ _SECTION: Final = re.compile(r"^([A-Za-z_]+):(?=[ \t]|$)", re.MULTILINE)
 _ONE_BY_ONE: Final = re.compile(r"([A-Za-z_]+): *(?:#[^\n]*)?\n(?: *(?:#[^\n]*)?\n)*( *)- ")
 _ONLY_COMMENTS: Final = re.compile(r"(?: *(?:#[^\n]*)?\n)*")
 _PIECES: Final = 8192
+MOST_VALUES: Final = 200_000
+"""In one file, each as often as `*names` repeat it: twenty short lines of them can stand for billions."""
+MOST_BRACKETS: Final = 50
+"""Inside one another; the time that each takes grows with how many there are around it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -101,6 +107,7 @@ def read_tree(text: str) -> Tree:
 
     Raises:
         Exception: what ruamel raises (`MarkedYAMLError`, and for odd tags and numbers anything else).
+        ValueError: it stands for more than `MOST_VALUES`.
         UnicodeError: a text holds half of a character.
     """
     try:
@@ -115,10 +122,21 @@ def _as_one(text: str) -> Tree:
     return Tree(value=piece.value, pieces={(): (0, piece)})
 
 
+class _Scanner(RoundTripScanner):
+    def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:  # noqa: N803 — ruamel's name
+        if len(self.flow_context) >= MOST_BRACKETS:
+            problem = f"more than {MOST_BRACKETS} brackets are open"
+            raise MarkedYAMLError(problem=problem, problem_mark=self.reader.get_mark())
+        super().fetch_flow_collection_start(TokenClass, to_push)
+
+
 def _read(text: str) -> Piece:
     yaml = YAML(typ="rt", pure=True)
     yaml.version = (1, 2)
+    yaml.Scanner = _Scanner
     nodes = yaml.load(text)
+    if _weight(nodes, {}) > MOST_VALUES:
+        raise ValueError(f"with what `*` repeats it holds more than {MOST_VALUES:,} values")
     value = plain(nodes)
     # Ruamel's nodes are heavy, and thousands of them would make each garbage collection slow.
     return Piece(value=value, spots=dict(_spots(nodes, ())), unquoted=_unquoted(value, ()))
@@ -181,6 +199,17 @@ def _entries(section: str, head: re.Match[str]) -> Iterator[tuple[int, str]]:
     for begin, end in zip(found, [*found[1:], len(section)], strict=True):
         yield above, section[begin:end]
         above += section.count("\n", begin, end)
+
+
+def _weight(nodes: Any, known: dict[int, int]) -> int:
+    """How many values it stands for; what is repeated is counted again, and not walked again."""
+    if not isinstance(nodes, dict | list):
+        return 1
+    if id(nodes) not in known:
+        known[id(nodes)] = 1
+        inside = [*nodes, *nodes.values()] if isinstance(nodes, dict) else nodes
+        known[id(nodes)] += sum(_weight(one, known) for one in inside)
+    return known[id(nodes)]
 
 
 def plain(nodes: Any) -> Any:

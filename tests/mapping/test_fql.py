@@ -394,6 +394,12 @@ _globs = st.lists(
 ).map("".join)
 
 
+def test_a_pattern_of_an_event_is_no_longer_than_a_condition_may_be() -> None:
+    condition = compile_condition("match(properties.a, properties.b)")
+    assert condition({"properties": {"a": "x" * 5_000, "b": "x" * 5_000}})
+    assert not condition({"properties": {"a": "x" * 6_000, "b": "x" * 6_000}})
+
+
 @given(_globs, st.text("ab*-.\n", max_size=8))
 def test_patterns_match_as_the_plain_definition_does(pattern: str, text: str) -> None:
     fields = {"text": text, "pattern": pattern}

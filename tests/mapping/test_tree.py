@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import example, given, settings, strategies as st
+from ruamel.yaml.error import MarkedYAMLError
 
 from bridge.mapping.load import starter
 from bridge.mapping.tree import Path, Tree, _as_one, _in_pieces, read_tree
@@ -166,3 +167,28 @@ def test_the_starter_is_read_in_pieces() -> None:
     text = starter().read_text(encoding="utf-8")
 
     assert places(in_pieces(text)) == places(_as_one(text))
+
+
+def repeated(times: int) -> str:
+    """A few lines that stand for nine to the power of `times` values."""
+    lines = ["vars:", "  a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [
+        f"  a{number}: &a{number} [{', '.join([f'*a{number - 1}'] * 9)}]"
+        for number in range(1, times)
+    ]
+    return "\n".join([*lines, "rules: []", ""])
+
+
+def test_what_is_repeated_is_repeated() -> None:
+    assert read_tree(repeated(2)).value["vars"]["a1"] == [["x"] * 9] * 9
+
+
+def test_a_few_lines_that_stand_for_billions_of_values_are_refused() -> None:
+    with pytest.raises(ValueError, match="holds more than 200,000 values"):
+        read_tree(repeated(40))
+
+
+def test_brackets_within_brackets_have_an_end() -> None:
+    assert read_tree(f"vars: {'[' * 50}{']' * 50}\n").value
+    with pytest.raises(MarkedYAMLError, match="more than 50 brackets are open"):
+        read_tree(f"vars: {'[' * 2000}{']' * 2000}\n")
