@@ -23,7 +23,7 @@ from bridge.journal import hashing
 from bridge.journal.pages import PAGE, cells
 from bridge.journal.queries import queries
 from bridge.journal.records import lane_of
-from bridge.journal.sqlite_file import APPLICATION_ID, create, lock
+from bridge.journal.sqlite_file import APPLICATION_ID, ITS_OWNERS, create, lock
 
 _FARTHEST = 2**40
 _TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
@@ -79,12 +79,17 @@ def _remove(path: Path) -> None:
 
 
 def _copy(path: Path, copy: Path, whole: Path) -> None:
-    copyfile(path, copy)
+    _copy_file(path, copy)
     log = path.with_name(path.name + "-wal")
     if log.exists():
-        copyfile(log, copy.with_name(copy.name + "-wal"))
+        _copy_file(log, copy.with_name(copy.name + "-wal"))
     if not _is_readable(copy):
         _replace_first_page(copy, whole)
+
+
+def _copy_file(path: Path, copy: Path) -> None:
+    copy.touch(ITS_OWNERS)
+    copyfile(path, copy)
 
 
 def _is_readable(path: Path) -> bool:

@@ -22,6 +22,8 @@ from bridge.journal.queries import queries, schema
 APPLICATION_ID = 0x5E601516
 SCHEMA_VERSION = 7
 QUICK_CHECK_BYTES = 2_000_000_000
+ITS_OWNERS = 0o600
+"""Events are people's: nobody else on the machine reads them. SQLite makes the log like the file beside it."""
 _FULL = 2
 _NOT_THE_FILE = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_BUSY", "SQLITE_FULL")
 
@@ -35,7 +37,7 @@ def lock(path: Path) -> IO[bytes]:
     """
     try:
         # Not emptied: it says which run of the database was the last.
-        opened = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o644)
+        opened = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, ITS_OWNERS)
     except OSError as error:
         raise JournalError(
             f"cannot write beside the database {path}: {error.strerror}",
@@ -98,6 +100,7 @@ def create(path: Path) -> None:
         )
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
+    draft.touch(ITS_OWNERS)
     connection = sqlite3.connect(draft, isolation_level=None)
     try:
         connection.executescript(f"PRAGMA synchronous = FULL;\nBEGIN;\n{schema()}\nCOMMIT;")

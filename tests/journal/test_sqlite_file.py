@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +54,10 @@ def overwrite(path: Path, offset: int, wrong: bytes) -> None:
 
 def size(path: Path) -> int:
     return path.stat().st_size
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {one.name: stat.S_IMODE(one.stat().st_mode) for one in folder.iterdir()}
 
 
 def make_read_only(folder: Path) -> None:
@@ -225,3 +230,16 @@ async def test_after_a_clean_end_the_file_is_all_there_is(whole: Path, tmp_path:
     journal = open_sqlite(moved)
     assert (await journal.counts()).pending == 500
     await journal.close()
+
+
+async def test_nobody_else_on_the_machine_reads_what_is_stored(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        journal = open_sqlite(tmp_path / "bridge.db")
+        await journal.append([entry("m1")])
+        found = modes(tmp_path)
+        await journal.close()
+    finally:
+        os.umask(before)
+    assert found.keys() > {"bridge.db", "bridge.db-wal", "bridge.db-shm"}
+    assert set(found.values()) == {0o600}
