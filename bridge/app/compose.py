@@ -216,7 +216,10 @@ def _compose(
 
 def _served(routes: list[BaseRoute], nothing: Nothing) -> Starlette:
     """An application of these routes; `nothing` answers where there is none."""
-    return Starlette(routes=routes, exception_handlers={HTTPException: nothing})
+    made = Starlette(routes=routes, exception_handlers={HTTPException: nothing})
+    # It would lead to whatever host the request names, and away from TLS behind a proxy.
+    made.router.redirect_slashes = False
+    return made
 
 
 def _keep(settings: Settings) -> Keep:

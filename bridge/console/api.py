@@ -9,13 +9,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from bridge.config.access import Access, Person, Role
+from bridge.telemetry import log
 
 PAGE = 100
 """How many of a pile are listed at once."""
+LONGEST_BODY = 1_000_000
+"""Of what is asked: an act on a pile may name every id of a page, many times over."""
 _ID_DIGITS = 18
 """As many as any 64-bit number may have."""
 _LATEST_MS = 10**15
@@ -34,6 +37,7 @@ def guarded(access: Accessible, role: Role, handler: Handler) -> Handler:
         offered = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
         key = known.shown(offered.encode("latin-1", "replace"))
         if key is None:
+            log().warning("api.refused", reason="token-wrong")
             return problem(401, "token-wrong", "Send Authorization: Bearer and the admin token.")
         if not key.person.may(role):
             return not_yours(key.person, role)
@@ -66,6 +70,19 @@ def moment(text: str) -> int | None:
     """Milliseconds since 1970; None when it is no time that anybody means."""
     found = number(text)
     return found if found is not None and found <= _LATEST_MS else None
+
+
+async def body_of(request: Request, *, longest: int = LONGEST_BODY) -> bytes | None:
+    """All of a request's body; None of one that is too long, or that its sender did not finish."""
+    body = bytearray()
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > longest:
+                return None
+    except ClientDisconnect:
+        return None
+    return bytes(body)
 
 
 def answer(value: Any) -> Response:

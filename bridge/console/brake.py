@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.console.api import Accessible, answer, guarded, problem, who
+from bridge.console.api import Accessible, answer, body_of, guarded, problem, who
 
 PUSHES, RULE = "pushes", "rule"
 
@@ -79,7 +79,7 @@ class BrakeApi:
 async def _target(request: Request) -> str | Response:
     """What a body names: `pushes`, or `rule/NAME`."""
     try:
-        body = orjson.loads(await request.body())
+        body = orjson.loads(await body_of(request) or b"")
     except orjson.JSONDecodeError:
         body = None
     if body == {"what": PUSHES}:

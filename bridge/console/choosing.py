@@ -13,7 +13,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bridge.console.api import answer, number, problem
+from bridge.console.api import answer, body_of, number, problem
 from bridge.console.views.waiting import One, Preview
 from bridge.journal.piles import Choice
 
@@ -34,8 +34,11 @@ class Asked:
 
 async def asked(request: Request, *, also: Collection[str] = ()) -> Asked | None:
     """What a body asks for; `also` are names that it may hold beside a choice. None: not clear."""
+    raw = await body_of(request)
+    if raw is None:
+        return None
     try:
-        body = orjson.loads(await request.body() or b"{}")
+        body = orjson.loads(raw or b"{}")
     except orjson.JSONDecodeError:
         return None
     if not isinstance(body, dict):

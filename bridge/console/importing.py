@@ -14,11 +14,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.console.api import Accessible, answer, guarded, problem
+from bridge.console.api import Accessible, answer, body_of, guarded, problem
 
 _MOST_BYTES = 8_000_000
 
@@ -46,7 +46,7 @@ class ImportApi:
         return [Route("/api/v1/import", handler, methods=["POST"])]
 
     async def _import(self, request: Request) -> Response:
-        body = await _body(request)
+        body = await body_of(request, longest=_MOST_BYTES)
         if body is None:
             return problem(413, "too-large", f"A request holds at most {_MOST_BYTES} bytes.")
         taken = await self.take(body)
@@ -56,17 +56,3 @@ class ImportApi:
         if taken.retry_after is not None:
             refused.headers["retry-after"] = str(taken.retry_after)
         return refused
-
-
-async def _body(request: Request) -> bytes | None:
-    """All of it; None when it is too large, of which no more is read then."""
-    parts, size = [], 0
-    try:
-        async for part in request.stream():
-            size += len(part)
-            if size > _MOST_BYTES:
-                return None
-            parts.append(part)
-    except ClientDisconnect:
-        return b""
-    return b"".join(parts)

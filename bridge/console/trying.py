@@ -25,7 +25,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.config import Source
-from bridge.console.api import Accessible, answer, guarded, problem
+from bridge.console.api import Accessible, answer, body_of, guarded, problem
 from bridge.console.choosing import whole
 from bridge.console.views.trying import LONGEST_DRAFT, LONGEST_EVENT, Draft, Outcome, Tried, Trying
 from bridge.console.views.words import skip
@@ -96,18 +96,18 @@ class TryApi:
 
 
 async def _body(request: Request) -> dict[str, Any] | Response:
-    raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > LONGEST_EVENT + LONGEST_DRAFT:
-            return problem(413, "too-large", "That is too long to be tried.")
+    raw = await body_of(request, longest=LONGEST_EVENT + LONGEST_DRAFT)
+    if raw is None:
+        return _TOO_LONG
     try:
         body: dict[str, Any] = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return _UNCLEAR
     # What nests too deep can be read, and not be written again.
-    if raw_json.is_too_deep(bytes(raw)) or not _is_clear(body):
+    if raw_json.is_too_deep(raw) or not _is_clear(body):
         return _UNCLEAR
+    if len((body.get("draft") or {"text": ""})["text"]) > LONGEST_DRAFT:
+        return _TOO_LONG
     return body | {"newest": whole(body.get("newest", 0))}
 
 
@@ -162,6 +162,7 @@ def _line(line: Line) -> dict[str, Any]:
     return line.as_json() | ({} if line.skip is None else {"words": skip(line.skip)})
 
 
+_TOO_LONG = problem(413, "too-large", "That is too long to be tried.")
 _UNCLEAR = problem(
     400,
     "choice-invalid",

@@ -85,9 +85,6 @@ class Journal(Protocol):
     def user_hash(self, app: str, external_id: str) -> int:
         """A keyed hash of a user of an app: 63 bits, never 0; tells nothing about the id."""
 
-    def derive(self, purpose: str) -> bytes:
-        """32 bytes that only who has this journal can know, and others for each purpose."""
-
     def hash_of(self, app: str, label: str, id_: str) -> int:
         """The same of whoever goes by an id under a label; `external_id` is the user of that id."""
 

@@ -36,8 +36,3 @@ def dedupe_key(source: str, message_id: str) -> bytes:
 @lru_cache(maxsize=64)
 def _of_source(source: str) -> hashlib.blake2b:
     return hashlib.blake2b(f"{source}|".encode("utf-8", "surrogatepass"), digest_size=16)
-
-
-def derive(salt: bytes, purpose: str) -> bytes:
-    """32 bytes for a purpose; from one nothing can be told about another."""
-    return hashlib.blake2b(purpose.encode(), digest_size=32, key=salt).digest()

@@ -150,9 +150,6 @@ class SqliteJournal:
     def user_hash(self, app: str, external_id: str) -> int:
         return hashing.user_hash(self._salt, app, external_id)
 
-    def derive(self, purpose: str) -> bytes:
-        return hashing.derive(self._salt, purpose)
-
     def hash_of(self, app: str, label: str, id_: str) -> int:
         return hashing.hash_of(self._salt, app, label, id_)
 

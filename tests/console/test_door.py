@@ -142,6 +142,31 @@ async def test_signing_out_ends_the_session_for_everybody_who_has_its_cookie(
         assert (await thief.http.get(EVENTS)).status_code == 303
 
 
+async def test_no_session_outlives_the_process_that_knows_who_has_signed_out(
+    tmp_path: Path,
+) -> None:
+    async with visiting(tmp_path) as (_, visitor):
+        stolen = dict(visitor.http.cookies)
+        await visitor.post("/console/logout", on=EVENTS)
+    async with rig(tmp_path, "version: 1\nrules: []", **SETTINGS) as again:
+        assert (await browser(again, cookies=stolen).http.get(EVENTS)).status_code == 303
+
+
+@pytest.mark.parametrize("said", ["https", "HTTPS", "https, http"])
+async def test_behind_tls_the_cookie_is_for_tls_alone(tmp_path: Path, said: str) -> None:
+    async with rig(tmp_path, "version: 1\nrules: []", **SETTINGS) as here:
+        page = await browser(here).http.get("/console/login", headers={"x-forwarded-proto": said})
+        assert "Secure" in page.headers["set-cookie"]
+
+
+async def test_nobody_is_led_to_a_host_that_the_request_names(tmp_path: Path) -> None:
+    async with rig(tmp_path, "version: 1\nrules: []", **SETTINGS) as here:
+        for path in ("/console/", "/livez/", "/api/v1/status/", "/console/login/"):
+            answer = await here.http.get(path, headers={"host": "evil.example"})
+            assert answer.status_code == 404, path
+            assert "location" not in answer.headers
+
+
 # Forms
 
 
@@ -190,7 +215,7 @@ async def test_a_sign_in_that_another_site_sends_signs_nobody_in(tmp_path: Path)
     [
         "https://evil.example/console", "//evil.example/console", "/\\evil.example", "javascript:alert(1)",
         "/consoleevil", "/console/../api", "/console\r\nx: y", "/console/\x00", "http:///console", "", "/console/ü",
-        "///evil.example/console", "/console//@evil\\..", "http://[",
+        "///evil.example/console", "///console", "////console/x", "/console//@evil\\..", "http://[",
     ],
 )  # fmt: skip
 def test_nobody_is_led_out_of_the_console(address: str) -> None:
@@ -237,6 +262,20 @@ async def test_who_came_through_the_proxy_is_out_without_it(tmp_path: Path) -> N
         assert (await visitor.http.post("/console/pause", data=csrf)).status_code == 303
         alone = browser(here, cookies=dict(visitor.http.cookies))
         assert (await alone.http.get(EVENTS)).status_code == 303
+
+
+async def test_a_mark_of_the_page_for_signing_in_is_nobodys_who_comes_through_the_proxy(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, "version: 1\nrules: []", sso_header="X-Who", **SETTINGS) as here:
+        stranger = browser(here)
+        page = await stranger.get("/console/login")
+        # Another host of the domain can put its own cookie into somebody's browser.
+        visitor = browser(here, headers={"x-who": "otto"}, cookies=dict(stranger.http.cookies))
+        mark = form_of(page, "/console/login")["csrf"]
+        done = await visitor.http.post("/console/pause", data={"csrf": mark, "what": "pushes"})
+        assert done.status_code == 403
+        assert not here.bridge.brake.pauses
 
 
 async def test_two_names_are_nobodys(tmp_path: Path) -> None:

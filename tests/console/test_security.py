@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from starlette.routing import Route
+from structlog.testing import capture_logs
 
 from bridge.app.doors import console_of
 from bridge.app.views import views_of
@@ -184,6 +186,92 @@ async def test_a_form_that_is_too_large_is_refused(tmp_path: Path) -> None:
         assert answer.status_code == 413
         many = "&".join(f"a{n}=1" for n in range(1000))
         assert (await visitor.http.post("/console/try", content=many)).status_code == 413
+
+
+async def test_a_token_is_not_read_for_longer_than_any_is(tmp_path: Path) -> None:
+    async with rig(tmp_path, NOTHING, **SETTINGS) as here:
+        stranger = browser(here).http
+        answer = await stranger.post("/console/login", content=b"token=" + b"x" * 20_000)
+        assert answer.status_code == 413
+
+
+async def test_no_body_is_read_for_longer_than_it_means_anything(tmp_path: Path) -> None:
+    headers = {"authorization": f"Bearer {TOKENS['admin']}"}
+    async with rig(tmp_path, NOTHING, **SETTINGS) as here:
+        for method, path in api_routes(here):
+            if method == "POST":
+                endless = Endless()
+                answer = await here.http.post(path, headers=headers, content=endless.parts())
+                assert answer.status_code in {400, 404, 413}, path
+                assert endless.sent < 10_000_000, path
+
+
+async def test_who_leaves_in_the_middle_of_a_body_has_asked_for_nothing(tmp_path: Path) -> None:
+    async with visiting(tmp_path, "admin") as (here, visitor):
+        await here.post(track("Signed Up", "u1", "m-1"))
+        await here.post(track("Signed Up", "u2", "m-2"))
+        await here.settle()
+        mark = form_of(await visitor.get("/console/audit"), "/console/logout")["csrf"]
+        cookie = "; ".join(f"{name}={value}" for name, value in visitor.http.cookies.items())
+        for _, path in [one for one in console_routes(here) if one[0] == "POST"]:
+            await left(here, path, f"csrf={mark}".encode(), cookie=cookie)
+        for method, path in api_routes(here):
+            if method == "POST":
+                await left(here, path, b"", authorization=f"Bearer {TOKENS['admin']}")
+        held = await here.bridge.journal.sends.held_counts()
+        assert sum(count for *_, count in held) == 1
+        assert not here.bridge.brake.pauses
+
+
+class Endless:
+    """A body without an end."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        while self.sent < 50_000_000:
+            self.sent += 65_536
+            yield b" " * 65_536
+
+
+async def left(here: Rig, path: str, body: bytes, **headers: str) -> None:
+    """Begin to send a body, and hang up; whatever is answered, nobody hears it."""
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": body, "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("bridge.test", 80),
+        "scheme": "http",
+        "http_version": "1.1",
+        "root_path": "",
+    }
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0) if len(messages) > 1 else messages[0]
+
+    async def send(_: Any) -> None:
+        return None
+
+    await here.bridge.app(scope, receive, send)
+
+
+async def test_a_guess_at_the_api_is_seen_in_the_log_and_never_what_was_guessed(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, NOTHING, **SETTINGS) as here:
+        with capture_logs() as logs:
+            await here.http.get("/api/v1/status", headers={"authorization": "Bearer guess"})
+        assert [one["reason"] for one in logs if one["event"] == "api.refused"] == ["token-wrong"]
+        assert "guess" not in str(logs)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -22,7 +22,8 @@ from bridge.segment.events import Event, Unusable, parse_timestamp, read_event
 MOST: Final = 20
 """Events that are tried at once."""
 LONGEST_EVENT: Final = 262_144
-LONGEST_DRAFT: Final = 524_288
+LONGEST_DRAFT: Final = 262_144
+"""Of text that is new a YAML parser reads 10 kB a second."""
 MOST_NEWEST: Final = 1_000
 """And of those that are stored: each is planned twice, while others wait for the interpreter."""
 _AROUND: Final = 2
@@ -75,6 +76,8 @@ class Trying:
     config: Callable[[], Config]
     mappings: Callable[[], Mappings]
     rehearse: Rehearse
+    #: One at a time: whoever tries, and however often, delivery has most of the interpreter.
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def texts(self, source: Source) -> list[Text]:
         """The files of the mapping in force, as they are by now; only those that it names."""
@@ -91,8 +94,9 @@ class Trying:
     ) -> Outcome:
         """`edited` is the text that is no longer as in its file; `newest`: so many events are played, too."""
         app, mapping = self.config().apps[source.app], self.mappings()[source.name]
-        # Compiling a mapping and planning events takes longer than others should wait.
-        done = await asyncio.to_thread(_outcome, events, texts, edited, source, app, mapping)
+        async with self._turn:
+            # Compiling a mapping and planning events takes longer than others should wait.
+            done = await asyncio.to_thread(_outcome, events, texts, edited, source, app, mapping)
         other = None if done.draft is None else done.draft.mapping
         if other is None or not newest:
             return done

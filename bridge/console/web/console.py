@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -58,7 +59,7 @@ class Console:
         self.shell = Shell(paused=self.paused, dry_run=lambda: self.config().restraint.dry_run)
         self.door = Door(
             access=lambda: access_of(self.config().settings),
-            sessions=Sessions(self.journal.derive("console")),
+            sessions=Sessions(secrets.token_bytes(32)),
             clock=self.clock,
             shell=self.shell,
         )

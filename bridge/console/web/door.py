@@ -32,6 +32,8 @@ LOGIN: Final = f"{ROOT}/login"
 TRIES: Final = 10
 """Wrong tokens from one address in a minute; then it has to wait."""
 _MINUTE: Final = 60.0
+LONGEST_SIGN_IN: Final = 16_384
+"""A form that anybody may send, and so as many of them as there are connections."""
 _PEERS: Final = 1000
 _YEAR_SECONDS: Final = 365 * 86_400
 Page = Callable[[Visit], Awaitable[Response]]
@@ -104,7 +106,11 @@ class Door:
             if isinstance(form, TooLong):
                 return self._problem(visit, form.status, "Too long", form.words)
             session = self._session(request)
-            if session is None or not self._is_own(request, session, form.get("csrf", "")):
+            # Whom the proxy introduces may hold a mark of somebody else's, or of the page for signing in.
+            is_theirs = session is not None and session.name == visit.person.name
+            if session is None or not (
+                is_theirs and self._is_own(request, session, form.get("csrf", ""))
+            ):
                 return self._problem(visit, 403, "Not from this page", _FOREIGN)
             if not visit.may(role):
                 return self._not_yours(visit, role)
@@ -212,7 +218,7 @@ class Door:
         return response
 
     async def _sign_in(self, request: Request) -> Response:
-        form = await form_of(request)
+        form = await form_of(request, longest=LONGEST_SIGN_IN)
         if isinstance(form, TooLong):
             return self._login_page(request, form.status, form.words)
         peer, session = _peer(request), self._session(request)
@@ -282,7 +288,9 @@ def _peer(request: Request) -> str:
 
 def _is_private(request: Request) -> bool:
     """Whether the browser speaks TLS, to us or to a proxy before us."""
-    return "https" in {request.url.scheme, request.headers.get("x-forwarded-proto", "")}
+    said = request.headers.get("x-forwarded-proto", "").lower()
+    # The first of several proxies is the one that the browser speaks to.
+    return "https" in {request.url.scheme, said.partition(",")[0].strip()}
 
 
 def inside(address: str) -> str:
@@ -295,4 +303,6 @@ def inside(address: str) -> str:
     plain = (
         address.isascii() and address.isprintable() and "\\" not in address and ".." not in address
     )
+    # A browser takes `///host` for `//host`.
+    plain = plain and not address.startswith("//")
     return address if inside and plain and not parts.scheme and not parts.netloc else ROOT

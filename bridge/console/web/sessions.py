@@ -1,8 +1,8 @@
 """Who is signed in: what the cookie holds, and what forms repeat of it. Pure.
 
-The cookie names a person and is signed with a key of the journal's own; the role is looked up at every
+The cookie names a person and is signed with a key of this process's own; the role is looked up at every
 request, and the token it was made with has to be that person's still. So what is taken out of the file
-of tokens is out at once, on every machine.
+of tokens is out at once; and no session outlives the process, which alone knows who has signed out.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
+    #: Known to this process alone.
     secret: bytes
 
     def of_key(self, key: Key, *, now_s: int) -> Session:

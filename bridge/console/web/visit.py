@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from starlette.requests import Request
 
 from bridge.config.access import Person, Role
+from bridge.console.api import body_of
 
 LONGEST_QUERY = 4_000
 LONGEST_FORM = 1_000_000
@@ -100,13 +101,11 @@ def zone_of(request: Request) -> tzinfo:
         return UTC
 
 
-async def form_of(request: Request) -> dict[str, str] | TooLong:
+async def form_of(request: Request, *, longest: int = LONGEST_FORM) -> dict[str, str] | TooLong:
     """The fields of a form; of a name that comes twice the last counts."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_FORM:
-            return TooLong(413, "That is longer than anything that is to be pasted here.")
+    body = await body_of(request, longest=longest)
+    if body is None:
+        return TooLong(413, "That is longer than anything that is to be pasted here.")
     try:
         fields = parse_qsl(
             body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_FIELDS
