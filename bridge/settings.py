@@ -93,7 +93,7 @@ def _duration(value: object) -> object:
     return timedelta(seconds=int(found[1]) * _SECONDS[found[2]] if found else 0)
 
 
-def _is_private_address(url: str) -> bool:
+def is_private_address(url: str) -> bool:
     """Whether nobody on the way can read what is sent there, the address included."""
     try:
         parts = urlsplit(url)
@@ -313,7 +313,7 @@ class Settings(BaseModel):
     @field_validator("alert_url")
     @classmethod
     def _is_private(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not _is_private_address(value.get_secret_value()):
+        if value is not None and not is_private_address(value.get_secret_value()):
             raise ValueError("an https:// address, or http:// on this machine")
         return value
 

@@ -17,7 +17,7 @@ from bridge.config import (
     environment_app,
     environment_source,
 )
-from bridge.config.access import findings_of
+from bridge.config.access import LEAST_TOKEN, findings_of
 from bridge.config.document import AppEntry, SourceEntry, is_app_id
 from bridge.config.file import Reading, read_file
 from bridge.config.registry import doubtful, registry_of, wrong_with
@@ -25,7 +25,7 @@ from bridge.errors import ConfigurationError, Finding
 from bridge.onesignal.api import Spoken, api_named
 from bridge.onesignal.legacy import PREFIX as LEGACY_PREFIX
 from bridge.segment.audience import ReverseEtl
-from bridge.settings import PREFIX, Environment, Settings, read_environment
+from bridge.settings import PREFIX, Environment, Settings, is_private_address, read_environment
 
 _KEYS_AND_IDS = "OneSignal > Settings > Keys & IDs > OneSignal App ID"
 _OF_APPS = ("onesignal_app_id", "onesignal_api_key")
@@ -299,7 +299,8 @@ def warnings(config: Config) -> list[Finding]:
     idle = config.apps.keys() - {source.app for source in config.sources.values()}
     found += [_warning("app-unused", f"no source goes to app {app}") for app in sorted(idle)]
     for app in config.apps.values():
-        found += _of_legacy_api(app)
+        found += [*_of_legacy_api(app), *_of_its_way(app)]
+    found += _of_admins(config.settings)
     if config.restraint.dry_run:
         found.append(_warning("dry-run", "BRIDGE_DRY_RUN=yes: nothing is sent to OneSignal"))
     if config.settings.only_users is not None:
@@ -323,6 +324,27 @@ def _of_legacy_api(app: App) -> Iterator[Finding]:
             f"iPhones are left out by flags that OneSignal's legacy API was said to ignore{of}",
             "unset BRIDGE_ONESIGNAL_LEGACY_FLAGS (`legacy_flags`) unless you have seen that they work",
         )
+
+
+def _of_its_way(app: App) -> Iterator[Finding]:
+    if is_private_address(app.url):
+        return
+    yield _warning(
+        "onesignal-in-clear",
+        f"{app.url} is http: the API key and what is known of people go there in clear",
+        "fine for a sandbox inside a network of yours; else https",
+    )
+
+
+def _of_admins(settings: Settings) -> Iterator[Finding]:
+    token = settings.admin_token
+    if token is None or len(token.get_secret_value()) >= LEAST_TOKEN:
+        return
+    yield _warning(
+        "admin-token-short",
+        f"{PREFIX}ADMIN_TOKEN has fewer than {LEAST_TOKEN} characters: the API can be asked until one is right",
+        "make it with: openssl rand -hex 24",
+    )
 
 
 def _half_signed(source: Source) -> Finding:

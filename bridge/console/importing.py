@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from bridge.console.api import Accessible, answer, body_of, guarded, problem
 
-_MOST_BYTES = 8_000_000
+MOST_BYTES = 8_000_000
 
 
 class Refusal(NamedTuple):
@@ -46,9 +46,9 @@ class ImportApi:
         return [Route("/api/v1/import", handler, methods=["POST"])]
 
     async def _import(self, request: Request) -> Response:
-        body = await body_of(request, longest=_MOST_BYTES)
+        body = await body_of(request, longest=MOST_BYTES)
         if body is None:
-            return problem(413, "too-large", f"A request holds at most {_MOST_BYTES} bytes.")
+            return problem(413, "too-large", f"A request holds at most {MOST_BYTES} bytes.")
         taken = await self.take(body)
         if not isinstance(taken, Refusal):
             return answer(taken)

@@ -443,6 +443,10 @@ def test_no_secret_is_ever_shown(secret: str, *, broken: bool) -> None:
         ({"SEGMENT_BATCHES": "refuse"}, []),
         ({"SEGMENT_SECRETS": "", "SEGMENT_TOKEN": "t"}, []),
         ({"SEGMENT_SECRETS": "", "SEGMENT_UNSIGNED": "allow"}, ["sender-unproven"]),
+        ({"SEGMENT_TOKEN": "t", "ONESIGNAL_URL": "http://127.0.0.1:8090"}, []),
+        ({"SEGMENT_TOKEN": "t", "ONESIGNAL_URL": "http://sandbox:8090"}, ["onesignal-in-clear"]),
+        ({"SEGMENT_TOKEN": "t", "ADMIN_TOKEN": "short"}, ["admin-token-short"]),
+        ({"SEGMENT_TOKEN": "t", "ADMIN_TOKEN": "long-enough-to-be-one"}, []),
     ],
 )
 def test_what_is_allowed_and_dangerous_is_a_warning(
