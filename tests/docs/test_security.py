@@ -44,7 +44,7 @@ def test_every_link_on_it_leads_somewhere(link: str) -> None:
 @pytest.mark.parametrize(
     ("words", "figures", "true"),
     [
-        ("{} connections, of which", ["10,000"], connections.MOST),
+        ("connections | {}, of which", ["10,000"], connections.MOST),
         ("{} s for a head, {} s more for a body to begin", ["30", "30"], connections.HEAD_SECONDS),
         ("{} s for it to end", ["60"], connections.BODY_SECONDS),
         ("unpacked, {} events", ["10,000"], webhook.MAX_ELEMENTS),
