@@ -163,8 +163,7 @@ async def test_nobody_is_led_to_a_host_that_the_request_names(tmp_path: Path) ->
     async with rig(tmp_path, "version: 1\nrules: []", **SETTINGS) as here:
         for path in ("/console/", "/livez/", "/api/v1/status/", "/console/login/"):
             answer = await here.http.get(path, headers={"host": "evil.example"})
-            assert answer.status_code == 404, path
-            assert "location" not in answer.headers
+            assert "evil.example" not in answer.headers.get("location", ""), path
 
 
 # Forms
