@@ -165,6 +165,8 @@ class Aliasing(Stepwise[CreateAlias]):
         return Wait(until_ms=until)
 
     async def _settled(self, call: UserCall, holder: Holder, refused: Ended) -> Ended | Wait | None:
+        if not self.means.restraint.lists(*self._touched(holder)):
+            return _dead(refused, "alias_conflict")
         if holder.external_id is None:
             return await self._merged(call, holder)
         its, spacing = await self._person(holder.external_id), self.means.spacing
@@ -177,6 +179,12 @@ class Aliasing(Stepwise[CreateAlias]):
             return wait_of(self.means, SPACING_SECONDS)
         with spacing.writing(its):
             return await self._between(its, holder, refused)
+
+    def _touched(self, holder: Holder) -> Recipient:
+        """By whatever is known of the one who would lose it."""
+        if holder.external_id is None:
+            return Recipient(self.update.label, self.update.id)
+        return _known_by(holder)
 
     async def _between(self, its: int, holder: Holder, refused: Ended) -> Ended | Wait | None:
         """Two who are somebody each."""

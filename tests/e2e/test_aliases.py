@@ -301,6 +301,23 @@ async def test_what_anybody_can_send_takes_nothing_from_anybody(tmp_path: Path) 
         assert not [one for one in asked(here) if one.startswith(("GET", "DELETE"))]
 
 
+async def test_of_those_who_are_not_to_be_touched_nothing_is_taken(tmp_path: Path) -> None:
+    async with rig(tmp_path, LINKS, only_users=("u2",)) as here:
+        with_users(here, "u1", "u2")
+        found = here.sandbox.user("u1", app_id=APP_ID)
+        assert found is not None
+        app = here.sandbox.world.app(APP_ID)
+        app.link(stranger(here, "browser"), {"crm": "c8"})
+        app.link(found, {"crm": "c7"})
+        now = here.clock.now_ms()
+        await hear(here, links("u1", at_ms=now - HOUR), links("u2", at_ms=now))
+        await hear(here, links("u2", "c8", at_ms=now))
+        assert [one.status for one in here.sandbox.calls if one.method == "DELETE"] == []
+        assert (holders(here), holders(here, "c8")) == (["u1"], [None])
+        reasons = [one.reason for one in await here.bridge.journal.dead_letters()]
+        assert reasons == ["alias_conflict", "alias_conflict"]
+
+
 async def test_what_goes_from_user_to_user_is_no_id_of_one_person(tmp_path: Path) -> None:
     async with rig(tmp_path, LINKS) as here:
         users = [f"u{number}" for number in range(MOST_CHANGES + 4)]

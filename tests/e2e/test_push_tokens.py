@@ -229,6 +229,13 @@ async def test_who_unsubscribed_at_onesignal_stays_unsubscribed(tmp_path: Path) 
         assert on(here) == []
 
 
+async def test_a_development_build_of_a_user_who_is_there_is_marked(tmp_path: Path) -> None:
+    async with rig(tmp_path, TOKENS) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        await hear(here, opens(context={"app": {"namespace": "com.example.shop.dev"}}))
+        assert phones(here)[T1].details["test_type"] == 1
+
+
 async def test_a_development_build_is_marked_and_a_later_one_is_not(tmp_path: Path) -> None:
     def build(space: str) -> dict[str, Any]:
         return opens(context={"app": {"namespace": space}})
