@@ -175,6 +175,8 @@ def fold(row: Row, updates: Iterable[Said], now_ms: int) -> Folded:
         if_accepted = join(if_accepted, accepted(found.write, one.at, now_ms) | again)
         if_not = join(if_not, said if after is row else forgotten(row, found.write, one.at) | again)
         compared.append(found)
+    if len(compared) == 1:
+        return Folded(compared[0].write, tuple(compared), if_accepted, if_not)
     names = dict.fromkeys(name for found in compared for name in found.write)
     write = {name: if_accepted[name].value for name in names}
     return Folded(write, tuple(compared), if_accepted, if_not)

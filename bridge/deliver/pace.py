@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 STEADY, BURST = 0.95, 0.04
 ARRIVAL_SECONDS = 0.08
 """Calls that take longer are thought to have arrived by then: 926 a second at the least."""
-LATE_ANSWER = 3
+LATE_ANSWER = 2
 """Times what is usual, when that is more than `ARRIVAL_SECONDS`."""
-_TOWARDS_USUAL = 1.01
+_TOWARDS_USUAL = 1.001
 """What is usual moves by so much with each answer: half of them take longer, and a hundred late ones change little."""
 WINDOW_SECONDS = 1.001
 """A second, and more than two clocks or two sums of floats may disagree by."""
@@ -70,6 +70,8 @@ class Pass:
 
     left: float
     arrives: float
+    #: It was answered so late that another stands for it.
+    again: bool = False
 
 
 @dataclass(slots=True)
@@ -78,14 +80,16 @@ class Arrivals:
 
     limit: int
     _passes: deque[Pass] = field(default_factory=deque)
+    #: Passes that are there twice.
+    _twice: int = 0
     _usual: float = 0.01
 
     def wait(self, now: float) -> float:
         """Seconds until it is worth asking again; 0: one more may leave now."""
         passes = self._passes
         while passes and passes[0].arrives <= now - WINDOW_SECONDS:
-            passes.popleft()
-        if len(passes) < self.limit:
+            self._twice -= passes.popleft().again
+        if len(passes) - self._twice < self.limit:
             return 0.0
         return max(_ALMOST, passes[0].arrives + WINDOW_SECONDS - now)
 
@@ -100,6 +104,8 @@ class Arrivals:
         if now < one.arrives:
             one.arrives = now
         elif took > LATE_ANSWER * self._usual:
+            one.again = one.arrives > now - WINDOW_SECONDS
+            self._twice += one.again
             self._passes.append(Pass(one.left, now))
         self._usual *= _TOWARDS_USUAL if took > self._usual else 1 / _TOWARDS_USUAL
 

@@ -17,7 +17,7 @@ from bridge.deliver.means import Means
 from bridge.deliver.progress import Progress, tell
 from bridge.deliver.seal import group_of, part_of
 from bridge.deliver.sending import found_send, opened
-from bridge.deliver.standing import VOLUME_MS, checked, contradicts, guard_of, ruling
+from bridge.deliver.standing import checked, contradicts, guard_of, ruling
 from bridge.journal.membership import Heard
 from bridge.journal.records import SENDS_DECIDED, End, NewSend, Waiting, operation_name
 from bridge.journal.sends import Bid, Known, Reached, Ruling
@@ -182,9 +182,7 @@ def _bid(means: Means, row: Waiting, mapping: Mapping, planned: Plan, send: Send
     if not is_push or terms.group_ms is not None:
         group = group_of(send, app=app.name, api=app.api, app_id=app.app_id, rank=row.rank)
     asked = _terms(row, planned, send)
-    # What a person has asked for takes its places, though none is asked for.
-    guard = guard_of(asked._replace(once=terms.once, stay=terms.stay), once=once, is_push=is_push)
-    guard = guard._replace(volume_ms=VOLUME_MS if is_push and terms.cap is None else None)
+    guard = guard_of(terms, asked, once=once, is_push=is_push)
     generation = row.generations.get(operation_name(send.rule, send.name), 0)
     key = key_of(
         app=app.name,

@@ -27,14 +27,17 @@ VOLUME_PER_PERSON = 2
 VOLUME_MS = 900_000
 
 
-def guard_of(terms: Terms, *, once: int | None, is_push: bool) -> Guard:
-    """What has to be known; `once` is the hash of the key of `once_per`."""
+def guard_of(terms: Terms, asked: Terms, *, once: int | None, is_push: bool) -> Guard:
+    """What has to be known; `once` is the hash of the key of `once_per`.
+
+    What a person has `asked` for takes the places that its rule's `terms` say, though none is asked for.
+    """
     return Guard(
         audience=None if terms.stay is None else terms.stay.audience,
         once=once,
         once_ms=None if terms.once is None else terms.once.time_ms,
-        cap_ms=None if terms.cap is None else terms.cap.per_ms,
-        limit_ms=None if terms.limit is None else terms.limit.per_ms,
+        cap_ms=None if asked.cap is None else asked.cap.per_ms,
+        limit_ms=None if asked.limit is None else asked.limit.per_ms,
         volume_ms=VOLUME_MS if is_push and terms.cap is None else None,
     )
 

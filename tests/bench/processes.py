@@ -46,7 +46,10 @@ class Served:
         """Processor time so far: of the first thread (the event loop's), and of all others (Linux)."""
         main = other = 0
         for task in Path(f"/proc/{self._process.pid}/task").iterdir():
-            spent = int((task / "schedstat").read_text().split()[0])
+            try:
+                spent = int((task / "schedstat").read_text().split()[0])
+            except OSError:
+                continue  # A thread that has ended meanwhile; what it spent is lost.
             if task.name == str(self._process.pid):
                 main += spent
             else:
