@@ -20,6 +20,7 @@ from schemathesis.specs.openapi.checks import ignored_auth, positive_data_accept
 from starlette.routing import Route
 
 from bridge.cli.server import QuietServer, configuration, listen
+from bridge.clock import ManualClock
 from bridge.console.openapi import document
 from tests.harness import Rig, identify, rig, track
 
@@ -51,6 +52,12 @@ async def fill(here: Rig) -> None:
     await here.still()
 
 
+def _passing(clock: ManualClock) -> None:
+    """Time goes on, and fast: what waits for its turn at OneSignal, or for places, gets it or gives up."""
+    clock.advance(0.5)
+    asyncio.get_running_loop().call_later(0.02, _passing, clock)
+
+
 class Serving(threading.Thread):
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -75,6 +82,7 @@ class Serving(threading.Thread):
                 for method in (route.methods or set()) - {"HEAD"}
             ]
             self.server = QuietServer(configuration(here.bridge.app))
+            _passing(here.clock)
             self.ready.set()
             await self.server.serve(sockets=[self._listening])
 
