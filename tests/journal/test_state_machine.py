@@ -42,6 +42,8 @@ class Known:
     ends: dict[str, str] = field(default_factory=dict)
     open: dict[str, str] = field(default_factory=dict)
     only: set[str] | None = None
+    #: Replayed while it waited: who works on it may not know.
+    revived: set[str] = field(default_factory=set)
 
 
 class JournalMachine(RuleBasedStateMachine):
@@ -121,7 +123,7 @@ class JournalMachine(RuleBasedStateMachine):
         row = next(one for one in self.run(chain(self.journal, known.user)) if one.seq == seq)
         assert row.generations.get(mark, 0) == generation
         done = known.done | {mark}
-        new = new_send(seq, key, rule=name, user_hash=known.user)
+        new = new_send(seq, key, rule=name, user_hash=known.user, generation=generation)
         written = self.run(write(self.journal, new, done=done))
         assert written == (key not in self.sends)
         if written:
@@ -158,7 +160,7 @@ class JournalMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.finishable())
     @rule(data=st.data(), status=st.sampled_from(("delivered", "dead")))
     def finish(self, data: st.DataObject, status: str) -> None:
-        """The updates of the event end, and with them the event."""
+        """The updates of the event end, and with them the event, but for what was replayed meanwhile."""
         seq = self.pick(data, self.finishable())
         known = self.events[seq]
         mark = "tags/update_user"
@@ -169,8 +171,9 @@ class JournalMachine(RuleBasedStateMachine):
         if ends and status == "dead":
             deaths = [death(rule="tags", operation="update_user", key=None)]
         self.run(self.journal.finish(seq, ends, deaths=deaths, at_ms=NOW))
-        known.pending = False
-        known.done, known.only = set(), None
+        left = known.revived - known.ends.keys()
+        known.pending = bool(left)
+        known.done, known.only, known.revived = set(), left or None, set()
 
     def dead(self) -> list[tuple[int, str]]:
         return sorted(
@@ -194,11 +197,12 @@ class JournalMachine(RuleBasedStateMachine):
         elif dead.send_key is not None:
             was = self.sends[dead.send_key]
             self.generation[seq, name] += not same_key
-            key = dead.send_key if same_key else f"{seq}-{name}-{self.generation[seq, name]}"
+            generation = self.generation[seq, name]
+            key = dead.send_key if same_key else f"{seq}-{name}-{generation}"
             if not same_key:
                 self.sends[dead.send_key] = (*was[:2], "replayed")
             self.sends[key] = (*was[:2], "pending")
-            send = new_send(seq, key, rule=name, user_hash=known.user)
+            send = new_send(seq, key, rule=name, user_hash=known.user, generation=generation)
             known.open[mark] = key
         for times in (1, 0):
             revived = self.journal.revive(dead.id, send=send, at_ms=NOW, replan=replan)
@@ -209,8 +213,10 @@ class JournalMachine(RuleBasedStateMachine):
         del known.ends[mark]
         if not known.pending:
             known.only, known.done = {mark}, set()
-        elif known.only is not None:
-            known.only.add(mark)
+        else:
+            known.revived.add(mark)
+            if known.only is not None:
+                known.only.add(mark)
         known.pending = True
         known.done.discard(mark)
         if sends:
