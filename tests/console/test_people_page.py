@@ -49,6 +49,15 @@ async def test_a_person_is_shown_with_what_was_written_and_by_which_event(tmp_pa
         assert '/console/events?q=m-1"' in page
 
 
+async def test_a_question_ends_as_a_question(tmp_path: Path) -> None:
+    async with visiting(tmp_path) as (here, visitor):
+        await here.post(track("Order Shipped", "u1", properties={"id": "A7"}))
+        await here.settle()
+        shown = text_of(await visitor.get(f"{PEOPLE}?user=u1"))
+        assert "with Segment's userId? To Android" in shown
+        assert "?." not in shown
+
+
 async def test_who_only_looks_sees_the_shape_of_it_and_no_value(tmp_path: Path) -> None:
     async with visiting(tmp_path, "view", mapping=WHOLE) as (here, visitor):
         await with_history(here)

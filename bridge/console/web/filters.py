@@ -109,7 +109,13 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
 
 
+def sentence(text: str) -> str:
+    """Half of one as a whole one; a question stays a question."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
+
+
 ALL: Final[dict[str, Callable[..., Any]]] = {
+    "sentence": sentence,
     "moment": moment,
     "ago": ago,
     "hour": hour,
