@@ -9,8 +9,14 @@ import typer
 from bridge import __version__
 
 if TYPE_CHECKING:
+    from socket import socket
+
+    from bridge.app import Bridge
     from bridge.cli.live import StatusLine
+    from bridge.cli.server import Server
     from bridge.config import Config
+    from bridge.config.mappings import Mappings
+    from bridge.journal.records import Counts
     from bridge.settings import Settings
 
 UNKNOWN_PLAN = "unknown (150 sends/s, 1,000 writes/s)"
@@ -84,11 +90,8 @@ def _refuse_to_share(settings: Settings) -> None:
 
 async def _serve(config: Config, line: StatusLine | None) -> str | None:
     """Run until a signal; why it ended, when that was not asked for."""
-    import asyncio
-
     from bridge.app import running
     from bridge.app.seeing import left_behind
-    from bridge.cli.live import Live
     from bridge.cli.server import Server, listen
     from bridge.clock import SystemClock
     from bridge.config.load import load_config, warnings
@@ -102,45 +105,67 @@ async def _serve(config: Config, line: StatusLine | None) -> str | None:
     if settings.admin_port is not None:
         listening.append(listen(settings.host, settings.admin_port, variable="BRIDGE_ADMIN_PORT"))
     async with running(config, mappings, clock=SystemClock(), read=load_config) as bridge:
-        for finding in (*warnings(config), *findings):
-            log().warning(finding.code, message=finding.message, hint=finding.hint)
-        counts = await bridge.journal.counts()
-        for app, waiting in left_behind(await bridge.journal.pending_apps(), config).items():
-            log().warning("app.gone", app=app, pending=waiting)
-        server = Server(bridge)
         watchdog = Watchdog(hand=bridge.hand, is_cautious=lambda: bridge.is_cautious)
+        # Before anything is waited for: the first event may be one that makes the loop stand.
         watchdog.start()
-        _settle_memory()
-        _share_the_interpreter()
-        addresses = ["{}:{}".format(*one.getsockname()[:2]) for one in listening]
-        log().info(
-            "bridge.serving",
-            version=__version__,
-            address=addresses[0],
-            admin=addresses[-1],
-            journal=str(settings.database_path),
-            mapping=sorted({file for one in mappings.values() for file in one.files}),
-            revision={source: one.revision for source, one in mappings.items()},
-            rules=sum(len(one.rules) for one in mappings.values()),
-            pending=counts.pending,
-            dead=counts.dead,
-            sources={one.name: one.app for one in config.sources.values()},
-            api={app.name: app.spoken.api for app in config.apps.values()},
-            onesignal={app.name: app.url for app in config.apps.values()},
-            plan={app.name: app.plan or UNKNOWN_PLAN for app in config.apps.values()},
-            platforms={app.name: list(app.platforms) for app in config.apps.values()},
-            dry_run=config.restraint.dry_run,
-            only_users=None if config.restraint.only is None else len(config.restraint.only),
-        )
-        live = None
-        if line is not None:
-            live = asyncio.create_task(Live(bridge=bridge, line=line).run())
         try:
-            return await server.until_stopped(*listening)
+            for finding in (*warnings(config), *findings):
+                log().warning(finding.code, message=finding.message, hint=finding.hint)
+            counts = await bridge.journal.counts()
+            for app, waiting in left_behind(await bridge.journal.pending_apps(), config).items():
+                log().warning("app.gone", app=app, pending=waiting)
+            server = Server(bridge)
+            _settle_memory()
+            _share_the_interpreter()
+            _say_serving(config, mappings, counts, listening)
+            return await _until_stopped(bridge, server, listening, line)
         finally:
-            if live is not None:
-                live.cancel()
             watchdog.stop()
+
+
+async def _until_stopped(
+    bridge: Bridge, server: Server, listening: list[socket], line: StatusLine | None
+) -> str | None:
+    import asyncio
+
+    from bridge.cli.live import Live
+
+    live = None
+    if line is not None:
+        live = asyncio.create_task(Live(bridge=bridge, line=line).run())
+    try:
+        return await server.until_stopped(*listening)
+    finally:
+        if live is not None:
+            live.cancel()
+
+
+def _say_serving(
+    config: Config, mappings: Mappings, counts: Counts, listening: list[socket]
+) -> None:
+    from bridge.telemetry import log
+
+    settings = config.settings
+    addresses = ["{}:{}".format(*one.getsockname()[:2]) for one in listening]
+    log().info(
+        "bridge.serving",
+        version=__version__,
+        address=addresses[0],
+        admin=addresses[-1],
+        journal=str(settings.database_path),
+        mapping=sorted({file for one in mappings.values() for file in one.files}),
+        revision={source: one.revision for source, one in mappings.items()},
+        rules=sum(len(one.rules) for one in mappings.values()),
+        pending=counts.pending,
+        dead=counts.dead,
+        sources={one.name: one.app for one in config.sources.values()},
+        api={app.name: app.spoken.api for app in config.apps.values()},
+        onesignal={app.name: app.url for app in config.apps.values()},
+        plan={app.name: app.plan or UNKNOWN_PLAN for app in config.apps.values()},
+        platforms={app.name: list(app.platforms) for app in config.apps.values()},
+        dry_run=config.restraint.dry_run,
+        only_users=None if config.restraint.only is None else len(config.restraint.only),
+    )
 
 
 def _settle_memory() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import resource
@@ -13,6 +14,7 @@ from typing import Any
 
 from bridge.cli import main
 from bridge.deliver import chain, watchdog
+from bridge.journal.sqlite import SqliteJournal
 
 POISON = "Poison"
 
@@ -37,7 +39,18 @@ def eat() -> None:
     bytearray(2_000_000_000)
 
 
-WAYS = {"leave": leave, "hang": hang, "hang-in-c": hang_in_c, "eat": eat}
+WAYS = {
+    "leave": leave,
+    "hang": hang,
+    "hang-at-start": hang,
+    "hang-in-c": hang_in_c,
+    "eat": eat,
+}
+
+
+async def counts_never_come(_: SqliteJournal) -> Any:
+    """What is asked for on the way to serving: the delivery is at work meanwhile."""
+    await asyncio.Event().wait()
 
 
 def break_planner(way: str) -> None:
@@ -52,7 +65,10 @@ def break_planner(way: str) -> None:
 
 
 if __name__ == "__main__":
-    break_planner(sys.argv.pop(1))
+    asked = sys.argv.pop(1)
+    break_planner(asked)
+    if asked == "hang-at-start":
+        setattr(SqliteJournal, "counts", counts_never_come)  # noqa: B010 — to mypy it is no method
     # A test does not wait half a minute for each end.
     watchdog.Watchdog = partial(  # type: ignore[assignment, misc]
         watchdog.Watchdog, standing=2.0, cautious=1.0, look=0.25, last_resort=3.0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from bridge.deliver.watchdog import EXIT_CODE
@@ -14,7 +15,7 @@ from tests.faults.canary import person
 from tests.faults.poisoned import POISON
 from tests.faults.sight import rows, waiting
 from tests.faults.story import SHOP, Story, ping
-from tests.faults.worlds import Company, Outside, Worlds
+from tests.faults.worlds import Company, Outside, Worlds, url_of
 from tests.harness import eventually, track
 
 pytestmark = pytest.mark.slow
@@ -75,20 +76,42 @@ async def dead_after_restarts(outside: Outside, way: str) -> None:
 
 
 async def ends_again(outside: Outside, way: str) -> bool:
-    """Whether the next process ended, too; False when it finished the work."""
-    async with outside.serving(SCRIPT, way) as serving:
+    """Whether the next process ended, too, maybe before it served; False when it finished the work."""
+    async with outside.begun(SCRIPT, way) as command:
 
         async def over() -> bool | None:
-            has_ended = serving.command.process.returncode is not None
+            has_ended = command.process.returncode is not None
             return True if has_ended or waiting(outside.database) == 0 else None
 
         await eventually(over, within=40)
-        if serving.command.process.returncode is None:
+        if command.process.returncode is None:
+            async with httpx.AsyncClient(base_url=await url_of(command)) as http:
+                await outside.scrape(http)
             return False
         if way == "hang":
-            assert '"message_id": "poison"' in serving.command.text
-            assert "poisoned.py" in serving.command.text
+            assert '"message_id": "poison"' in command.text
+            assert "poisoned.py" in command.text
         return True
+
+
+async def test_an_event_that_makes_the_loop_stand_before_it_serves_ends_the_process(
+    outside: Outside,
+) -> None:
+    outside.told.expect_line("event.poison", message_id="poison")
+    outside.told.expect_metric("bridge_dead_total", reason="poison")
+    await outside.people(OTHERS)
+    await outside.fails({"delay": 0.5}, times=4)
+    async with outside.serving(SCRIPT, "hang", story=STORY) as serving:
+        await serving.sender.must(batch())
+        assert await serving.command.ends(within=20) == EXIT_CODE
+    async with outside.begun(SCRIPT, "hang-at-start") as command:
+        assert await command.ends(within=20) == EXIT_CODE
+        assert "bridge.serving" not in command.text
+        assert '"message_id": "poison"' in command.text
+    while await ends_again(outside, "hang"):
+        pass
+    assert rows(outside.database, "SELECT reason, state FROM dead") == [("poison", "dead")]
+    others_are_delivered(outside)
 
 
 async def test_an_event_that_wants_more_memory_than_there_is_dies_alone(outside: Outside) -> None:

@@ -261,16 +261,12 @@ class Outside(World):
 
         At the end of the block it is killed, unless it ended before.
         """
-        self.story = story or self.story
-        given = self.settings(**environment) | (disk or {})
         async with AsyncExitStack() as stack:
-            began = self._begun(arguments, given, is_fresh=fresh or disk is not None)
-            process = await stack.enter_async_context(began)
-            pid = process.process.pid
-            self.told.pages[f"the log of process {pid}"] = lambda: process.text
-            url = f"http://{await process.says(_SERVING)}"
+            begun = self.begun(*arguments, story=story, disk=disk, fresh=fresh, **environment)
+            process = await stack.enter_async_context(begun)
+            url = await url_of(process)
             http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30))
-            sampling = asyncio.ensure_future(self._sample(pid))
+            sampling = asyncio.ensure_future(self._sample(process.process.pid))
             try:
                 yield Serving(command=process, url=url, http=http, sender=Sender(self.sent, http))
                 await self.scrape(http)
@@ -278,6 +274,23 @@ class Outside(World):
                 sampling.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await sampling
+
+    @asynccontextmanager
+    async def begun(
+        self,
+        *arguments: str,
+        story: Story | None = None,
+        disk: dict[str, str] | None = None,
+        fresh: bool = False,
+        **environment: str,
+    ) -> AsyncIterator[Command]:
+        """The same, which may end before it has said where it serves."""
+        self.story = story or self.story
+        given = self.settings(**environment) | (disk or {})
+        async with self._begun(arguments, given, is_fresh=fresh or disk is not None) as process:
+            pid = process.process.pid
+            self.told.pages[f"the log of process {pid}"] = lambda: process.text
+            yield process
 
     def _begun(
         self, arguments: Sequence[str], environment: dict[str, str], *, is_fresh: bool
@@ -373,6 +386,11 @@ async def _sandbox_process(folder: Path) -> AsyncIterator[str]:
 async def _sandbox_thread() -> AsyncIterator[str]:
     with served(create_sandbox(clock=SystemClock())) as url:
         yield url
+
+
+async def url_of(process: Command) -> str:
+    """Where it serves, once it says so."""
+    return f"http://{await process.says(_SERVING)}"
 
 
 class Worlds:
