@@ -161,17 +161,24 @@ def text_resolver(found: Slots, *, encode: bool) -> Resolver:
             text = value if type(value) is str else json_text(value)
             if text is None:
                 return refused
-            suspects = suspects or "{" in text
+            if "{" in text:
+                if runs(text):
+                    return Refused("liquid_in_value", missing.path)
+                suspects = True
             values.append(text)
-        if suspects and _bring_liquid(layout, values, encode=encode):
+        # What is none alone may become some together with what is around it.
+        if suspects and not encode and runs(layout % tuple(values)):
             paths = (slot.path for slot in found.slots)
             return Refused("liquid_in_value", culprit(zip(paths, values, strict=True)))
-        result = layout % tuple(map(_encoded, values) if encode else values)
-        if not result:
-            return _emptied(found, fields)
-        return result if len(result) <= MAX_TEXT else Refused("too_long", None)
+        return _whole(layout % tuple(map(_encoded, values) if encode else values), found, fields)
 
     return resolve
+
+
+def _whole(text: str, found: Slots, fields: Fields) -> Resolved:
+    if not text:
+        return _emptied(found, fields)
+    return text if len(text) <= MAX_TEXT else Refused("too_long", None)
 
 
 def _defaulting(slot: Slot) -> Callable[[Fields], Any]:
@@ -194,11 +201,6 @@ def _emptied(found: Slots, fields: Fields) -> Resolved:
         if reader(slot.keys)(fields) is ABSENT:
             return Missing(slot.path)
     return ""
-
-
-def _bring_liquid(layout: str, values: list[str], *, encode: bool) -> bool:
-    """Whether a value is Liquid, or becomes some together with what is around it."""
-    return any(map(runs, values)) or (not encode and runs(layout % tuple(values)))
 
 
 _UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~-]*")

@@ -205,6 +205,7 @@ def test_the_quick_way_and_liquid_agree_on_defaults(
 
 
 @given(LITERALS, LITERALS, VALUES, VALUES, st.sampled_from(["link", "text"]))
+@example("", "{{a}}", "{{", "", "link")
 @settings(deadline=None, max_examples=300)
 def test_the_quick_way_and_liquid_agree_on_braces(
     a: str, b: str, one: str, two: str, use: str
