@@ -23,7 +23,7 @@ EndpointClass = Literal["write", "send", "view", "event"]
 BULK_EVERY = 10
 CLOSED_SECONDS = 60.0
 IN_FLIGHT = 100
-TICK_SECONDS = 0.015
+TICK_SECONDS = 0.04
 PATIENCE_SECONDS = 2.0
 """A gate that is held for longer is not waited for in memory."""
 

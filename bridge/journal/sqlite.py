@@ -22,6 +22,7 @@ from bridge.errors import JournalUnavailableError
 from bridge.journal import (
     hashing,
     sqlite_calls as calls,
+    sqlite_chains as chains,
     sqlite_devices as devices,
     sqlite_erasures as erasures,
     sqlite_groups as groups,
@@ -112,7 +113,7 @@ class SqliteJournal:
             write=self._write,
             look=self._look,
             acks=self._acks,
-            beside=lambda connection, user, seq: rows.beside(
+            beside=lambda connection, user, seq: chains.beside(
                 connection, user, tail.of(user), AHEAD_ROWS, seq=seq
             ),
         )
@@ -202,26 +203,20 @@ class SqliteJournal:
     async def heads(
         self, lanes: Sequence[int], *, app: str, rank: int, after: Sequence[int], limit: int
     ) -> list[list[Head]]:
-        def read(connection: sqlite3.Connection) -> list[list[Head]]:
-            sql = queries()["lane_heads"]
-            found = []
-            for lane, cursor in zip(lanes, after, strict=True):
-                values = {"app": app, "lane": lane, "rank": rank, "after": cursor, "limit": limit}
-                found.append([Head(*row) for row in connection.execute(sql, values)])
-            return found
-
-        return await self._read(read)
+        return await self._read(
+            lambda connection: chains.heads(
+                connection, lanes, app=app, rank=rank, after=after, limit=limit
+            )
+        )
 
     async def chains(self, users: Sequence[int], *, limit: int) -> dict[int, Loaded]:
-        def read(connection: sqlite3.Connection) -> dict[int, Loaded]:
-            return {
-                user: rows.chain(connection, user, tail, limit, erasures=erasures, linked=linked)
-                for user, tail in tails.items()
-            }
-
         erasures, linked = self._tail.erasures, self._tail.linked
         tails = {user: self._tail.of(user) for user in users}
-        return await self._read(read)
+        return await self._read(
+            lambda connection: chains.chains(
+                connection, tails, limit, erasures=erasures, linked=linked
+            )
+        )
 
     async def state(self, user_hash: int) -> bytes | None:
         return await self._read(lambda connection: rows.state(connection, user_hash))

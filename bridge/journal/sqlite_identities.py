@@ -14,6 +14,7 @@ from bridge.journal.identities import MERGED, Join, Named, Person
 from bridge.journal.membership import joined
 from bridge.journal.queries import queries
 from bridge.journal.records import Death, End, Entry, Learnt, Link, Merge, lane_of
+from bridge.journal.sqlite_chains import merges_of
 from bridge.journal.sqlite_sends import Read, membership, membership_of
 
 if TYPE_CHECKING:
@@ -99,9 +100,7 @@ class SqliteIdentities:
     async def moving(self, app: str, *, limit: int) -> list[Merge]:
         values = {"app": app, "limit": limit}
         return await self._read(
-            lambda connection: rows.merges_of(
-                connection.execute(queries()["merges_moving"], values)
-            )
+            lambda connection: merges_of(connection.execute(queries()["merges_moving"], values))
         )
 
     async def found(self, merge: Merge, subscriptions: Sequence[str], *, moved: int) -> bool:
@@ -157,7 +156,7 @@ class SqliteIdentities:
 
 def _one(connection: sqlite3.Connection, id_hash: int) -> Merge | None:
     found = connection.execute(queries()["merge_of"], {"id_hash": id_hash})
-    return next(iter(rows.merges_of(found)), None)
+    return next(iter(merges_of(found)), None)
 
 
 def ids_of(connection: sqlite3.Connection, person_hash: int) -> list[Named]:

@@ -23,14 +23,11 @@ from bridge.journal.records import (
     End,
     Entry,
     Learnt,
-    Loaded,
-    Merge,
     NewSend,
-    OpenSend,
     Send,
-    Waiting,
     lane_of,
 )
+from bridge.journal.sqlite_chains import states
 
 Statement = tuple[str, list[Any]]
 """A statement with what stands in it, ready to be executed."""
@@ -258,106 +255,12 @@ def learn(connection: sqlite3.Connection, learnt: Sequence[Learnt], at_ms: int) 
 
 def learn_all(connection: sqlite3.Connection, learnt: Sequence[tuple[Learnt, int]]) -> None:
     """The same of many users, each with its time."""
-    users = [one.user_hash for one, _ in learnt]
-    known: dict[int, bytes] = dict(among(connection, "states", users))
+    known = states(connection, [one.user_hash for one, _ in learnt])
     used: dict[int, int] = {}
     for one, at_ms in learnt:
         known[one.user_hash] = one.join(known.get(one.user_hash))
         used[one.user_hash] = at_ms
     insert(connection, "learn_many", ((user, known[user], at_ms) for user, at_ms in used.items()))
-
-
-def waiting(
-    connection: sqlite3.Connection, user: int, tail: Sequence[int], limit: int
-) -> list[Waiting]:
-    """A user's pending events; `tail` are the seqs of those in it."""
-    values = {"user_hash": user, "tail": orjson.dumps(tail).decode(), "limit": limit}
-    rows = connection.execute(queries()["chain"], values)
-    return list(_waiting(connection, rows.fetchall()))
-
-
-def beside(
-    connection: sqlite3.Connection, user: int, tail: Sequence[int], limit: int, *, seq: int
-) -> list[Waiting]:
-    """A user's pending events, if there is any other than `seq`; mostly there is none."""
-    if all(one == seq for one in tail):
-        whose = {"user_hash": user, "seq": seq}
-        if connection.execute(queries()["others"], whose).fetchone() is None:
-            return []
-    return waiting(connection, user, tail, limit)
-
-
-def chain(
-    connection: sqlite3.Connection,
-    user: int,
-    tail: Sequence[int],
-    limit: int,
-    *,
-    erasures: bool,
-    linked: bool,
-) -> Loaded:
-    """What a user's chain works with; `erasures`, `linked`: somebody was, so it is asked who."""
-    rows = waiting(connection, user, tail, limit)
-    # Of nobody who has nothing to do it is asked what was done before.
-    if not rows:
-        return Loaded(rows)
-    erasing = _erasing(connection, user) if erasures else None
-    loaded = Loaded(rows, state(connection, user), erasing)
-    return _with_others(connection, user, loaded) if linked else loaded
-
-
-def _with_others(connection: sqlite3.Connection, user: int, loaded: Loaded) -> Loaded:
-    """With those who were found to be this user."""
-    values = {"person_hash": user}
-    named = connection.execute(queries()["person_named"], values).fetchone()
-    if named is None:
-        return loaded
-    merges = merges_of(connection.execute(queries()["merges_of"], values))
-    seqs = orjson.dumps([one.seq for one in merges if one.state != "moving"]).decode()
-    found = connection.execute(queries()["chain_rows"], {"seqs": seqs, "user_hash": user})
-    linking = list(_waiting(connection, found.fetchall()))
-    return loaded._replace(merges=merges, linking=linking, external_id=named[0])
-
-
-def merges_of(found: Iterable[tuple[Any, ...]]) -> list[Merge]:
-    return [_merge(row) for row in found]
-
-
-def _merge(row: tuple[Any, ...]) -> Merge:
-    owed, detail, subscriptions = row[9:12]
-    left = None if subscriptions is None else orjson.loads(subscriptions)
-    return Merge._make((*row[:9], orjson.loads(owed), detail, left, *row[12:]))
-
-
-def _erasing(connection: sqlite3.Connection, user: int) -> int | None:
-    row = connection.execute(queries()["erasing"], {"user_hash": user}).fetchone()
-    return None if row is None else row[0]
-
-
-def _waiting(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> Iterator[Waiting]:
-    for row in rows:
-        done, only, revived = row[8:11]
-        started = done != "[]" or only is not None or revived != "[]"
-        yield Waiting._make(
-            (
-                *row[:8],
-                frozenset(orjson.loads(done)) if started else frozenset(),
-                None if only is None else frozenset(orjson.loads(only)),
-                frozenset(orjson.loads(revived)) if started else frozenset(),
-                *row[11:],
-                _open_sends(connection, row[0]) if started else (),
-                _generations(connection, row[0]) if started else {},
-            )
-        )
-
-
-def _open_sends(connection: sqlite3.Connection, seq: int) -> tuple[OpenSend, ...]:
-    rows = connection.execute(queries()["open_sends"], {"seq": seq})
-    return tuple(OpenSend(*row) for row in rows)
-
-
-def _generations(connection: sqlite3.Connection, seq: int) -> dict[str, int]:
-    return dict(connection.execute(queries()["generations"], {"seq": seq}).fetchall())
 
 
 def dead_one(connection: sqlite3.Connection, dead_id: int) -> Dead | None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from bridge.journal.hashing import dedupe_key, hash_of
 from bridge.journal.queries import queries
 from bridge.journal.records import End, GateRow, Merge
-from bridge.journal.sqlite_rows import merges_of
+from bridge.journal.sqlite_chains import merges_of
 
 CALLS_PER_EVENT = 30
 """The newest attempts that are told: an outage of a day makes dozens."""

@@ -19,7 +19,7 @@ from tests.journal.making import dead_send, end, entry, new_send, select, write
 PLANS = {
     "heard": ["dedupe USING PRIMARY KEY (key=?)"],
     "lane_heads": ["pending USING INDEX pending_lane (app=? AND <expr>=? AND rank=? AND seq>?)"],
-    "chain": [
+    "chains": [
         "pending USING INDEX pending_user (user_hash=?)",
         "p USING INTEGER PRIMARY KEY (rowid=?)",
         "e USING INTEGER PRIMARY KEY (rowid=?)",

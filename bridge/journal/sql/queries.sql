@@ -42,25 +42,31 @@ DELETE FROM tail;
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0);
 
 -- lane_heads --
--- The next pending events of one app, lane and rank. The cursor is only a hint: a chain reloads its user
+-- Of each lane its next pending events of one app and rank. The cursor is only a hint: a chain reloads its user
 -- by user, so a row passed over while its user was busy is not lost.
-SELECT seq, user_hash, not_before_ms FROM pending
--- The plus keeps SQLite from putting :lane into `lane / 16`, which would not be the index's any more.
-WHERE app = :app AND lane / 16 = :lane / 16 AND rank = :rank AND seq > :after AND +lane = :lane
-ORDER BY seq LIMIT :limit;
+SELECT json_group_array(json((
+  SELECT json_group_array(json_array(seq, user_hash, not_before_ms)) FROM (
+    SELECT seq, user_hash, not_before_ms FROM pending
+    -- The plus keeps SQLite from putting the lane into `lane / 16`, which would not be the index's any more.
+    WHERE app = :app AND lane / 16 = (l.value ->> 0) / 16 AND rank = :rank AND seq > l.value ->> 1
+      AND +lane = l.value ->> 0
+    ORDER BY seq LIMIT :limit)))) FROM json_each(:lanes) l;
 
--- chain --
--- One user's pending events, whatever their rank: a person's order does not depend on it. Those of the
+-- chains --
+-- Of each user the pending events, whatever their rank: a person's order does not depend on it. Those of the
 -- tail come as a list of seqs, in which any may stand that are pending no more.
-SELECT p.seq, p.lane, p.rank, p.user_hash, p.event_ms, p.not_before_ms, p.attempt, p.first_try_ms,
-       p.done, p.only, p.revived, e.source, p.app, e.message_id, e.received_ms, e.payload, e.type
-FROM pending p JOIN event e USING (seq)
-WHERE p.seq IN (
-  SELECT seq FROM (SELECT seq FROM pending WHERE user_hash = :user_hash AND indexed = 1 ORDER BY seq LIMIT :limit)
-  UNION SELECT value FROM json_each(:tail))
--- What is another's by now is in the tail still; the plus keeps to the list.
-AND +p.user_hash = :user_hash
-ORDER BY p.seq LIMIT :limit;
+SELECT json_group_array(json((
+  SELECT json_group_array(json_array(
+    seq, lane, rank, user_hash, event_ms, not_before_ms, attempt, first_try_ms, done, "only", revived,
+    source, app, message_id, received_ms, hex(payload), type)) FROM (
+      SELECT p.*, e.source, e.message_id, e.received_ms, e.payload, e.type
+      FROM pending p JOIN event e USING (seq)
+      WHERE p.seq IN (
+        SELECT seq FROM (SELECT seq FROM pending WHERE user_hash = u.value ->> 0 AND indexed = 1 ORDER BY seq LIMIT :limit)
+        UNION SELECT value FROM json_each(u.value, '$[1]'))
+      -- What is another's by now is in the tail still; the plus keeps to the list.
+      AND +p.user_hash = u.value ->> 0
+      ORDER BY p.seq LIMIT :limit)))) FROM json_each(:users) u;
 
 -- state --
 -- What was written for one user of an app: the hash is of both.
@@ -71,8 +77,9 @@ INSERT INTO state (user_hash, facts, used_ms) VALUES (:user_hash, :facts, :used_
 ON CONFLICT (user_hash) DO UPDATE SET facts = excluded.facts, used_ms = excluded.used_ms;
 
 -- states --
--- Of many users; see `among` in sqlite_rows.py.
-SELECT user_hash, facts FROM state WHERE user_hash IN
+-- Of many users.
+SELECT json_group_array(json_array(user_hash, hex(facts))) FROM state
+WHERE user_hash IN (SELECT value FROM json_each(:users));
 
 -- learn_many --
 INSERT OR REPLACE INTO state (user_hash, facts, used_ms) VALUES

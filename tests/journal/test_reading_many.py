@@ -1,0 +1,99 @@
+"""What is read of many users at once is what was written of each, byte for byte, whatever it is."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, strategies as st
+
+from bridge.journal import sqlite_chains, sqlite_rows
+from bridge.journal.queries import schema
+from bridge.journal.records import Entry, Loaded, lane_of
+from tests.journal.making import NOW, entry
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+users = st.integers(1, 2**63 - 1)
+
+
+def opened() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.executescript(schema())
+    return connection
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    one = opened()
+    yield one
+    one.close()
+
+
+def append(connection: sqlite3.Connection, *entries: Entry) -> None:
+    sqlite_rows.execute(connection, sqlite_rows.event_statements(list(enumerate(entries, 1))))
+
+
+def chains(
+    connection: sqlite3.Connection, tails: dict[int, list[int]], limit: int = 50
+) -> dict[int, Loaded]:
+    return sqlite_chains.chains(connection, tails, limit, erasures=False, linked=False)
+
+
+@given(message_id=texts, source=texts, payload=st.binary(max_size=99), user=users)
+def test_an_event_is_read_as_it_was_heard(
+    message_id: str, source: str, payload: bytes, user: int
+) -> None:
+    connection = opened()
+    heard = entry(message_id, source=source, payload=payload, user_hash=user)
+    append(connection, heard)
+    (row,) = chains(connection, {user: [1]})[user].rows
+    read = (row.message_id, row.source, row.payload, row.user_hash, row.event_ms)
+    assert read == (message_id, source, payload, user, heard.event_ms)
+    lane = lane_of(user)
+    (found,) = sqlite_chains.heads(connection, [lane], app="default", rank=0, after=[0], limit=9)
+    assert [(head.seq, head.user_hash) for head in found] == [(1, user)]
+    connection.close()
+
+
+@given(st.dictionaries(users, st.binary(max_size=99), max_size=9), users)
+def test_what_is_known_of_users_is_read_as_it_was_written(
+    facts: dict[int, bytes], stranger: int
+) -> None:
+    connection = opened()
+    for user, blob in facts.items():
+        sqlite_rows.keep_state(connection, user, blob, NOW)
+    assert sqlite_chains.states(connection, [*facts, stranger]) == facts
+    connection.close()
+
+
+def test_each_user_has_its_own_events_and_not_more_than_asked_for(
+    connection: sqlite3.Connection,
+) -> None:
+    append(connection, *(entry(f"m{n}", user_hash=n % 3) for n in range(1, 31)))
+    # In the tail are events that are another's by now, and some that are no more.
+    loaded = chains(connection, {0: [3, 6, 4], 5: [7], 2: [2, 5, 8, 11, 99]}, limit=3)
+    assert {user: [row.seq for row in one.rows] for user, one in loaded.items()} == {
+        0: [3, 6],
+        5: [],
+        2: [2, 5, 8],
+    }
+
+
+def test_each_lane_has_its_own_events_behind_its_own_cursor(
+    connection: sqlite3.Connection,
+) -> None:
+    append(connection, *(entry(f"m{n}", user_hash=n % 2) for n in range(1, 11)))
+    lanes = [lane_of(1), lane_of(0), 17]
+    found = sqlite_chains.heads(connection, lanes, app="default", rank=0, after=[4, 0, 0], limit=2)
+    assert [[head.seq for head in heads] for heads in found] == [[5, 7], [2, 4], []]
+
+
+def test_what_is_longer_together_than_a_text_may_be_is_read_in_parts(
+    connection: sqlite3.Connection,
+) -> None:
+    tails = {user: [user] for user in range(1, 11)}
+    append(connection, *(entry(f"m{n}", user_hash=n, payload=b"x" * 1000) for n in tails))
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 6_000)
+    loaded = chains(connection, tails)
+    assert [len(row.payload) for one in loaded.values() for row in one.rows] == [1000] * 10
