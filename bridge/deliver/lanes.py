@@ -121,7 +121,7 @@ class Lanes:
         """There may be new events of these users."""
         self._dirty[rank].update(map(lane_of, users))
         # Without credit there is nothing to wake up for; whoever gives some back wakes the search.
-        if self._room(rank, 1):
+        if not self._wake.is_set() and self._room(rank, 1):
             self._wake.set()
 
     def nudge(self, user_hash: int, rank: int = LIVE) -> None:

@@ -98,11 +98,12 @@ class Tail:
                 self._uncommitted.append(key)
         # Also when the group fails: a seq that was given out once is never another event's.
         self.last_seq = seq
-        self._statements = rows.event_statements(fresh)
         dead = [entry for _, entry in fresh if entry.ended is not None and entry.is_dead]
         if after or dead or len(fresh) < BESIDE_ROWS:
-            self.flush(connection)
+            rows.insert_events(connection, fresh)
             rows.insert_dead(connection, fresh)
+        else:
+            self._statements = rows.event_statements(fresh)
         for one in after:
             self._follow(connection, one)
         return appended

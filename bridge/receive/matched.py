@@ -43,10 +43,10 @@ class Matched:
     times: dict[str, int] = field(default_factory=dict)
     last: dict[str, Last] = field(default_factory=dict)
 
-    def add(self, last: Last, times: int) -> None:
-        """So many events have met a rule, and this is the last of them."""
+    def add(self, last: Last) -> None:
+        """An event has met a rule."""
         name = last.rule.name
-        self.times[name] = self.times.get(name, 0) + times
+        self.times[name] = self.times.get(name, 0) + 1
         self.last[name] = last
 
     def take(self) -> tuple[dict[str, int], dict[str, Last]]:

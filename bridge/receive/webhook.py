@@ -22,8 +22,8 @@ from bridge import failpoints
 from bridge.clock import Clock
 from bridge.errors import JournalUnavailableError
 from bridge.journal import Journal
-from bridge.journal.records import BULK, LIVE, Appended, Changed, End, Entry
-from bridge.mapping.rules import Mapping, Rule
+from bridge.journal.records import Appended, Changed, End, Entry, made
+from bridge.mapping.rules import Mapping
 from bridge.receive.accept import Accepted, SourceRoute, accept
 from bridge.receive.body import (
     TOO_MUCH,
@@ -92,10 +92,13 @@ class Intake:
     matched: Matched
     #: Of the events taken, by rank; found once, because finding one costs more than moving it.
     counters: tuple[Counter, Counter] = field(init=False)
+    #: What the tally calls an event of this source.
+    heard: tuple[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         events, name = self.metrics.events, self.source.name
         self.counters = events.labels(name, "live"), events.labels(name, "bulk")
+        self.heard = ("in", name)
 
 
 class Webhook:
@@ -271,22 +274,33 @@ def _tell(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:
     fresh = _fresh(accepted, appended)
     if duplicates := len(appended) - len(fresh):
         intake.metrics.dedupe_hits.inc(duplicates)
-    if fresh:
-        intake.pulse.beat(len(fresh))
-        intake.refusals.taken()
-        intake.metrics.tally.add(("in", intake.source.name), len(fresh))
-    working = 0
-    for rank, counter in zip((LIVE, BULK), intake.counters, strict=True):
-        if users := [entry.user_hash for entry in fresh if entry.rank == rank]:
-            working += len(users)
-            counter.inc(len(users))
-            intake.appended(users, rank)
-    if working < len(fresh):
-        _tell_ended(intake, [entry.ended for entry in fresh if entry.ended is not None])
+    if not fresh:
+        return
+    intake.pulse.beat(len(fresh))
+    intake.refusals.taken()
+    intake.metrics.tally.add(intake.heard, len(fresh))
+    _tell_work(intake, fresh)
     for entry in fresh:
         if entry.erases_ms is not None:
             intake.erasing(entry.user_hash)
     _tell_linked(intake, appended)
+
+
+def _tell_work(intake: Intake, fresh: list[Entry]) -> None:
+    """Whom there is work for, and what has ended instead."""
+    working: tuple[list[int], list[int]] = ([], [])
+    ended: list[End] = []
+    for entry in fresh:
+        if entry.rank is not None:
+            working[entry.rank].append(entry.user_hash)
+        elif entry.ended is not None:
+            ended.append(entry.ended)
+    for rank, users in enumerate(working):
+        if users:
+            intake.counters[rank].inc(len(users))
+            intake.appended(users, rank)
+    if ended:
+        _tell_ended(intake, ended)
 
 
 def _fresh(accepted: Accepted, appended: list[Appended]) -> list[Entry]:
@@ -305,24 +319,18 @@ def _tell_linked(intake: Intake, appended: list[Appended]) -> None:
 
 
 def _tell_matched(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:
-    times: dict[str, int] = {}
-    latest: dict[str, tuple[Rule, int]] = {}
-    for index, (told, met) in enumerate(zip(appended, accepted.met, strict=True)):
+    for told, met, entry, text in zip(
+        appended, accepted.met, accepted.entries, accepted.texts, strict=True
+    ):
         if not met or told.duplicate or (isinstance(told, Changed) and told.kept.ended):
             continue
         for rule in met:
-            times[rule.name] = times.get(rule.name, 0) + 1
-            latest[rule.name] = rule, index
-    for name, (rule, index) in latest.items():
-        last = Last(
-            rule,
-            appended[index].seq,
-            accepted.entries[index].received_ms,
-            intake.source.name,
-            accepted.texts[index],
-            accepted.reverse_etl,
-        )
-        intake.matched.add(last, times[name])
+            intake.matched.add(
+                made(
+                    Last,
+                    (rule, told.seq, entry.received_ms, entry.source, text, accepted.reverse_etl),
+                )
+            )
 
 
 def _tell_ended(intake: Intake, ends: list[End]) -> None:
