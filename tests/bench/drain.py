@@ -20,7 +20,7 @@ import uvloop
 
 from bridge.onesignal.client import OneSignal
 from tests.bench.events import now as iso_now
-from tests.bench.people import client, now, pending, post_all, wait
+from tests.bench.people import client, delivered, now, post_all, wait
 from tests.bench.processes import Served, bridge, nobody, receiver
 from tests.harness import APP_ID, mapping_of
 
@@ -39,9 +39,13 @@ rules:
     do: {send_notification: {headings: "Welcome to VIP", contents: "Good to have you."}}
 """
 UPDATES = MAPPING.partition("  - name: vip-welcome")[0]
+RULE = "audience-tags"
 PEOPLE = 100_000
 WRITES_PER_SECOND = 1000
 _CONCURRENT = 100
+_LOOK_SECONDS = 0.25
+_LAST_PUSHES_SECONDS = 6.0
+"""A group waits for 3 s; whoever entered last has a push by then."""
 _LONGEST_SECONDS = 600.0
 
 
@@ -96,16 +100,16 @@ def written(folder: str, mapping: str) -> Path:
 
 
 def _deliver(served: Served, people: int) -> float:
-    """Post them all, and wait until nothing is left; the share of a core used once all are in."""
+    """Post them all, and wait until all are written; the share of a core used once all are in."""
     post_all(served, entered(people))
     with client(served) as http:
         began, cpu = now(), sum(served.cpu_seconds())
-        ended, spent = began, 0.0
-        while pending(http) and now() - began < _LONGEST_SECONDS:
-            # While the last pushes are under way there is little to do: they do not count.
-            ended, spent = now(), sum(served.cpu_seconds()) - cpu
-            wait(1.0)
-    return spent / (ended - began) if ended > began else 0.0
+        # While the last pushes are under way there is little to do: they do not count.
+        while delivered(http, RULE) < people and now() - began < _LONGEST_SECONDS:
+            wait(_LOOK_SECONDS)
+        spent, took = sum(served.cpu_seconds()) - cpu, now() - began
+        wait(_LAST_PUSHES_SECONDS)
+    return spent / took
 
 
 def _without_limits(people: int, rounds: int) -> dict[str, Any]:
@@ -129,21 +133,17 @@ def _ours(onesignal: str, people: int) -> float:
             post_all(served, entered(people))
         unlimited = bridge(database, mapping, onesignal, module="tests.bench.unlimited")
         with unlimited as served, client(served) as http:
-            return _rate(http)
+            return _rate(http, people)
 
 
-def _rate(http: httpx.Client) -> float:
+def _rate(http: httpx.Client, people: int) -> float:
     """From a tenth of the way to nine tenths."""
-    whole = pending(http)
-    marks: list[tuple[float, int]] = []
-    began = now()
-    while (left := pending(http)) and now() - began < _LONGEST_SECONDS:
-        if 0.1 * whole < left < 0.9 * whole:
-            marks.append((now(), left))
-        wait(0.05)
-    if len(marks) < 2:
-        return whole / (now() - began)
-    return (marks[0][1] - marks[-1][1]) / (marks[-1][0] - marks[0][0])
+    began, first = now(), (0.0, 0)
+    while (done := delivered(http, RULE)) < 0.9 * people and now() - began < _LONGEST_SECONDS:
+        if done >= 0.1 * people and not first[1]:
+            first = now(), done
+        wait(_LOOK_SECONDS)
+    return (done - first[1]) / (now() - first[0])
 
 
 def _alone(onesignal: str, people: int) -> float:

@@ -54,11 +54,23 @@ def post_all(served: Served, events: Iterable[dict[str, Any]]) -> None:
 
 
 def pending(http: httpx.Client) -> int:
-    """Events with something left to do, as the bridge itself counts them."""
+    """Events with something left to do, as the bridge itself counts them: while they are many, of some seconds ago."""
     for line in http.get("/metrics").text.splitlines():
         if line.startswith("bridge_pending "):
             return int(float(line.split()[1]))
     raise SystemExit("the bridge does not say what is pending")
+
+
+def delivered(http: httpx.Client, rule: str) -> int:
+    """Operations of a rule that OneSignal has accepted, and of which that is on disk, as of now."""
+    for line in http.get("/metrics").text.splitlines():
+        if line.startswith("bridge_rule_events_total{") and _tells(line, rule):
+            return int(float(line.split()[-1]))
+    return 0
+
+
+def _tells(line: str, rule: str) -> bool:
+    return f'rule="{rule}"' in line and 'outcome="delivered"' in line
 
 
 def resident_mb(pid: int) -> float:
