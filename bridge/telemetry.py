@@ -48,6 +48,7 @@ def configure_logs(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([_printable] if pretty else []),
             structlog.processors.format_exc_info,
             renderer,
         ],
@@ -55,6 +56,20 @@ def configure_logs(
         logger_factory=structlog.PrintLoggerFactory(through(sys.stderr)),
         cache_logger_on_first_use=True,
     )
+
+
+def _printable(
+    _logger: object, _method: str, said: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """What came from outside, such as a messageId, tells a terminal nothing."""
+    return {
+        name: "".join(
+            letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in value
+        )
+        if isinstance(value, str)
+        else value
+        for name, value in said.items()
+    }
 
 
 TOOK = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0)

@@ -53,14 +53,27 @@ def _out(console: Console, line: Line) -> None:
 
 
 def _end(found: dict[str, Any]) -> Iterator[Line]:
+    for one in found["erased"]:
+        yield Line(0, _erased(one))
     if not found["events"]:
-        yield Line(0, _nothing(found))
+        if not found["erased"]:
+            yield Line(0, _nothing(found))
         return
     more = (
         f"The newest {len(found['events'])} events; --limit shows more. " if found["more"] else ""
     )
     yield Line(0, "")
     yield Line(0, f"{more}Times are UTC. To ask sends nothing.", "dim")
+
+
+def _erased(one: dict[str, Any]) -> str:
+    at = datetime.fromtimestamp(one["at_ms"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    if one["under_way"]:
+        return f"To erase this user, in the app {one['app']}, was asked for at {at} UTC, and is under way."
+    return (
+        f"This user was erased in the app {one['app']}, as was asked for at {at} UTC: what was before is kept no"
+        " more, and what comes late of it is not taken."
+    )
 
 
 def _nothing(found: dict[str, Any]) -> str:

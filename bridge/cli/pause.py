@@ -43,7 +43,12 @@ def resume(what: What, name: Name = None) -> None:
     target = _target(what, name)
     with service() as bridge:
         released = bridge.resume(target)
+        chosen = {} if name is None else {"rule": name}
+        asked = chosen | {"dry_run": True}
+        left = bridge.piles("POST", "/api/v1/held/release", json=asked)["count"]
     typer.echo(f"Resumed: {_named(target)}. {released} released.")
+    if left:
+        typer.echo(f"{left} stay held for another reason: segment-bridge held list")
 
 
 def _target(what: str, name: str | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from bridge.journal.trace import Trace
+from bridge.journal.trace import Event as Heard, Trace
 from bridge.mapping.conjuncts import Unmet, undecided, unmet
 from bridge.mapping.rules import Mapping, Rule
 from bridge.mapping.terms import Terms
@@ -86,20 +86,27 @@ class Again:
         )
 
 
+def read_again(heard: Heard, mapping: Mapping) -> Event | None:
+    """The event as it is read today; None when it is not kept, or is none."""
+    if heard.payload is None:
+        return None
+    event = read_event(
+        orjson.loads(heard.payload),
+        raw=heard.payload,
+        source=heard.source,
+        received_ms=heard.received_ms,
+        reverse_etl=mapping.reverse_etl,
+    )
+    return None if isinstance(event, Unusable) else event
+
+
 def again(trace: Trace, mapping: Mapping | None) -> Again | None:
     """The plan of today; None when the payload is not kept, or nothing can be made of it."""
-    heard = trace.event
-    if heard.payload is None or mapping is None:
+    if mapping is None:
         return None
     try:
-        event = read_event(
-            orjson.loads(heard.payload),
-            raw=heard.payload,
-            source=heard.source,
-            received_ms=heard.received_ms,
-            reverse_etl=mapping.reverse_etl,
-        )
-        if isinstance(event, Unusable):
+        event = read_again(trace.event, mapping)
+        if event is None:
             return None
         planned = plan(event, mapping, apart=True, person=lambda user: _person(user, trace))
         user = mapping.user(event.fields)

@@ -42,7 +42,7 @@ def answer_of(
     now_ms: int,
     hides: bool = False,
 ) -> dict[str, Any]:
-    """`events`, newest first, each with what became of it; `more`: there are older ones.
+    """`events`, newest first, each with what became of it; `more`: there are older ones; `erased`: the user was.
 
     `hides`: who asks may not see what customers are called or say.
     """
@@ -60,6 +60,7 @@ def answer_of(
         "now_ms": now_ms,
         "events": [hidden_story(one) for one in told] if hides else told,
         "more": traces.more,
+        "erased": [one._asdict() for one in traces.erased],
     }
 
 

@@ -63,12 +63,12 @@ class Acks:
 
     def flush(self, connection: sqlite3.Connection) -> None:
         """Write it, before the group's commit."""
-        if self._ends:
-            rows.insert(connection, "append_outcome", self._ends)
+        put = rows.insert_beside if self.are_many else rows.insert
+        put(connection, "append_outcome", self._ends)
         if self._finished:
             rows.finish(connection, self._finished)
         if self._learnt:
-            rows.learn_all(connection, self._learnt)
+            rows.learn_all(connection, self._learnt, put=put)
         self.undo()
 
     def undo(self) -> None:

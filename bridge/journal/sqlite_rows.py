@@ -1,13 +1,13 @@
 """The rows of a SQLite journal: what a transaction reads and writes, statement by statement.
 
-These run inside a transaction of the writer's, or on the reader. Many rows go into one statement,
-because what a statement costs before it does anything is more than a row does.
+These run inside a transaction of the writer's, or on the reader. What many keys are asked for, or deleted
+by, is one statement, because what a statement costs before it does anything is more than a row does.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import chain as chained
 from typing import Any
@@ -29,6 +29,8 @@ from bridge.journal.records import (
 )
 from bridge.journal.sqlite_chains import states
 
+Insert = Callable[[sqlite3.Connection, str, Iterable[tuple[Any, ...]]], None]
+"""One of the two ways in which rows are inserted."""
 Statement = tuple[str, list[Any]]
 """A statement with what stands in it, ready to be executed."""
 
@@ -37,7 +39,16 @@ _CHUNKS = (*range(1024, 64, -64), 64, 32, 16, 8, 4, 2, 1)
 
 
 def insert(connection: sqlite3.Connection, query: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Insert many rows with few statements."""
+    """Insert rows one by one: nothing is faster for the loop's thread, from which nobody takes the interpreter."""
+    waiting = list(rows)
+    if waiting:
+        connection.executemany(_many(query, 1, len(waiting[0])), waiting)
+
+
+def insert_beside(
+    connection: sqlite3.Connection, query: str, rows: Iterable[tuple[Any, ...]]
+) -> None:
+    """Insert many rows with few statements, on a thread that has to wait for the interpreter after each."""
     waiting = list(rows)
     position = 0
     while left := len(waiting) - position:
@@ -130,10 +141,9 @@ def execute(connection: sqlite3.Connection, statements: list[Statement]) -> None
 
 
 def insert_events(connection: sqlite3.Connection, fresh: list[tuple[int, Entry]]) -> None:
-    """The same, row by row: for a thread that nobody takes the interpreter from that is the fastest."""
+    """The same, on the loop's thread."""
     for query, some in _event_rows(fresh):
-        if some:
-            connection.executemany(_many(query, 1, len(some[0])), some)
+        insert(connection, query, some)
     if fresh:
         failpoints.reached("accept.writing")
 
@@ -265,14 +275,16 @@ def learn(connection: sqlite3.Connection, learnt: Sequence[Learnt], at_ms: int) 
         keep_state(connection, one.user_hash, facts, at_ms)
 
 
-def learn_all(connection: sqlite3.Connection, learnt: Sequence[tuple[Learnt, int]]) -> None:
+def learn_all(
+    connection: sqlite3.Connection, learnt: Sequence[tuple[Learnt, int]], *, put: Insert
+) -> None:
     """The same of many users, each with its time."""
     known = states(connection, [one.user_hash for one, _ in learnt])
     used: dict[int, int] = {}
     for one, at_ms in learnt:
         known[one.user_hash] = one.join(known.get(one.user_hash))
         used[one.user_hash] = at_ms
-    insert(connection, "learn_many", ((user, known[user], at_ms) for user, at_ms in used.items()))
+    put(connection, "learn_many", [(user, known[user], at_ms) for user, at_ms in used.items()])
 
 
 def dead_one(connection: sqlite3.Connection, dead_id: int) -> Dead | None:

@@ -166,10 +166,19 @@ class Trace:
     revision: str | None
 
 
+class Erased(NamedTuple):
+    """That who is asked about was erased, or is being; kept for as long as late events are refused."""
+
+    app: str
+    at_ms: int
+    under_way: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traces:
     #: Newest first.
     found: list[Trace]
+    erased: list[Erased]
     #: There are older ones.
     more: bool
     gates: list[GateRow]
@@ -193,6 +202,7 @@ def _read(connection: sqlite3.Connection, asked: Asked) -> Traces:
     found = (_trace(connection, seq) for seq in seqs[: asked.limit])
     return Traces(
         found=[one for one in found if one is not None],
+        erased=[] if asked.user is None else _erased(connection, hashes_of(connection, asked)),
         more=len(seqs) > asked.limit,
         gates=[GateRow(*row) for row in connection.execute(queries()["gates"])],
         salt=salt,
@@ -223,6 +233,11 @@ def hashes_of(connection: sqlite3.Connection, asked: Asked) -> set[int]:
 def _seqs_of_user(connection: sqlite3.Connection, asked: Asked) -> set[int]:
     ids = hashes_of(connection, asked)
     return {seq for one in ids for seq in _newest(connection, one, asked.limit + 1)}
+
+
+def _erased(connection: sqlite3.Connection, users: set[int]) -> list[Erased]:
+    found = (connection.execute(queries()["erased_when"], {"user_hash": one}) for one in users)
+    return sorted(Erased(app, at, bool(under_way)) for rows in found for app, at, under_way in rows)
 
 
 def _person(connection: sqlite3.Connection, id_hash: int) -> tuple[int, str | None]:

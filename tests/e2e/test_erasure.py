@@ -409,7 +409,10 @@ async def test_nothing_at_all_is_left_of_who_was_forgotten(tmp_path: Path) -> No
             assert word not in everything
         assert here.sandbox.user(f"{WORD}-8812") is None
         answer = await here.http.get(f"/api/v1/explain?user={WORD}-8812", headers=ADMIN)
-        assert answer.json()["events"] == []
+        told = answer.json()
+        assert told["events"] == []
+        erased = [(one["app"], one["under_way"]) for one in told["erased"]]
+        assert erased == [("default", False)]
 
 
 # Who may ask, and for whom --------------------------------------------------------------------------

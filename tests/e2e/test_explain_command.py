@@ -166,12 +166,34 @@ CALL_KEYS = {
 }  # fmt: skip
 
 
+async def test_who_was_erased_is_said_to_have_been(tmp_path: Path) -> None:
+    async with shipped(tmp_path) as here:
+        here.sandbox.faults.script(
+            {"match": {}, "answers": [{"status": 503}], "times": "until_cleared"}
+        )
+        answer = await here.http.delete(
+            "/api/v1/users/u1", headers={"authorization": f"Bearer {TOKEN}"}
+        )
+        assert answer.status_code == 202
+        env = environment(tmp_path, 9)
+        asked = "in the app default, was asked for at 2027-01-15 08:00:00 UTC, and is under way."
+        assert f"To erase this user, {asked}" in (await run(env, "--user", "u1"))[1]
+        here.sandbox.faults.clear()
+        await here.settle()
+    code, said = await run(env, "--user", "u1")
+    assert code == 0
+    assert said == (
+        "This user was erased in the app default, as was asked for at 2027-01-15 08:00:00 UTC: what was before"
+        " is kept no more, and what comes late of it is not taken.\n"
+    )
+
+
 async def test_the_json_has_one_shape(tmp_path: Path) -> None:
     async with shipped(tmp_path):
         pass
     _, said = await run(environment(tmp_path, 1), "--user", "u1", "--json")
     found: dict[str, Any] = orjson.loads(said)
-    assert set(found) == {"user", "message_id", "now_ms", "events", "more"}
+    assert set(found) == {"user", "message_id", "now_ms", "events", "more", "erased"}
     (event,) = found["events"]
     assert set(event) == EVENT_KEYS
     assert set(event["operations"][0]) == OPERATION_KEYS

@@ -507,6 +507,20 @@ async def test_when_nothing_runs_the_commands_do_the_same_to_the_database(tmp_pa
         assert len({push.idempotency_key for push in here.sandbox.pushes}) == 1 + 2 + 4 + 1
 
 
+async def test_who_resumes_hears_of_what_stays_held(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP) as here:
+        await with_held(here, 4)
+    said = []
+    for what in (["pushes"], ["rule", "flash"]):
+        assert (await asyncio.to_thread(run, tmp_path, "pause", *what))[0] == 0
+        code, output = await asyncio.to_thread(run, tmp_path, "resume", *what)
+        assert code == 0, output
+        said.append(output.splitlines())
+    stays = "4 stay held for another reason: segment-bridge held list"
+    assert said[0] == ["Resumed: all pushes. 0 released.", stays]
+    assert said[1] == ["Resumed: pushes of the rule flash. 0 released."]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -245,6 +245,7 @@ PLANS = {
         "device USING COVERING INDEX device_installation (app=? AND installation=?)",
     ],
     "devices_called": ["device USING INDEX device_subscription (app=? AND subscription_id=?)"],
+    "erased_when": ["erased USING INTEGER PRIMARY KEY (rowid=?)"],
     "device_erased": ["erased USING INTEGER PRIMARY KEY (rowid=?)"],
     "same_devices": [
         "device USING INTEGER PRIMARY KEY (rowid=?)",

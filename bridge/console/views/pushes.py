@@ -5,33 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
 from bridge.console.views.drawing import Drawn, drawn
+from bridge.explain.again import read_again
 from bridge.journal.trace import Event as Heard
 from bridge.mapping.compiling import Link, Tree
 from bridge.mapping.expression import Expression
 from bridge.mapping.rules import Mapping, Rule
 from bridge.onesignal.operations import SendNotification
 from bridge.plan import plan
-from bridge.segment.events import Unusable, read_event
 
 
 def of_event(heard: Heard, mapping: Mapping) -> dict[str, Drawn]:
     """By rule, every push that the event asks for under today's mapping."""
-    if heard.payload is None:
-        return {}
     try:
-        event = read_event(
-            orjson.loads(heard.payload),
-            raw=heard.payload,
-            source=heard.source,
-            received_ms=heard.received_ms,
-            reverse_etl=mapping.reverse_etl,
-        )
-        if isinstance(event, Unusable):
-            return {}
-        operations = plan(event, mapping).operations
+        event = read_again(heard, mapping)
+        operations = () if event is None else plan(event, mapping).operations
     except Exception:  # noqa: BLE001 — what breaks planning is dead, and the page of the event says so
         return {}
     return {

@@ -13,6 +13,9 @@ SELECT EXISTS (SELECT 1 FROM erased);
 -- erased_among --
 SELECT user_hash, before_ms, done_ms IS NULL FROM erased WHERE user_hash IN
 
+-- erased_when --
+SELECT app, at_ms, done_ms IS NULL FROM erased WHERE user_hash = :user_hash;
+
 -- erasing --
 -- Up to when, of somebody who is being erased.
 SELECT before_ms FROM erased WHERE user_hash = :user_hash AND done_ms IS NULL;
