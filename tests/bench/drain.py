@@ -1,8 +1,8 @@
 """`drain`: many people enter an audience, and each gets a tag and a push.
 
 First at OneSignal's limits: what arrives is measured where it arrives, and what the bridge's process
-costs while it goes on. Then updates alone, without limits, beside the same transport without a
-bridge around it, in turns.
+costs while it goes on; the cost of updates alone, too, without pushes behind them. Then updates alone,
+without limits, beside the same transport without a bridge around it, in turns.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def drain(seconds: float, rounds: int, connections: int | None) -> dict[str, Any
     del connections
     people = PEOPLE if seconds >= 2.5 else 2_000
     figures: dict[str, Any] = {"people": people, "load_average_before": os.getloadavg()[0]}
-    figures["at_the_limit"] = _at_the_limit(people)
+    figures["at_the_limit"] = _at_the_limit(people, MAPPING)
+    alone = _at_the_limit(people // 3, UPDATES)
+    figures["core_used_by_updates_alone"] = alone["core_used_while_delivering"]
     figures["without_limits"] = _without_limits(people // 5, max(1, rounds // 2))
     return figures | {"load_average_after": os.getloadavg()[0]}
 
@@ -74,12 +76,12 @@ def entered(people: int, first: int = 0) -> Iterator[dict[str, Any]]:
         }
 
 
-def _at_the_limit(people: int) -> dict[str, Any]:
+def _at_the_limit(people: int, rules: str) -> dict[str, Any]:
     with (
         tempfile.TemporaryDirectory(prefix="bridge-bench-") as folder,
         receiver(WRITES_PER_SECOND) as onesignal,
     ):
-        mapping = written(folder, MAPPING)
+        mapping = written(folder, rules)
         with bridge(Path(folder) / "bridge.db", mapping, onesignal) as served:
             cpu = _deliver(served, people)
         seen: dict[str, Any] = httpx.get(f"{onesignal}/figures", timeout=60).json()
