@@ -82,7 +82,7 @@ class Aliasing(Stepwise[CreateAlias]):
             return wait_of(self.means, _FULL_SECONDS)
         return await Stepwise.run(self, together)
 
-    async def _try(self, call: UserCall, row: Row, step: Step, decided: Decided) -> Ended | Wait:
+    async def attempt(self, call: UserCall, row: Row, step: Step, decided: Decided) -> Ended | Wait:
         ended = await call.run(lambda: step.request, row, decided.facts)
         if isinstance(ended, Wait) or ended.http != _CONFLICT or ended.death is None:
             return ended

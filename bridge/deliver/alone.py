@@ -87,7 +87,7 @@ class Stepwise(ABC, Generic[U]):
         while steps:
             step, row = steps.pop(0), await self.known.row(user)
             call = self._call(user, row, step)
-            ended = await self._try(call, row, step, decided)
+            ended = await self.attempt(call, row, step, decided)
             if isinstance(ended, Wait):
                 return ended
             if step.instead and ended.http in step.instead_of:
@@ -120,7 +120,8 @@ class Stepwise(ABC, Generic[U]):
             doubt=doubt,
         )
 
-    async def _try(self, call: UserCall, row: Row, step: Step, decided: Decided) -> Ended | Wait:
+    async def attempt(self, call: UserCall, row: Row, step: Step, decided: Decided) -> Ended | Wait:
+        """Ask for one step."""
         if step.absent != "create":
             return await call.plain(step.request, NOTHING_THERE)
         return await call.run(lambda: step.request, row, decided.facts)

@@ -23,9 +23,10 @@ from bridge.deliver.phones import (
 )
 from bridge.deliver.spacing import SPACING_SECONDS
 from bridge.deliver.state import Fact, Moment, Row, decode, forgotten
-from bridge.deliver.steps import Decided
+from bridge.deliver.steps import Decided, Step
 from bridge.deliver.together import Together
 from bridge.deliver.updates import wait_of
+from bridge.deliver.user_call import UserCall
 from bridge.deliver.work import ack
 from bridge.journal.devices import NOBODY, Device
 from bridge.onesignal.operations import SetPushToken
@@ -105,6 +106,22 @@ class Attaching(Stepwise[SetPushToken]):
                 now_ms = self.means.clock.now_ms()
                 device = self._device(user, phone)
                 await self.means.journal.devices.keep(device, of_another="move", now_ms=now_ms)
+
+    async def attempt(self, call: UserCall, row: Row, step: Step, decided: Decided) -> Ended | Wait:
+        """Of another's old token also a second after the last write to the other, who waits meanwhile."""
+        spacing, other = self.means.spacing, step.other
+        if other is None:
+            return await Stepwise.attempt(self, call, row, step, decided)
+        if spacing.busy(other):
+            # Not waited for here: the other's chain may be about to wait for this one's user.
+            return wait_of(self.means, SPACING_SECONDS)
+        with spacing.writing(other):
+            while (seconds := spacing.wait(other)) > 0:
+                await self.means.clock.sleep(seconds)
+            try:
+                return await Stepwise.attempt(self, call, row, step, decided)
+            finally:
+                spacing.mark(other)
 
     def _is_stale(self, phone: Phone) -> bool:
         own = self._own

@@ -16,7 +16,8 @@ pushes, is said by events: of two that say something else the later one counts, 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from pydantic import JsonValue
@@ -79,6 +80,8 @@ class Elsewhere(NamedTuple):
     facts: tuple[tuple[int, str], ...] = ()
     #: By which other tokens it goes there.
     tokens: tuple[str, ...] = ()
+    #: Who has each of those.
+    owners: Mapping[str, int] = MappingProxyType({})
 
 
 def fact_name(said: SetPushToken) -> str:
@@ -205,9 +208,10 @@ class _Deciding:
         return Step(request, facts, "done", instead=(given, gone), instead_of=REFUSED)
 
     def _off(self, goal: Phone, left: tuple[str, ...]) -> Iterator[Step]:
+        owners = {} if self.elsewhere is None else self.elsewhere.owners
         for number, token in enumerate(left, 1):
             facts = {self.name: goal._replace(off=left[number:]).value}
-            yield Step(self._switched_off(token), facts, "done")
+            yield Step(self._switched_off(token), facts, "done", other=owners.get(token))
 
     def _given(self, goal: Phone) -> Request:
         enabled = None if goal.on else False
@@ -244,9 +248,11 @@ def elsewhere_of(
         return None
     found = [(user, one) for user, row in rows for one in facts_of(row, said)]
     ats = [*moments, *(fact.at for _, (_, fact, _) in found)]
-    tokens = (phone.token for _, (_, _, phone) in found)
+    owners = {phone.token: user for user, (_, _, phone) in found if phone.token is not None}
+    owners.pop(said.token or "", None)
     return Elsewhere(
         at=max(ats, key=lambda at: at[:2]),
         facts=tuple((user, name) for user, (name, _, _) in found),
-        tokens=tuple(one for one in dict.fromkeys(tokens) if one not in {None, said.token}),
+        tokens=tuple(owners),
+        owners=owners,
     )

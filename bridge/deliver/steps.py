@@ -39,6 +39,8 @@ class Step(NamedTuple):
     #: What is asked in its place when that is the answer.
     instead: tuple[Step, ...] = ()
     instead_of: frozenset[int] = frozenset({404})
+    #: To whom it is a write, too, as far as is known.
+    other: int | None = None
 
 
 class Decided(NamedTuple):

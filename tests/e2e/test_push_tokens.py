@@ -497,6 +497,23 @@ async def test_a_phone_on_which_somebody_logs_in_just_before_it_is_moved_stays_t
         assert not here.sandbox.complaints
 
 
+async def test_what_is_switched_off_of_another_is_a_write_to_them_too(tmp_path: Path) -> None:
+    async with rig(tmp_path, TOKENS) as here:
+        for user in ("u1", "u2"):
+            here.sandbox.add_device(user, "android", app_id=APP_ID)
+        await hear(here, opens("u2", T1))
+        # The phone is another's by now, under a new token; its owner before has something to write each second.
+        await here.post([opens("u1", T2), opens("u2", T3, "phone-2")])
+        for number in range(8):
+            tags = track("Seen", "u2", f"seen-{number}", context=phone(T3, "phone-2"))
+            await here.post([tags, opens("u2", f"{number}d" * 32, f"phone-{number + 3}")])
+            await here.pass_time(0.525)
+        await here.settle()
+        assert on(here, "u1")[-1] == T2
+        assert T1 not in on(here, "u2")
+        assert not here.sandbox.complaints
+
+
 # Who may say so --------------------------------------------------------------------------------------
 
 
