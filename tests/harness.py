@@ -67,7 +67,7 @@ def with_sources(config: Config, names: Iterable[str]) -> Config:
 
 
 def signature(raw: bytes, secret: str = SECRET) -> str:
-    return hmac.new(secret.encode(), raw, "sha1").hexdigest()
+    return hmac.digest(secret.encode(), raw, "sha1").hex()
 
 
 def signed(body: Any, secret: str = SECRET) -> tuple[bytes, dict[str, str]]:

@@ -19,6 +19,8 @@ from bridge.journal.records import Head, Loaded, Merge, OpenSend, Waiting
 
 _NOTHING: frozenset[str] = frozenset()
 _PAYLOAD = 15
+AT_ONCE = 64
+"""Users that one statement is asked for: more would save nothing, and weigh twice as much."""
 
 
 def text_of(connection: sqlite3.Connection, query: str, values: Mapping[str, Any]) -> Any:
@@ -74,7 +76,9 @@ def waiting(
     connection: sqlite3.Connection, tails: Mapping[int, Sequence[int]], limit: int
 ) -> dict[int, list[Waiting]]:
     """The pending events of these users, oldest seq first, of each at most so many."""
-    found = _found(connection, list(tails.items()), limit)
+    asked = list(tails.items())
+    parts = [asked[start : start + AT_ONCE] for start in range(0, len(asked), AT_ONCE)]
+    found = [some for part in parts for some in _found(connection, part, limit)]
     return {
         user: [_waiting(connection, row) for row in some]
         for user, some in zip(tails, found, strict=True)

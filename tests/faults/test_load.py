@@ -27,6 +27,13 @@ from tests.faults.worlds import Outside, Worlds
 
 pytestmark = pytest.mark.slow
 
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """A loop that leaves more of the machine to the bridge."""
+    return "asyncio", {"use_uvloop": True}
+
+
 ACCEPT_MS, DONE_MS = 250, 2000
 CONTEXT: dict[str, Any] = {
     "ip": "203.0.113.24",
