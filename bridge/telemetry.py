@@ -48,8 +48,8 @@ def configure_logs(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([_printable] if pretty else []),
             structlog.processors.format_exc_info,
+            *([_printable] if pretty else []),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -63,13 +63,13 @@ def _printable(
 ) -> structlog.typing.EventDict:
     """What came from outside, such as a messageId, tells a terminal nothing."""
     return {
-        name: "".join(
-            letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in value
-        )
-        if isinstance(value, str)
-        else value
+        name: "".join(map(_letter, value)) if isinstance(value, str) else value
         for name, value in said.items()
     }
+
+
+def _letter(letter: str) -> str:
+    return letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}"
 
 
 TOOK = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0)

@@ -47,5 +47,5 @@ def explain(
         from bridge.cli.explaining import print_stories
 
         print_stories(found, Console(), payload=payload)
-    if not (found["events"] or found["erased"]):
+    if not (found["events"] or found.get("erased")):
         raise typer.Exit(1)

@@ -53,10 +53,11 @@ def _out(console: Console, line: Line) -> None:
 
 
 def _end(found: dict[str, Any]) -> Iterator[Line]:
-    for one in found["erased"]:
+    erased = found.get("erased", [])
+    for one in erased:
         yield Line(0, _erased(one))
     if not found["events"]:
-        if not found["erased"]:
+        if not erased:
             yield Line(0, _nothing(found))
         return
     more = (

@@ -2,7 +2,7 @@
 
 ::
 
-    GET /api/v1/explain?user=ID&limit=20     {"events": [newest first], "more": …}
+    GET /api/v1/explain?user=ID&limit=20     {"events": [newest first], "more": …, "erased": […]}
     GET /api/v1/explain?message_id=ID        the same, of every source that it came through
 """
 

@@ -202,7 +202,7 @@ def _read(connection: sqlite3.Connection, asked: Asked) -> Traces:
     found = (_trace(connection, seq) for seq in seqs[: asked.limit])
     return Traces(
         found=[one for one in found if one is not None],
-        erased=[] if asked.user is None else _erased(connection, hashes_of(connection, asked)),
+        erased=[] if asked.user is None else _erased(connection, asked),
         more=len(seqs) > asked.limit,
         gates=[GateRow(*row) for row in connection.execute(queries()["gates"])],
         salt=salt,
@@ -222,12 +222,15 @@ def _seqs(connection: sqlite3.Connection, asked: Asked) -> set[int]:
 
 def hashes_of(connection: sqlite3.Connection, asked: Asked) -> set[int]:
     """Of the user that is asked about, under every id that was found to be the same person's."""
+    people = {_person(connection, one)[0] for one in _named(connection, asked)}
+    return people.union(*(_ids(connection, person) for person in people))
+
+
+def _named(connection: sqlite3.Connection, asked: Asked) -> set[int]:
+    """Of everybody whom the id that is asked about may name."""
     (salt,) = connection.execute(queries()["meta_get"], {"key": "salt"}).fetchone()
     labels = ("external_id", *asked.labels)
-    user = asked.user or ""
-    named = {hash_of(salt, app, label, user) for app in asked.apps for label in labels}
-    people = {_person(connection, one)[0] for one in named}
-    return people.union(*(_ids(connection, person) for person in people))
+    return {hash_of(salt, app, label, asked.user or "") for app in asked.apps for label in labels}
 
 
 def _seqs_of_user(connection: sqlite3.Connection, asked: Asked) -> set[int]:
@@ -235,9 +238,13 @@ def _seqs_of_user(connection: sqlite3.Connection, asked: Asked) -> set[int]:
     return {seq for one in ids for seq in _newest(connection, one, asked.limit + 1)}
 
 
-def _erased(connection: sqlite3.Connection, users: set[int]) -> list[Erased]:
+def _erased(connection: sqlite3.Connection, asked: Asked) -> list[Erased]:
+    """Of the id that is asked about, and of whom it was found to be; not of that person's other ids."""
+    named = _named(connection, asked)
+    users = named | {_person(connection, one)[0] for one in named}
     found = (connection.execute(queries()["erased_when"], {"user_hash": one}) for one in users)
-    return sorted(Erased(app, at, bool(under_way)) for rows in found for app, at, under_way in rows)
+    rows = {(app, at_ms, bool(under_way)) for some in found for app, at_ms, under_way in some}
+    return [Erased(*row) for row in sorted(rows)]
 
 
 def _person(connection: sqlite3.Connection, id_hash: int) -> tuple[int, str | None]:

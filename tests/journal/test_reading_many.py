@@ -89,11 +89,22 @@ def test_each_lane_has_its_own_events_behind_its_own_cursor(
     assert [[head.seq for head in heads] for heads in found] == [[5, 7], [2, 4], []]
 
 
-def test_what_is_longer_together_than_a_text_may_be_is_read_in_parts(
+def test_a_large_payload_is_read_as_it_is_too(connection: sqlite3.Connection) -> None:
+    sizes = [sqlite_chains.LARGE, sqlite_chains.LARGE + 1, 500_000, 0]
+    append(connection, *(entry(f"m{n}", user_hash=n, payload=b"\xff" * n) for n in sizes))
+    tails = {size: [seq] for seq, size in enumerate(sizes, 1)}
+    loaded = chains(connection, tails)
+    payloads = [row.payload for one in loaded.values() for row in one.rows]
+    assert payloads == [b"\xff" * size for size in sizes]
+
+
+def test_more_users_than_one_statement_is_asked_for_are_read_in_their_order(
     connection: sqlite3.Connection,
 ) -> None:
-    tails = {user: [user] for user in range(1, 11)}
-    append(connection, *(entry(f"m{n}", user_hash=n, payload=b"x" * 1000) for n in tails))
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 6_000)
-    loaded = chains(connection, tails)
-    assert [len(row.payload) for one in loaded.values() for row in one.rows] == [1000] * 10
+    users = range(1, 3 * sqlite_chains.AT_ONCE)
+    append(connection, *(entry(f"m{user}", user_hash=user) for user in users))
+    for user in users:
+        sqlite_rows.keep_state(connection, user, str(user).encode(), NOW)
+    loaded = chains(connection, {user: [user] for user in reversed(users)})
+    assert [one.rows[0].seq for one in loaded.values()] == list(reversed(users))
+    assert all(one.state == str(user).encode() for user, one in loaded.items())

@@ -22,8 +22,10 @@ def test_what_came_from_outside_gives_a_terminal_no_orders(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure_logs("pretty")
-    log().warning("send.failed", message_id="m\x1b[2J\r\n-é", attempt=2)
+    try:
+        raise ValueError("because of \x1b[2J")
+    except ValueError as error:
+        log().warning("send.failed", message_id="m\x1b[2J\r-é", exc_info=error)
     said = capsys.readouterr().err
-    assert (
-        "m\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}-é" in said
-    )
+    assert "m\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}-é" in said
+    assert "because of \N{REPLACEMENT CHARACTER}[2J" in said

@@ -44,29 +44,35 @@ SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0);
 -- lane_heads --
 -- Of each lane its next pending events of one app and rank. The cursor is only a hint: a chain reloads its user
 -- by user, so a row passed over while its user was busy is not lost.
-SELECT json_group_array(json((
+WITH asked AS MATERIALIZED (
+  SELECT json_extract(value, '$[0]') AS lane, json_extract(value, '$[1]') AS after FROM json_each(:lanes))
+SELECT CAST(json_group_array(json((
   SELECT json_group_array(json_array(seq, user_hash, not_before_ms)) FROM (
-    SELECT seq, user_hash, not_before_ms FROM pending
+    SELECT p.seq, p.user_hash, p.not_before_ms FROM pending p
     -- The plus keeps SQLite from putting the lane into `lane / 16`, which would not be the index's any more.
-    WHERE app = :app AND lane / 16 = (l.value ->> 0) / 16 AND rank = :rank AND seq > l.value ->> 1
-      AND +lane = l.value ->> 0
-    ORDER BY seq LIMIT :limit)))) FROM json_each(:lanes) l;
+    WHERE p.app = :app AND p.lane / 16 = asked.lane / 16 AND p.rank = :rank AND p.seq > asked.after AND +p.lane = asked.lane
+    ORDER BY p.seq LIMIT :limit)))) AS BLOB) FROM asked;
 
 -- chains --
 -- Of each user the pending events, whatever their rank: a person's order does not depend on it. Those of the
--- tail come as a list of seqs, in which any may stand that are pending no more.
-SELECT json_group_array(json((
+-- tail come as a list of seqs, in which any may stand that are pending no more. A payload that is large is not in it.
+WITH asked AS MATERIALIZED (
+  SELECT json_extract(value, '$[0]') AS user_hash, json_extract(value, '$[1]') AS tail FROM json_each(:users))
+SELECT CAST(json_group_array(json((
   SELECT json_group_array(json_array(
     seq, lane, rank, user_hash, event_ms, not_before_ms, attempt, first_try_ms, done, "only", revived,
-    source, app, message_id, received_ms, hex(payload), type)) FROM (
+    source, app, message_id, received_ms, CASE WHEN length(payload) <= :large THEN hex(payload) END, type)) FROM (
       SELECT p.*, e.source, e.message_id, e.received_ms, e.payload, e.type
       FROM pending p JOIN event e USING (seq)
       WHERE p.seq IN (
-        SELECT seq FROM (SELECT seq FROM pending WHERE user_hash = u.value ->> 0 AND indexed = 1 ORDER BY seq LIMIT :limit)
-        UNION SELECT value FROM json_each(u.value, '$[1]'))
+        SELECT seq FROM (SELECT seq FROM pending WHERE user_hash = asked.user_hash AND indexed = 1 ORDER BY seq LIMIT :limit)
+        UNION SELECT value FROM json_each(asked.tail))
       -- What is another's by now is in the tail still; the plus keeps to the list.
-      AND +p.user_hash = u.value ->> 0
-      ORDER BY p.seq LIMIT :limit)))) FROM json_each(:users) u;
+      AND +p.user_hash = asked.user_hash
+      ORDER BY p.seq LIMIT :limit)))) AS BLOB) FROM asked;
+
+-- large_payload --
+SELECT payload FROM event WHERE seq = :seq;
 
 -- state --
 -- What was written for one user of an app: the hash is of both.
@@ -78,7 +84,7 @@ ON CONFLICT (user_hash) DO UPDATE SET facts = excluded.facts, used_ms = excluded
 
 -- states --
 -- Of many users.
-SELECT json_group_array(json_array(user_hash, hex(facts))) FROM state
+SELECT CAST(json_group_array(json_array(user_hash, hex(facts))) AS BLOB) FROM state
 WHERE user_hash IN (SELECT value FROM json_each(:users));
 
 -- learn_many --
