@@ -3,7 +3,7 @@
 They read on a thread of their own, so that no page that is not in memory stops the loop. For every row
 that a statement gives, that thread has to wait for the interpreter, and the loop for the thread; so what
 is read with every event is read of many users at once, and comes as one row: a text of JSON, in which
-blobs are hexadecimal.
+blobs are hexadecimal. A large payload is read by itself: it would stand there twice as long, and be read twice.
 """
 
 from __future__ import annotations
@@ -67,14 +67,21 @@ def chains(
     Of each user `tails` has the seqs of the events in the tail. `erasures`, `linked`: somebody was, so it
     is asked who.
     """
-    rows = waiting(connection, tails, limit)
-    # Of nobody who has nothing to do it is asked what was done before.
-    known = states(connection, [user for user, some in rows.items() if some])
-    loaded = {user: Loaded(some, known.get(user)) for user, some in rows.items()}
-    if erasures or linked:
-        for user, one in loaded.items():
-            loaded[user] = _with_others(connection, user, one, erasures=erasures, linked=linked)
-    return loaded
+    # One moment for all of it: an event that is erased meanwhile has its payload yet.
+    connection.execute("BEGIN")
+    try:
+        rows = waiting(connection, tails, limit)
+        # Of nobody who has nothing to do it is asked what was done before.
+        known = states(connection, [user for user, some in rows.items() if some])
+        loaded = {user: Loaded(some, known.get(user)) for user, some in rows.items()}
+        if erasures or linked:
+            for user, one in loaded.items():
+                loaded[user] = _with_others(connection, user, one, erasures=erasures, linked=linked)
+        return loaded
+    finally:
+        # A file that cannot be read has ended it, and that is what is to be heard.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def waiting(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
@@ -108,3 +110,24 @@ def test_more_users_than_one_statement_is_asked_for_are_read_in_their_order(
     loaded = chains(connection, {user: [user] for user in reversed(users)})
     assert [one.rows[0].seq for one in loaded.values()] == list(reversed(users))
     assert all(one.state == str(user).encode() for user, one in loaded.items())
+
+
+def test_what_is_erased_while_it_is_read_is_read_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "bridge.db"
+    with (
+        closing(sqlite3.connect(file, isolation_level=None)) as writing,
+        closing(sqlite3.connect(file, isolation_level=None)) as reading,
+    ):
+        writing.execute("PRAGMA journal_mode = WAL")
+        writing.executescript(schema())
+        payload = b"x" * (sqlite_chains.LARGE + 1)
+        append(writing, entry("m1", user_hash=1, payload=payload))
+
+        def erase(statement: str) -> None:
+            if statement.startswith("SELECT payload"):
+                writing.execute("DELETE FROM pending")
+                writing.execute("DELETE FROM event")
+
+        reading.set_trace_callback(erase)
+        assert chains(reading, {1: [1]})[1].rows[0].payload == payload
+        assert chains(reading, {1: [1]})[1].rows == []
