@@ -183,6 +183,7 @@ async def test_those_of_unknown_outcome_that_are_replayed_leave_their_call_to_no
     async with rig(tmp_path, MAPPING, admin_token=SecretStr(TOKEN)) as here:
         people(here.sandbox, count + 1)
         fail(here, {"reset": True, "applied": True}, {"status": 400})
+        here.means.destination.events.hold(1)
         await buy(here, count)
         await here.settle()
         assert await statuses(here) == {("dead", "http_400"): count}
