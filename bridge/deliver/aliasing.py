@@ -80,6 +80,11 @@ class Aliasing(Stepwise[CreateAlias]):
         disputes = self.means.disputes
         if disputes.is_full and disputes.is_known(self._name):
             return wait_of(self.means, _FULL_SECONDS)
+        user = self.known.hash_of(self.update.to)
+        if self.means.spacing.busy(user):
+            # Somebody who has it taken off this user must not miss that it was said again meanwhile.
+            return wait_of(self.means, SPACING_SECONDS)
+        self.known.confirms(user)
         return await Stepwise.run(self, together)
 
     async def attempt(self, call: UserCall, row: Row, step: Step, decided: Decided) -> Ended | Wait:
@@ -174,8 +179,8 @@ class Aliasing(Stepwise[CreateAlias]):
             # Another id of the very person may have it.
             is_own = holder.external_id == self.update.to.id
             return None if is_own else await self._off(its, _known_by(holder))
-        if spacing.busy(its):
-            # What it is being given at this moment is on disk in a moment.
+        if spacing.busy(its) or spacing.is_confirming(its):
+            # What it is being given at this moment, or is said to have, is on disk in a moment.
             return wait_of(self.means, SPACING_SECONDS)
         with spacing.writing(its):
             return await self._between(its, holder, refused)

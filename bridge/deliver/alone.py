@@ -60,7 +60,12 @@ class Stepwise(ABC, Generic[U]):
         with self.means.spacing.writing(user):
             if (wait := await self._spaced(user)) is not None:
                 return wait
-            return await self._perform(user, await self.decide(user))
+            decided = await self.decide(user)
+            if not decided.steps:
+                # Another's event has just asked for it.
+                await self.unchanged(user, decided)
+                return None
+            return await self._perform(user, decided)
 
     async def _spaced(self, user: int) -> Wait | None:
         """A second after the last write; in memory when other things of the event are done."""

@@ -81,8 +81,12 @@ class Chain:
         self._known = Known(self.means, self._erasing.user_hash, loaded.state)
         self._together = Together(self.means, self._known, self.written)
         self._external_id = loaded.external_id
-        if (wait := await self._merge(loaded)) is not None:
-            return wait
+        try:
+            return await self._merge(loaded) or await self._events(loaded, whole=whole)
+        finally:
+            self._known.ended()
+
+    async def _events(self, loaded: Loaded, *, whole: bool) -> Wait | None:
         apart: Wait | None = None
         for row in sorted(loaded.rows, key=lambda one: (one.event_ms, one.seq)):
             if row.user_hash in self.means.gone:

@@ -23,6 +23,8 @@ class Known:
     _row: Row | None = None
     #: What was learnt without a call, and is not on disk: it goes with whatever is written next.
     _owed: dict[int, dict[str, Fact]] = field(default_factory=dict)
+    #: Of whom nothing may be taken until the chain has ended.
+    _confirms: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.loaded = self.means.clock.monotonic()
@@ -85,6 +87,17 @@ class Known:
         self._owed[user_hash] = join(self._owed.get(user_hash, {}), delta)
         if user_hash == self.user_hash and self._row is not None:
             self._row = join(self._row, delta)
+
+    def confirms(self, user_hash: int) -> None:
+        """An event may say again what the user has: from before the row is read until the chain has ended."""
+        if user_hash not in self._confirms:
+            self._confirms.add(user_hash)
+            self.means.spacing.confirms(user_hash)
+
+    def ended(self) -> None:
+        """Of the chain: what it has learnt is on disk, or will be learnt again."""
+        while self._confirms:
+            self.means.spacing.confirmed(self._confirms.pop())
 
     def remember(self, user_hash: int, delta: Row) -> None:
         """That transaction is on disk, or comes before anything else of this chain."""

@@ -7,6 +7,7 @@ that a user's row may have changed under its chain.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -73,6 +74,8 @@ class Spacing:
     _written: Moments = field(default_factory=lambda: Moments(SPACING_SECONDS))
     _by_another: Moments = field(default_factory=lambda: Moments(LATELY_SECONDS))
     _busy: set[int] = field(default_factory=set)
+    #: Of whom chains may be about to write that something was said again, and how many of them.
+    _confirming: Counter[int] = field(default_factory=Counter)
 
     def wait(self, user_hash: int) -> float:
         """Seconds until this user may be written to; 0 when it may be now."""
@@ -88,6 +91,20 @@ class Spacing:
     def writing(self, user_hash: int) -> AbstractContextManager[None]:
         """From the comparison with what was written before until the answer is on disk."""
         return _Writing(self._busy, user_hash)
+
+    def confirms(self, user_hash: int) -> None:
+        """A chain has begun to look whether an event only says again what OneSignal has of this user."""
+        self._confirming[user_hash] += 1
+
+    def confirmed(self, user_hash: int) -> None:
+        """The chain has ended, and what it found is on disk."""
+        self._confirming[user_hash] -= 1
+        if not self._confirming[user_hash]:
+            del self._confirming[user_hash]
+
+    def is_confirming(self, user_hash: int) -> bool:
+        """Whether what is known of the user on disk may lack what has been said again."""
+        return user_hash in self._confirming
 
     def mark(self, user_hash: int) -> None:
         """A write to this user has just been answered."""

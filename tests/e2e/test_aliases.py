@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from bridge.deliver.disputes import AT_ONCE, MOST_CHANGES
 from bridge.journal.devices import Device
+from bridge.onesignal.operations import EXTERNAL_ID
 from tests.harness import APP_ID, Rig, iso, rig, track
 
 LINKS = """
@@ -158,6 +159,39 @@ async def words(here: Rig, user: str) -> str:
     return " ".join(
         str(one["words"]) for event in answer.json()["events"] for one in event["operations"]
     )
+
+
+async def test_nothing_is_taken_off_a_user_while_it_may_be_said_again(tmp_path: Path) -> None:
+    async with rig(tmp_path, LINKS) as here:
+        with_users(here, "u1", "u2")
+        now, u1 = here.clock.now_ms(), hash_of(here, "u1")
+        await hear(here, links("u1", at_ms=now - HOUR))
+        here.means.spacing.confirms(u1)
+        await here.post(links("u2", at_ms=now))
+        await here.pass_time(10)
+        assert holders(here) == ["u1"]
+        here.means.spacing.confirmed(u1)
+        await here.settle()
+        assert holders(here) == ["u2"]
+
+
+async def test_it_is_not_said_again_of_a_user_off_whom_it_is_being_taken(tmp_path: Path) -> None:
+    async with rig(tmp_path, LINKS) as here:
+        with_users(here, "u1", "u2")
+        now, u1 = here.clock.now_ms(), hash_of(here, "u1")
+        await hear(here, links("u1", at_ms=now - 2 * HOUR))
+        with here.means.spacing.writing(u1):
+            await here.post(links("u1", at_ms=now))
+            await here.pass_time(10)
+            assert len(await how(here)) == 1
+        await here.settle()
+        await hear(here, links("u2", at_ms=now - HOUR))
+        assert holders(here) == ["u1"]
+        assert [one[1] for one in await how(here)] == [None, "unchanged", "overtaken"]
+
+
+def hash_of(here: Rig, user: str) -> int:
+    return here.bridge.journal.hash_of(here.means.destination.name, EXTERNAL_ID, user)
 
 
 _SAID = st.lists(
