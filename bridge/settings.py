@@ -1,144 +1,32 @@
-"""Every knob: its type, its default, and the reason for the default.
+"""Every knob: its type, its default, and the reason for the default. Pure.
 
-Settings come from the environment (`BRIDGE_…`), secrets also from files (`BRIDGE_…_FILE`). What is
-unknown, missing or contradictory is reported all at once, as findings.
+`kinds` says what a value may be, `bridge.environment` reads them, `bridge.config` finds what contradicts.
 """
 
 from __future__ import annotations
 
-import difflib
-import os
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+from bridge.kinds import (
+    Duration,
+    Keys,
+    Origins,
+    droppable,
+    is_private_address,
+    known_platforms,
+    lines,
 )
 
-from bridge import failpoints
-from bridge.errors import ConfigurationError, Finding
-
-PREFIX = "BRIDGE_"
-SERVICE_URL = "BRIDGE_URL"
-"""Where commands find the running service; not the service's own setting."""
-SECRETS = (
-    "SEGMENT_SECRETS",
-    "SEGMENT_TOKEN",
-    "ONESIGNAL_API_KEY",
-    "ADMIN_TOKEN",
-    "ADMIN_TOKENS",
-    "METRICS_TOKEN",
-    "ALERT_URL",
-    "DEVICES_SECRET",
-    "DEVICES_JWT_KEYS",
-    "DEVICES_SERVER_KEYS",
-)
-FILES = (*SECRETS, "ONLY_USERS")
-"""What may also stand in a file, which `BRIDGE_…_FILE` names."""
-LISTS = (
-    "SEGMENT_SECRETS",
-    "ONESIGNAL_API_KEY",
-    "ONLY_USERS",
-    "ADMIN_TOKENS",
-    "DEVICES_SERVER_KEYS",
-)
-VARIABLES = "BRIDGE_VAR_"
-"""What follows is a variable of the mapping, in capitals."""
+Plan = Literal["free", "growth", "professional", "enterprise"]
 SENDS_PER_SECOND = {"free": 150, "growth": 6000, "professional": 6000, "enterprise": 6000}
 TAG_CAP = {"free": 2, "growth": 10, "professional": 100, "enterprise": None}
 
-_PLATFORMS = {"android", "web", "ios", "ios_web", "huawei", "amazon", "windows"}
-
-Plan = Literal["free", "growth", "professional", "enterprise"]
-
-
-def known_platforms(names: Collection[str]) -> Collection[str]:
-    """The names themselves.
-
-    Raises:
-        ValueError: there are none, or some that OneSignal does not know.
-    """
-    unknown = sorted(set(names) - _PLATFORMS)
-    if unknown or not names:
-        named = ", ".join(unknown) or "nothing"
-        raise ValueError(f"{named}: a platform is one of {', '.join(sorted(_PLATFORMS))}")
-    return names
-
-
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
-_DURATION = re.compile(r"([0-9]+)([smhdw])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
-
-
-def _duration(value: object) -> object:
-    """`3d`, `12h`, `0`: one number and one unit."""
-    if not isinstance(value, str):
-        return value
-    text = value.strip()
-    found = _DURATION.fullmatch(text)
-    if found is None and text != "0":
-        raise ValueError(f"{text!r} is not a time: write 3d, 12h, 90m or 0")
-    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]] if found else 0)
-
-
-def is_private_address(url: str) -> bool:
-    """Whether nobody on the way can read what is sent there, the address included."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    loopback = parts.hostname in {"127.0.0.1", "::1", "localhost"}
-    return bool(parts.hostname) and (
-        parts.scheme == "https" or (parts.scheme == "http" and loopback)
-    )
-
-
-_PEM = re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL)
-_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
-
-
-def _keys(value: object) -> object:
-    """Public keys in PEM, one after another; or shared secrets, divided like other lists."""
-    if not isinstance(value, str):
-        return value
-    return tuple(_PEM.findall(value)) or tuple(re.split(r"[,\s]+", value.strip()))
-
-
-def _origins(origins: Collection[str]) -> Collection[str]:
-    for one in origins:
-        if _ORIGIN.fullmatch(one) is None:
-            raise ValueError(f"{one!r} is not an origin: write https://www.shop.example, no path")
-    return origins
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
-
-
-def droppable(paths: Collection[str]) -> Collection[str]:
-    """The paths themselves.
-
-    Raises:
-        ValueError: one is no path, or names what makes an event an event.
-    """
-    for path in paths:
-        parts = path.split(".")
-        if not all(parts) or "[" in path:
-            raise ValueError(f"{path!r} is not a path: write context.ip, traits.email")
-        if parts[0] in {"type", "messageId"}:
-            raise ValueError(f"{path}: without it nobody knows what was sent")
-    return paths
 
 
 class Settings(BaseModel):
@@ -197,7 +85,7 @@ class Settings(BaseModel):
     #: Whoever shows hex HMAC-SHA256 of a user id by this secret (`userHash`) is that user.
     devices_secret: SecretStr | None = None
     #: What signed tokens are checked with: public keys in PEM, or shared secrets; several during a rotation.
-    devices_jwt_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(_keys)] = ()
+    devices_jwt_keys: Keys = ()
     #: Where a token says who its user is, and for whom it must be meant.
     devices_jwt_claim: str = Field(default="sub", min_length=1)
     devices_jwt_audience: str | None = None
@@ -208,7 +96,7 @@ class Settings(BaseModel):
     #: Servers of yours, which say whose a device is.
     devices_server_keys: tuple[SecretStr, ...] = ()
     #: Pages that may post from a browser; no other may, whatever it shows.
-    devices_origins: Annotated[tuple[str, ...], AfterValidator(_origins)] = ()
+    devices_origins: Origins = ()
     #: A device that is another user's: it moves, is refused, or is both users'.
     devices_of_another: Literal["move", "refuse", "share"] = "move"
     #: Devices that were not seen for so long are no target, and forgotten.
@@ -333,142 +221,3 @@ class Settings(BaseModel):
     def database_path(self) -> Path:
         """The SQLite file of `database_url`."""
         return Path(self.database_url.removeprefix("sqlite:///"))
-
-
-def admin_token(environment: Mapping[str, str] | None = None) -> str | None:
-    """BRIDGE_ADMIN_TOKEN, or what its file holds; for commands, which need no other setting.
-
-    Raises:
-        ConfigurationError: both are set, or the file cannot be read.
-    """
-    env = os.environ if environment is None else environment
-    names = (f"{PREFIX}ADMIN_TOKEN", f"{PREFIX}ADMIN_TOKEN_FILE")
-    values, findings = _read({name: env[name] for name in names if name in env})
-    if findings:
-        raise ConfigurationError(findings)
-    return values.get("admin_token") or None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
-    """What the environment says, and what is wrong with it so far."""
-
-    settings: Settings
-    #: Names of the settings that it sets, by value or by file.
-    given: frozenset[str]
-    #: Files that it names and that may change while the service runs.
-    files: tuple[Path, ...]
-    #: Variables of mappings, by name in small letters.
-    variables: dict[str, str]
-    findings: list[Finding]
-
-
-def read_environment(environment: Mapping[str, str] | None = None) -> Environment:
-    """Every setting there is; what is contradictory is for `bridge.config` to say."""
-    env = os.environ if environment is None else environment
-    values, findings = _read(env)
-    try:
-        settings = Settings(**values)
-    except ValidationError as error:
-        findings += map(_finding, error.errors())
-        # The rest is looked at as well, so that a second start does not bring a second list.
-        invalid = {one["loc"][0] for one in error.errors()}
-        settings = Settings(**{name: values[name] for name in values.keys() - invalid})
-    named = {name.removeprefix(PREFIX) for name in env if name.startswith(PREFIX)}
-    files = [name for name in FILES if f"{name}_FILE" in named]
-    return Environment(
-        settings=settings,
-        given=frozenset(name.lower() for name in {*named, *files}),
-        files=tuple(Path(env[f"{PREFIX}{name}_FILE"]) for name in files),
-        variables={
-            name.removeprefix(VARIABLES).lower(): text
-            for name, text in env.items()
-            if name.startswith(VARIABLES)
-        },
-        findings=findings,
-    )
-
-
-def _read(env: Mapping[str, str]) -> tuple[dict[str, Any], list[Finding]]:
-    values: dict[str, Any] = {}
-    findings: list[Finding] = []
-    for variable, text in env.items():
-        if not variable.startswith(PREFIX) or variable.startswith(VARIABLES):
-            continue
-        name = variable.removeprefix(PREFIX)
-        if name.endswith("_FILE") and name.removesuffix("_FILE") in FILES:
-            findings += _read_file(values, name.removesuffix("_FILE"), Path(text), env)
-        elif name.lower() in Settings.model_fields:
-            values[name.lower()] = text
-        elif variable not in {SERVICE_URL, failpoints.VARIABLE}:
-            findings.append(_unknown(variable))
-    return values, findings
-
-
-def _read_file(
-    values: dict[str, Any], name: str, path: Path, env: Mapping[str, str]
-) -> list[Finding]:
-    variable = PREFIX + name
-    if variable in env:
-        return [
-            Finding(
-                code="setting-twice",
-                message=f"{variable} and {variable}_FILE are both set",
-                hint="keep one of the two",
-            )
-        ]
-    text = secret_text(path, f"{variable}_FILE")
-    if isinstance(text, Finding):
-        return [text]
-    values[name.lower()] = lines(text) if name in LISTS else text
-    return []
-
-
-def secret_text(path: Path, named_by: str) -> str | Finding:
-    """What a file of a secret holds; a finding when it holds nothing or cannot be read."""
-    try:
-        text = path.read_text(encoding="utf-8-sig").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = (error.strerror or "an error") if isinstance(error, OSError) else "it is not UTF-8"
-        return Finding(
-            code="secret-file-unreadable",
-            message=f"{named_by} names {path}, which cannot be read: {why}",
-            hint="mount the secret, or correct the path",
-        )
-    if not text:
-        return Finding(
-            code="secret-file-empty",
-            message=f"{named_by} names {path}, which is empty: nothing would be asked for",
-            hint="write the secret into it, or unset the variable",
-        )
-    return text
-
-
-def lines(text: str) -> tuple[str, ...]:
-    """One a line, so that a secret may hold a comma or a blank."""
-    return tuple(line.strip() for line in text.splitlines() if line.strip())
-
-
-def _unknown(variable: str) -> Finding:
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
-    known += [f"{PREFIX}{name}_FILE" for name in FILES]
-    near = difflib.get_close_matches(variable, known, n=1)
-    return Finding(
-        code="unknown-setting",
-        message=f"{variable} is not a setting of this version",
-        hint=f"did you mean {near[0]}?" if near else "README lists every setting",
-    )
-
-
-def _finding(error: Any) -> Finding:
-    variable = PREFIX + "_".join(str(part) for part in error["loc"][:1]).upper()
-    message = _in_words(error)
-    named = f"{variable}: {message}" if error["loc"] else message
-    return Finding(code="setting-invalid", message=named, hint="README lists every setting")
-
-
-def _in_words(error: Any) -> str:
-    if error["type"] in {"int_parsing", "float_parsing"}:
-        return f"has to be a {'whole ' if error['type'] == 'int_parsing' else ''}number"
-    said = str(error["msg"]).removeprefix("Value error, ")
-    return said.replace("Input should be", "has to be")

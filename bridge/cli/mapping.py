@@ -60,7 +60,7 @@ def chosen_source(name: str | None) -> tuple[Source, App]:
 def _sources() -> Iterator[tuple[str, tuple[Source, App]]]:
     from bridge.config import DEFAULT, environment_app, environment_source
     from bridge.config.load import load_config
-    from bridge.settings import read_environment
+    from bridge.environment import read_environment
 
     said = read_environment()
     if said.settings.config is None:

@@ -144,6 +144,6 @@ def _recent(
 
 
 def _database() -> Path:
-    from bridge.settings import read_environment
+    from bridge.environment import read_environment
 
     return read_environment().settings.database_path

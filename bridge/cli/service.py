@@ -22,13 +22,14 @@ from bridge.deliver.brake import load_brake
 from bridge.deliver.erasing import forget, sweep
 from bridge.deliver.held import keep_back, release_resumed
 from bridge.deliver.releases import Releases
+from bridge.environment import SERVICE_URL, admin_token
 from bridge.errors import BridgeError, JournalBusyError
 from bridge.explain.answer import answer_of, asked_of
 from bridge.journal.erasures import noted
 from bridge.journal.sqlite import SqliteJournal, open_sqlite, read_counts
 from bridge.journal.sqlite_file import reading
 from bridge.journal.trace import read_traces
-from bridge.settings import SERVICE_URL, Settings, admin_token
+from bridge.settings import Settings
 
 T = TypeVar("T")
 

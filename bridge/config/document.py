@@ -14,8 +14,9 @@ from pydantic import (
     StringConstraints,
 )
 
+from bridge.kinds import droppable, known_platforms
 from bridge.segment.audience import SyncMode
-from bridge.settings import Plan, droppable, known_platforms
+from bridge.settings import Plan
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

@@ -15,9 +15,10 @@ from pydantic import SecretStr, ValidationError
 from ruamel.yaml.error import MarkedYAMLError
 
 from bridge.config.document import BridgeFile, fields_at
+from bridge.environment import secret_text
 from bridge.errors import Finding
+from bridge.kinds import lines
 from bridge.mapping.tree import Tree, read_tree
-from bridge.settings import lines, secret_text
 
 
 @dataclass(slots=True, kw_only=True)

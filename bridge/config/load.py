@@ -21,11 +21,13 @@ from bridge.config.access import LEAST_TOKEN, findings_of
 from bridge.config.document import AppEntry, SourceEntry, is_app_id
 from bridge.config.file import Reading, read_file
 from bridge.config.registry import doubtful, registry_of, wrong_with
+from bridge.environment import PREFIX, Environment, read_environment
 from bridge.errors import ConfigurationError, Finding
+from bridge.kinds import is_private_address
 from bridge.onesignal.api import Spoken, api_named
 from bridge.onesignal.legacy import PREFIX as LEGACY_PREFIX
 from bridge.segment.audience import ReverseEtl
-from bridge.settings import PREFIX, Environment, Settings, is_private_address, read_environment
+from bridge.settings import Settings
 
 _KEYS_AND_IDS = "OneSignal > Settings > Keys & IDs > OneSignal App ID"
 _OF_APPS = ("onesignal_app_id", "onesignal_api_key")

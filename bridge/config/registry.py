@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from bridge.environment import PREFIX
 from bridge.errors import Finding
-from bridge.settings import PREFIX, Settings
+from bridge.settings import Settings
 
 LEAST_SECRET = 16
 """Characters: whoever sees one userHash can try shorter ones at home."""

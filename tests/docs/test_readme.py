@@ -16,7 +16,8 @@ from bridge.cli import app
 from bridge.cli.demonstration.table import DEVICES
 from bridge.config.document import AppEntry, SourceEntry
 from bridge.config.load import load_config
-from bridge.settings import SECRETS, Settings
+from bridge.environment import SECRETS
+from bridge.settings import Settings
 from tests.harness import mapping_of
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from bridge.mapping import codes as registry
 from bridge.mapping.codes import Code, codes, nearest_code
 
 ROOT = Path(registry.__file__).parents[1]
-SAYERS = ("mapping", "config", "cli", "settings.py", "errors.py")
+SAYERS = ("mapping", "config", "cli", "environment.py", "errors.py")
 """Where findings are made; other parts of the bridge answer HTTP, with codes of its own."""
 MAKERS = {
     "Finding", "Problem", "ExpressionError", "WithheldTagError", "Mismatch", "Trap", "ConfigurationError",

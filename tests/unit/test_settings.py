@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from bridge.config.load import load_config, warnings
+from bridge.environment import PREFIX, SECRETS, admin_token
 from bridge.errors import ConfigurationError, Finding
-from bridge.settings import PREFIX, SECRETS, Settings, admin_token
+from bridge.settings import Settings
 
 ENOUGH = {
     "BRIDGE_SEGMENT_SECRETS": "s3gment-secret",

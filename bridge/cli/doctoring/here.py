@@ -11,8 +11,8 @@ from pathlib import Path
 from bridge.cli.check import everything
 from bridge.cli.doctoring import Check
 from bridge.clock import SystemClock
+from bridge.environment import read_environment
 from bridge.journal.pressure import MIN_FREE_BYTES, free_bytes
-from bridge.settings import read_environment
 
 _SYNCS = 20
 _SLOW_MS = 20.0
