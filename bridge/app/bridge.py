@@ -84,6 +84,10 @@ class Bridge:
         base = self.config.importing if source == IMPORT else None
         return self.mappings.get(base.name if base else source, SOURCE_GONE)
 
+    def rules(self) -> set[str]:
+        """Names of all rules that are in force."""
+        return {rule.name for one in self.mappings.values() for rule in one.rules}
+
     def drain(self) -> None:
         """Say that it is time to send new events elsewhere; what comes is still taken."""
         self.draining = True

@@ -135,9 +135,6 @@ class Braking:
         log().warning("brake.released", what=what, released=released)
         return {"released": released}
 
-    def rules(self) -> set[str]:
-        return {rule.name for one in self.bridge.mappings.values() for rule in one.rules}
-
     async def _note(self, who: str, what: str, target: str) -> None:
         now_ms = self.bridge.clock.now_ms()
         await self.bridge.journal.note(noted(now_ms, who, what, target=target))
@@ -150,7 +147,7 @@ def _brake_api(bridge: Bridge) -> BrakeApi:
         paused=braking.paused,
         pause=braking.pause,
         resume=braking.resume,
-        rules=braking.rules,
+        rules=bridge.rules,
     )
 
 

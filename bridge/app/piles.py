@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from bridge.clock import Clock
 from bridge.console.api import Accessible
 from bridge.console.dead import DeadApi
 from bridge.console.held import HeldApi
+from bridge.console.naming import Naming
 from bridge.console.skipped import SkippedApi
 from bridge.console.views.waiting import Waiting
 from bridge.deliver.held import Holding, Nudge, discard, holdings, release
@@ -33,17 +34,20 @@ class Piles:
     #: Told of who has work again.
     nudge: Nudge
     releases: Releases
+    #: Of the mappings in force; None: it cannot be said which they are.
+    rules: Callable[[], Collection[str] | None]
 
     @property
     def waiting(self) -> Waiting:
         return Waiting(journal=self.journal, counts=lambda choice: holdings(self.journal, choice))
 
     def routes(self, access: Accessible) -> list[Route]:
-        waiting = self.waiting
+        waiting, naming = self.waiting, Naming(journal=self.journal, in_force=self.rules)
         dead = DeadApi(
             access=access,
             journal=self.journal,
             waiting=waiting,
+            naming=naming,
             replay=self.replay,
             replay_all=self.replay_all,
             discard_all=self.discard_all,
@@ -52,13 +56,18 @@ class Piles:
             access=access,
             journal=self.journal,
             waiting=waiting,
+            naming=naming,
             release=self.release,
             release_slowly=self.release_slowly,
             hold=self.hold,
             discard=self.discard_held,
         )
         skipped = SkippedApi(
-            access=access, journal=self.journal, waiting=waiting, replay=self.replay_skipped
+            access=access,
+            journal=self.journal,
+            waiting=waiting,
+            naming=naming,
+            replay=self.replay_skipped,
         )
         return [*dead.routes(), *held.routes(), *skipped.routes()]
 

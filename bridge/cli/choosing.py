@@ -137,10 +137,16 @@ def act(path: str, body: dict[str, Any], *, row: Row, question: str, yes: bool) 
 
 def more(path: str, body: dict[str, Any]) -> int:
     """How many have come meanwhile."""
-    from bridge.cli.service import service
+    from bridge.cli.service import ServiceError, service
+    from bridge.console.naming import UNKNOWN
 
     with service() as bridge:
-        return int(bridge.piles("POST", path, json=body | {"dry_run": True})["count"])
+        try:
+            return int(bridge.piles("POST", path, json=body | {"dry_run": True})["count"])
+        except ServiceError as error:
+            if error.code == UNKNOWN:  # no mapping has the rule any more, and what waited has gone
+                return 0
+            raise
 
 
 def _agreed(

@@ -118,6 +118,21 @@ def what_serves() -> tuple[dict[str, Source], dict[str, App], dict[str, Mapping]
     return sources, {app.name: app for _, app in known.values()}, mappings
 
 
+def rules_that_serve() -> set[str] | None:
+    """Names of all rules; None: nobody can say, because no mapping is named here, or one is not as it should be."""
+    from bridge.errors import ConfigurationError
+
+    if not os.environ.keys() & {"BRIDGE_MAPPINGS", "BRIDGE_CONFIG"}:
+        return None
+    try:
+        sources, _, mappings = what_serves()
+    except ConfigurationError:
+        return None
+    if len(mappings) < len(sources):
+        return None
+    return {rule.name for one in mappings.values() for rule in one.rules}
+
+
 def named(path: Path) -> Path:
     """The shipped mapping of that name, unless it is a file or a folder."""
     from bridge.mapping.load import preset

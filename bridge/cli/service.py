@@ -14,10 +14,11 @@ import httpx
 from starlette.applications import Starlette
 
 from bridge.app.piles import Piles
-from bridge.cli.mapping import what_serves
+from bridge.cli.mapping import rules_that_serve, what_serves
 from bridge.clock import SystemClock
 from bridge.config.access import Access, Key, Person
 from bridge.config.load import app_names
+from bridge.console.naming import UNKNOWN, no_rule
 from bridge.deliver.brake import load_brake
 from bridge.deliver.erasing import forget, sweep
 from bridge.deliver.held import keep_back, release_resumed
@@ -42,9 +43,13 @@ _ALONE = Access(keys=(Key(Person(HERE, "admin"), _HERE),))
 
 
 class ServiceError(BridgeError):
-    """The service, or the database, cannot do what a command asks of it."""
+    """The service, or the database, cannot do what a command asks of it; `code` is the API's when it says so."""
 
     code = "service"
+
+    def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code or self.code
 
 
 class Service(Protocol):
@@ -196,7 +201,11 @@ def _body_of(answer: httpx.Response) -> dict[str, Any]:
         refused = answer.status_code in {401, 403}
         changes = answer.request.method != "GET"
         hint = "BRIDGE_ADMIN_TOKEN is the service's" if refused else "nothing was changed"
-        raise ServiceError(str(body["message"]), hint=hint if refused or changes else None)
+        raise ServiceError(
+            str(body["message"]),
+            hint=hint if refused or changes else None,
+            code=str(body["code"]),
+        )
     return body
 
 
@@ -208,6 +217,23 @@ def _target(what: str) -> dict[str, str]:
     """How the API names what is paused."""
     kind, _, rule = what.partition("/")
     return {"what": kind, "rule": rule} if rule else {"what": kind}
+
+
+async def _rules_of(journal: SqliteJournal) -> Callable[[], set[str] | None]:
+    """The rules of a bridge that does not run: of the mappings here, and those that ever met an event."""
+    met = await journal.tallies.last()
+
+    def known() -> set[str] | None:
+        named = rules_that_serve()
+        return None if named is None else {*named, *met}
+
+    return known
+
+
+def _need_a_rule(what: str, known: set[str] | None, why: str) -> None:
+    kind, _, rule = what.partition("/")
+    if kind == "rule" and known is not None and rule not in known:
+        raise ServiceError(no_rule(rule, known, why), hint="nothing was changed", code=UNKNOWN)
 
 
 class _Stopped:
@@ -224,7 +250,10 @@ class _Stopped:
             clock = SystemClock()
             brake = await load_brake(journal, clock)
             releases = Releases(journal=journal, clock=clock, brake=brake, nudge=_nobody)
-            piles = Piles(journal=journal, clock=clock, nudge=_nobody, releases=releases)
+            rules = await _rules_of(journal)
+            piles = Piles(
+                journal=journal, clock=clock, nudge=_nobody, releases=releases, rules=rules
+            )
             app = Starlette(routes=piles.routes(lambda: _ALONE))
             async with httpx.AsyncClient(
                 transport=httpx.ASGITransport(app),
@@ -260,6 +289,8 @@ class _Stopped:
     def pause(self, what: str) -> None:
         async def pause(journal: SqliteJournal) -> None:
             clock = SystemClock()
+            known = (await _rules_of(journal))()
+            _need_a_rule(what, known, "no mapping has it")
             await (await load_brake(journal, clock)).pull(what)
             await journal.note(noted(clock.now_ms(), HERE, "brake.pulled", target=what))
 
@@ -268,6 +299,9 @@ class _Stopped:
     def resume(self, what: str) -> int:
         async def resume(journal: SqliteJournal) -> int | None:
             brake = await load_brake(journal, SystemClock())
+            if what not in brake.pauses and (known := (await _rules_of(journal))()) is not None:
+                paused = {one.removeprefix("rule/") for one in brake.pauses}
+                _need_a_rule(what, known | paused, "no mapping has it, and no such rule is paused")
             await keep_back(journal, brake.pauses.get(what))
             if not await brake.let_go(what):
                 return None

@@ -5,11 +5,12 @@
     GET  /api/v1/pause     what is paused: {"paused": [{"what", "reason", "since_ms"}]}
     POST /api/v1/pause     {"what": "pushes"} or {"what": "rule", "rule": NAME}
     POST /api/v1/resume    the same; 409 `not-paused` when it was not
+
+A rule that there is not is answered 404 `unknown-rule`, with the names that are most like it.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.console.api import Accessible, answer, body_of, guarded, problem, who
+from bridge.console.naming import unknown
 
 PUSHES, RULE = "pushes", "rule"
 
@@ -53,8 +55,9 @@ class BrakeApi:
         what = await _target(request)
         if isinstance(what, Response):
             return what
-        if what != PUSHES and (unknown := self._unknown(what.partition("/")[2])) is not None:
-            return unknown
+        rule, rules = _rule(what), self.rules()
+        if rule is not None and rule not in rules:
+            return unknown(rule, rules, "no mapping in force has it")
         await self.pause(what, who(request))
         return answer({"paused": self.paused()})
 
@@ -64,16 +67,22 @@ class BrakeApi:
             return what
         resumed = await self.resume(what, who(request))
         if resumed is None:
-            return problem(409, "not-paused", f"{what} is not paused.")
+            return self._not_paused(what)
         return answer({"paused": self.paused()} | resumed)
 
-    def _unknown(self, rule: str) -> Response | None:
-        rules = self.rules()
-        if rule in rules:
-            return None
-        near = difflib.get_close_matches(rule, rules, n=1)
-        hint = f"; did you mean {near[0]}?" if near else "."
-        return problem(404, "unknown-rule", f"No mapping in force has a rule {rule}{hint}")
+    def _not_paused(self, what: str) -> Response:
+        rule, rules = _rule(what), self.rules()
+        if rule is None or rule in rules:
+            return problem(409, "not-paused", f"{what} is not paused.")
+        paused = {name for one in self.paused() if (name := _rule(one["what"])) is not None}
+        return unknown(
+            rule, {*rules, *paused}, "no mapping in force has it, and no such rule is paused"
+        )
+
+
+def _rule(what: str) -> str | None:
+    """The rule that is meant; None: all pushes."""
+    return None if what == PUSHES else what.partition("/")[2]
 
 
 async def _target(request: Request) -> str | Response:

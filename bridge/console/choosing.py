@@ -1,6 +1,7 @@
 """What a request names of a pile: which of it, and whether to act or only to look.
 
-A body that is not clear changes nothing: whoever misspells a filter does not release everything.
+A body that is not clear changes nothing: whoever misspells a filter does not release everything, and whoever
+misspells a rule is not told that nothing of it waits.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bridge.console.api import answer, body_of, number, problem
+from bridge.console.naming import Naming
 from bridge.console.views.waiting import One, Preview
 from bridge.journal.piles import Choice
 
@@ -32,8 +34,26 @@ class Asked:
     rest: dict[str, Any]
 
 
-async def asked(request: Request, *, also: Collection[str] = ()) -> Asked | None:
-    """What a body asks for; `also` are names that it may hold beside a choice. None: not clear."""
+async def asked(
+    request: Request, naming: Naming, *, also: Collection[str] = ()
+) -> Asked | Response:
+    """What a body asks for, or what to answer instead; `also` are names that it may hold beside a choice."""
+    wanted = await _body(request, also)
+    if wanted is None:
+        return UNCLEAR
+    return await naming.slip(wanted.choice.rule) or wanted
+
+
+async def sought(query: Mapping[str, str], naming: Naming) -> Choice | Response:
+    """The choice of a query string, or what to answer instead."""
+    choice = _of_query(query)
+    if choice is None:
+        return UNCLEAR
+    return await naming.slip(choice.rule) or choice
+
+
+async def _body(request: Request, also: Collection[str]) -> Asked | None:
+    """None: not clear."""
     raw = await body_of(request)
     if raw is None:
         return None
@@ -59,8 +79,7 @@ def whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def of_query(query: Mapping[str, str]) -> Choice | None:
-    """The choice of a query string; None: not clear."""
+def _of_query(query: Mapping[str, str]) -> Choice | None:
     values: dict[str, Any] = dict(query)
     for name in _TIMES:
         if name in values:

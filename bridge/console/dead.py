@@ -10,7 +10,7 @@
     POST /api/v1/dead/discard        {a choice, "dry_run"?}: they end for good
 
 A choice narrows by `app`, `rule`, `reason`, `user`, `since_ms`, `until_ms` and `ids`; in a GET it is in
-the query. A dry run answers {"count", "sample", "until_ms", "push"} and changes nothing.
+the query. A rule that there is not is answered 404 `unknown-rule`. A dry run answers {"count", "sample", "until_ms", "push"} and changes nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.console.api import PAGE, Accessible, answer, guarded, number, problem, who
-from bridge.console.choosing import SAMPLE, UNCLEAR, Asked, asked, looked, of_query
+from bridge.console.choosing import SAMPLE, UNCLEAR, Asked, asked, looked, sought
+from bridge.console.naming import Naming
 from bridge.console.views import advice
 from bridge.console.views.waiting import Waiting, text
 from bridge.journal import Journal
@@ -45,6 +46,7 @@ class DeadApi:
     access: Accessible
     journal: Journal
     waiting: Waiting
+    naming: Naming
     #: Put one dead operation back to work; the flag: with today's mapping. Here and below: who asks.
     replay: Callable[[int, bool, str], Awaitable[Replayed]]
     replay_all: Callable[[Choice, bool, str], Awaitable[Replays]]
@@ -67,9 +69,9 @@ class DeadApi:
         after = number(query.pop("after", "0"))
         if after is None:
             return problem(400, "after-invalid", "`after` is the id of a dead letter.")
-        choice = of_query(query)
-        if choice is None:
-            return UNCLEAR
+        choice = await sought(query, self.naming)
+        if isinstance(choice, Response):
+            return choice
         letters = await self.journal.dead_letters(choice, after=after, limit=PAGE)
         counts = await self.journal.dead_counts(choice)
         return answer(
@@ -87,8 +89,10 @@ class DeadApi:
         return _GONE if dead is None else answer(full(dead))
 
     async def _replay(self, request: Request) -> Response:
-        wanted = await asked(request, also=("replan",))
-        if wanted is None or wanted.choice != Choice() or wanted.dry_run:
+        wanted = await asked(request, self.naming, also=("replan",))
+        if isinstance(wanted, Response):
+            return wanted
+        if wanted.choice != Choice() or wanted.dry_run:
             return UNCLEAR
         dead_id, replan = number(request.path_params["id"]), _replan(wanted)
         if replan is None:
@@ -105,9 +109,10 @@ class DeadApi:
                 return _GONE
 
     async def _replay_all(self, request: Request) -> Response:
-        wanted = await asked(request, also=("replan",))
-        replan = None if wanted is None else _replan(wanted)
-        if wanted is None or replan is None:
+        wanted = await asked(request, self.naming, also=("replan",))
+        if isinstance(wanted, Response):
+            return wanted
+        if (replan := _replan(wanted)) is None:
             return UNCLEAR
         if wanted.dry_run:
             return looked(await self.waiting.dead(wanted.choice, sample=SAMPLE), summary)
@@ -115,9 +120,9 @@ class DeadApi:
         return answer({"replayed": done.replayed, "no_events": done.no_events})
 
     async def _discard(self, request: Request) -> Response:
-        wanted = await asked(request)
-        if wanted is None:
-            return UNCLEAR
+        wanted = await asked(request, self.naming)
+        if isinstance(wanted, Response):
+            return wanted
         if wanted.dry_run:
             return looked(await self.waiting.dead(wanted.choice, sample=SAMPLE), summary)
         return answer({"discarded": await self.discard_all(wanted.choice, who(request))})

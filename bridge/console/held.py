@@ -26,7 +26,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.console.api import PAGE, Accessible, answer, guarded, number, problem, who
-from bridge.console.choosing import SAMPLE, UNCLEAR, Asked, asked, looked, of_query
+from bridge.console.choosing import SAMPLE, UNCLEAR, Asked, asked, looked, sought
+from bridge.console.naming import Naming
 from bridge.console.views import advice
 from bridge.console.views.waiting import Counted, Waiting, text
 from bridge.journal import Journal
@@ -43,6 +44,7 @@ class HeldApi:
     access: Accessible
     journal: Journal
     waiting: Waiting
+    naming: Naming
     #: Here and below: who asks.
     release: Callable[[Choice, str], Awaitable[int]]
     #: So many a minute.
@@ -65,8 +67,10 @@ class HeldApi:
     async def _list(self, request: Request) -> Response:
         query = dict(request.query_params)
         limit = number(query.pop("limit", str(PAGE)))
-        choice = of_query(query)
-        if choice is None or limit is None or not _is_possible(choice):
+        choice = await sought(query, self.naming)
+        if isinstance(choice, Response):
+            return choice
+        if limit is None or not _is_possible(choice):
             return UNCLEAR
         some = await self.journal.sends.held(choice, limit=min(PAGE, limit))
         counts = [count_of(one) for one in await self.waiting.counts(choice)]
@@ -87,9 +91,9 @@ class HeldApi:
         return answer(full(one))
 
     async def _release(self, request: Request) -> Response:
-        wanted = await _asked(request, also=("per_minute",))
-        if wanted is None:
-            return UNCLEAR
+        wanted = await self._asked(request, also=("per_minute",))
+        if isinstance(wanted, Response):
+            return wanted
         choice, rate = wanted.choice, wanted.rest.get("per_minute")
         if rate is not None and not _is_rate(rate, choice):
             return _RATE
@@ -101,23 +105,24 @@ class HeldApi:
         return answer({"releasing": sum(one.count for one in chosen), "per_minute": rate})
 
     async def _hold(self, request: Request) -> Response:
-        wanted = await _asked(request)
-        if wanted is None:
-            return UNCLEAR
+        wanted = await self._asked(request)
+        if isinstance(wanted, Response):
+            return wanted
         return answer({"stopped": await self.hold(wanted.choice, who(request))})
 
     async def _discard(self, request: Request) -> Response:
-        wanted = await _asked(request)
-        if wanted is None:
-            return UNCLEAR
+        wanted = await self._asked(request)
+        if isinstance(wanted, Response):
+            return wanted
         if wanted.dry_run:
             return looked(await self.waiting.held(wanted.choice, sample=SAMPLE), summary)
         return answer({"discarded": await self.discard(wanted.choice, who(request))})
 
-
-async def _asked(request: Request, *, also: Collection[str] = ()) -> Asked | None:
-    wanted = await asked(request, also=also)
-    return wanted if wanted is not None and _is_possible(wanted.choice) else None
+    async def _asked(self, request: Request, *, also: Collection[str] = ()) -> Asked | Response:
+        wanted = await asked(request, self.naming, also=also)
+        if isinstance(wanted, Response) or _is_possible(wanted.choice):
+            return wanted
+        return UNCLEAR
 
 
 def _is_possible(choice: Choice) -> bool:

@@ -158,20 +158,20 @@ _PATHS: dict[str, dict[str, Schema]] = {
         "post": _operation("Hold pushes back, all or a rule's", "operate", object_of(paused=ref("Paused")), "400", "404", body=ref("Target"), needs_body=True),
     },
     "/api/v1/resume": {
-        "post": _operation("Let them go again", "operate", object_of(paused=ref("Paused"), released=COUNT), "400", "409", body=ref("Target"), needs_body=True),
+        "post": _operation("Let them go again", "operate", object_of(paused=ref("Paused"), released=COUNT), "400", "404", "409", body=ref("Target"), needs_body=True),
     },
     "/api/v1/dead": {
         "get": _operation(
             "What could not be done", "view",
             object_of(dead=list_of(ref("Dead")), next=maybe(COUNT), counts=list_of(object_of(reason=TEXT, rule=TEXT, count=COUNT)), advice=_ADVICE),
-            "400", parameters=[*_CHOSEN, *_query(after=_NUMBER)],
+            "400", "404", parameters=[*_CHOSEN, *_query(after=_NUMBER)],
         ),
     },
     "/api/v1/dead/replay": {
-        "post": _operation("Try all of a choice again", "operate", {"oneOf": [object_of(replayed=COUNT, no_events=COUNT), ref("DeadSample")]}, "400", body=_choice(replan=YES)),
+        "post": _operation("Try all of a choice again", "operate", {"oneOf": [object_of(replayed=COUNT, no_events=COUNT), ref("DeadSample")]}, "400", "404", body=_choice(replan=YES)),
     },
     "/api/v1/dead/discard": {
-        "post": _operation("End all of a choice for good", "operate", {"oneOf": [object_of(discarded=COUNT), ref("DeadSample")]}, "400", body=ref("Choice")),
+        "post": _operation("End all of a choice for good", "operate", {"oneOf": [object_of(discarded=COUNT), ref("DeadSample")]}, "400", "404", body=ref("Choice")),
     },
     "/api/v1/dead/{id}": {
         "get": _operation("One, with its event, the request and the answer", "operate", ref("DeadWhole"), "404", parameters=[_path("id", COUNT)]),
@@ -187,7 +187,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
                 releases=list_of(object_of(app=TEXT, rule=TEXT, reason=TEXT, per_minute=COUNT, left=COUNT)),
                 advice=_ADVICE,
             ),
-            "400", parameters=[*_chosen(_HOLD), *_query(limit=_NUMBER)],
+            "400", "404", parameters=[*_chosen(_HOLD), *_query(limit=_NUMBER)],
         ),
     },
     "/api/v1/held/{key}": {
@@ -196,7 +196,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
     "/api/v1/held/release": {
         "post": _operation(
             "Let pushes go, oldest first", "operate",
-            {"oneOf": [object_of(released=COUNT), object_of(releasing=COUNT, per_minute=COUNT), ref("HeldSample")]}, "400",
+            {"oneOf": [object_of(released=COUNT), object_of(releasing=COUNT, per_minute=COUNT), ref("HeldSample")]}, "400", "404",
             body={
                 "anyOf": [
                     _choice(reason=_HOLD),
@@ -210,16 +210,16 @@ _PATHS: dict[str, dict[str, Schema]] = {
         ),
     },
     "/api/v1/held/hold": {
-        "post": _operation("Stop what goes little by little", "operate", object_of(stopped=COUNT), "400", body=_choice(reason=_HOLD)),
+        "post": _operation("Stop what goes little by little", "operate", object_of(stopped=COUNT), "400", "404", body=_choice(reason=_HOLD)),
     },
     "/api/v1/held/discard": {
-        "post": _operation("End pushes, unsent", "operate", {"oneOf": [object_of(discarded=COUNT), ref("HeldSample")]}, "400", body=_choice(reason=_HOLD)),
+        "post": _operation("End pushes, unsent", "operate", {"oneOf": [object_of(discarded=COUNT), ref("HeldSample")]}, "400", "404", body=_choice(reason=_HOLD)),
     },
     "/api/v1/skipped": {
-        "get": _operation("What was too old, and may still matter", "view", object_of(counts=list_of(object_of(**COUNTED, gone=COUNT))), "400", parameters=_chosen(_TOO_OLD)),
+        "get": _operation("What was too old, and may still matter", "view", object_of(counts=list_of(object_of(**COUNTED, gone=COUNT))), "400", "404", parameters=_chosen(_TOO_OLD)),
     },
     "/api/v1/skipped/replay": {
-        "post": _operation("Do it whatever its age", "operate", {"oneOf": [object_of(replayed=COUNT), ref("SkippedSample")]}, "400", body=_choice(("ids",), reason=_TOO_OLD) | {"required": ["rule"]}, needs_body=True),
+        "post": _operation("Do it whatever its age", "operate", {"oneOf": [object_of(replayed=COUNT), ref("SkippedSample")]}, "400", "404", body=_choice(("ids",), reason=_TOO_OLD) | {"required": ["rule"]}, needs_body=True),
     },
     "/api/v1/users/{external_id}": {
         "get": _operation(

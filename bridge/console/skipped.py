@@ -20,7 +20,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.console.api import Accessible, answer, guarded, problem, who
-from bridge.console.choosing import SAMPLE, UNCLEAR, asked, looked, of_query
+from bridge.console.choosing import SAMPLE, UNCLEAR, asked, looked, sought
+from bridge.console.naming import Naming
 from bridge.console.views.waiting import Waiting
 from bridge.journal import Journal
 from bridge.journal.piles import TOO_OLD, Choice, Skipped
@@ -31,6 +32,7 @@ class SkippedApi:
     access: Accessible
     journal: Journal
     waiting: Waiting
+    naming: Naming
     #: Of a choice; and who asks.
     replay: Callable[[Choice, str], Awaitable[int]]
 
@@ -45,8 +47,10 @@ class SkippedApi:
         ]
 
     async def _list(self, request: Request) -> Response:
-        choice = of_query(request.query_params)
-        if choice is None or not _is_possible(choice):
+        choice = await sought(request.query_params, self.naming)
+        if isinstance(choice, Response):
+            return choice
+        if not _is_possible(choice):
             return UNCLEAR
         counts = await self.journal.piles.skipped_counts(choice)
         return answer(
@@ -65,8 +69,10 @@ class SkippedApi:
         )
 
     async def _replay(self, request: Request) -> Response:
-        wanted = await asked(request)
-        if wanted is None or not _is_possible(wanted.choice):
+        wanted = await asked(request, self.naming)
+        if isinstance(wanted, Response):
+            return wanted
+        if not _is_possible(wanted.choice):
             return UNCLEAR
         choice = wanted.choice
         if choice.rule is None:

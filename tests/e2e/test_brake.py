@@ -89,6 +89,18 @@ async def test_a_rule_that_does_not_exist_is_said_to_be_a_slip(tmp_path: Path) -
         assert (status, told["code"]) == (404, "unknown-rule")
         assert "did you mean shipped?" in told["message"]
         assert (await api(here, "pause"))[1] == {"paused": []}
+        status, told = await api(here, "resume", rule("shiped"))
+        assert (status, told["code"]) == (404, "unknown-rule")
+        assert "no such rule is paused; did you mean shipped?" in told["message"]
+
+
+async def test_a_rule_that_no_mapping_has_any_more_is_resumed(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await api(here, "pause", rule("shipped"))
+    async with rig(tmp_path, SHOP.replace("name: shipped", "name: sent"), **WITH_ADMIN) as here:
+        status, told = await api(here, "resume", rule("shiped"))
+        assert (status, "did you mean shipped?" in told["message"]) == (404, True)
+        assert (await api(here, "resume", rule("shipped")))[0] == 200
 
 
 async def test_what_is_not_paused_cannot_be_resumed(tmp_path: Path) -> None:

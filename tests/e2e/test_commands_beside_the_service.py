@@ -144,6 +144,17 @@ async def test_what_comes_to_be_held_while_somebody_thinks_about_it_is_asked_abo
         assert len(texts(at.here)) == 6
 
 
+async def test_who_lets_go_the_last_of_a_rule_that_no_mapping_has_is_told_that_they_went(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, SHOP) as here:
+        await with_held(here, 2)
+    async with shell(tmp_path, SHOP.replace("name: welcome", "name: hello")) as at:
+        assert (await at.run("held release --rule welcome --yes")).endswith("\n2 released.\n")
+        said = await _refused("held release --rule welcome --yes", at.environment)
+        assert said.startswith("There is no rule welcome: no mapping in force has it")
+
+
 async def test_what_was_too_old_and_the_brake(tmp_path: Path) -> None:
     async with shell(tmp_path) as at:
         here = at.here

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from bridge.cli import app
 from bridge.clock import ManualClock
+from bridge.console.naming import alike
 from bridge.deliver.brake import PUSHES
 from bridge.sandbox import create_sandbox
 from tests.harness import APP_ID, Rig, iso, mapping_of, rig, track
@@ -467,11 +468,76 @@ async def test_a_rate_that_is_none_releases_nothing(tmp_path: Path, rate: Any) -
         assert (answer.status_code, answer.json()["code"]) == (400, "rate-invalid")
 
 
+# Rules that there are not ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("dead?rule=welcom", None),
+        ("dead/replay", {"dry_run": True}),
+        ("dead/discard", {}),
+        ("held?rule=welcom", None),
+        ("held/release", {"dry_run": True}),
+        ("held/release", {"per_minute": 10}),
+        ("held/hold", {}),
+        ("held/discard", {}),
+        ("skipped?rule=welcom", None),
+        ("skipped/replay", {}),
+    ],
+)
+async def test_who_misspells_a_rule_is_told_so_and_what_may_be_meant(
+    tmp_path: Path, path: str, body: dict[str, Any] | None
+) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        method = "GET" if body is None else "POST"
+        named = None if body is None else body | {"rule": "welcom"}
+        answer = await here.http.request(method, f"/api/v1/{path}", headers=ADMIN, json=named)
+        assert answer.status_code == 404
+        assert answer.json() == {
+            "code": "unknown-rule",
+            "message": "There is no rule welcom: no mapping in force has it, and nothing of it is"
+            " dead, held or too old; did you mean welcome?",
+        }
+        assert not await select(here, "SELECT 1 FROM audit_trail")
+
+
+async def test_a_rule_that_no_mapping_has_any_more_is_one_while_something_of_it_waits(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await with_dead(here, 2)
+    async with rig(tmp_path, SHOP.replace("name: shipped", "name: sent"), **WITH_ADMIN) as here:
+        assert (await ask(here, "dead/discard", {"rule": "shipped", "dry_run": True}))["count"] == 2
+        # Whatever the pile: it is no slip to look for more of it.
+        assert (await ask(here, "held/release", {"rule": "shipped"})) == {"released": 0}
+        assert (await ask(here, "dead/discard", {"rule": "shipped"})) == {"discarded": 2}
+        answer = await here.http.post(
+            "/api/v1/dead/discard", headers=ADMIN, json={"rule": "shipped"}
+        )
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown-rule")
+
+
+@pytest.mark.parametrize(
+    ("said", "near"),
+    [
+        ("welcom", ["welcome", "vip-welcome"]),
+        ("VIP-Welcome", ["vip-welcome", "welcome", "vip-sale"]),
+        ("vip", ["vip-flash", "vip-sale", "vip-welcome"]),
+        ("", []),
+        ("x" * 1_000_000, []),
+    ],
+)
+def test_the_names_that_are_most_like_one(said: str, near: list[str]) -> None:
+    known = ["welcome", "vip-welcome", "vip-flash", "vip-sale", "order-shipped"]
+    assert alike(said, known) == near
+
+
 # Commands --------------------------------------------------------------------------------------
 
 
-def run(folder: Path, *arguments: str) -> tuple[int, str]:
-    env = {"BRIDGE_DATABASE_URL": f"sqlite:///{folder}/bridge.db", "BRIDGE_PORT": "9"}
+def run(folder: Path, *arguments: str, **more: str) -> tuple[int, str]:
+    env = {"BRIDGE_DATABASE_URL": f"sqlite:///{folder}/bridge.db", "BRIDGE_PORT": "9"} | more
     result = CliRunner().invoke(app, list(arguments), env=env)
     return result.exit_code, result.output + str(result.exception or "")
 
@@ -505,6 +571,34 @@ async def test_when_nothing_runs_the_commands_do_the_same_to_the_database(tmp_pa
         await here.settle()
         # One that the limit let through, two that were dead, four that were held, one that was too old.
         assert len({push.idempotency_key for push in here.sandbox.pushes}) == 1 + 2 + 4 + 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "held release --rule shiped --yes",
+        "dead list --rule shiped",
+        "replay --reason too_old --rule shiped",
+        "pause rule shiped",
+        "resume rule shiped",
+    ],
+)
+async def test_when_nothing_runs_a_misspelt_rule_is_told_by_the_mapping_that_is_named(
+    tmp_path: Path, line: str
+) -> None:
+    async with rig(tmp_path, SHOP):
+        pass
+    mapping = tmp_path / "shop.yaml"
+    mapping.write_text(SHOP)
+    code, said = await asyncio.to_thread(run, tmp_path, *line.split(), BRIDGE_MAPPINGS=str(mapping))
+    assert code == 1
+    assert "There is no rule shiped: no mapping" in said
+    assert said.rstrip().endswith("did you mean shipped?")
+    # Without one nobody can say which rules there are; and what is broken says nothing of them, either.
+    mapping.write_text("rules: [")
+    for named in ({}, {"BRIDGE_MAPPINGS": str(mapping)}):
+        _, said = await asyncio.to_thread(run, tmp_path, *line.split(), **named)
+        assert "There is no rule" not in said
 
 
 async def test_who_resumes_hears_of_what_stays_held(tmp_path: Path) -> None:
