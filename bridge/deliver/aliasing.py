@@ -80,11 +80,7 @@ class Aliasing(Stepwise[CreateAlias]):
         disputes = self.means.disputes
         if disputes.is_full and disputes.is_known(self._name):
             return wait_of(self.means, _FULL_SECONDS)
-        user = self.known.hash_of(self.update.to)
-        if self.means.spacing.busy(user):
-            # Somebody who has it taken off this user must not miss that it was said again meanwhile.
-            return wait_of(self.means, SPACING_SECONDS)
-        self.known.confirms(user)
+        self.known.confirms(self.known.hash_of(self.update.to))
         return await Stepwise.run(self, together)
 
     async def attempt(self, call: UserCall, row: Row, step: Step, decided: Decided) -> Ended | Wait:

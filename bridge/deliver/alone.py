@@ -49,6 +49,9 @@ class Stepwise(ABC, Generic[U]):
     async def run(self, together: Together) -> Wait | None:
         """None when it has ended, and that is on disk; what gathers leaves before its call."""
         user = self.known.hash_of(self.update.to)
+        if self.means.spacing.busy(user):
+            # Another's chain is about to change what the user has, also where that is unchanged still.
+            return wait_of(self.means, SPACING_SECONDS)
         decided = await self.decide(user)
         if not decided.steps:
             await self.unchanged(user, decided)
@@ -58,14 +61,7 @@ class Stepwise(ABC, Generic[U]):
         if self.means.spacing.busy(user):
             return wait_of(self.means, SPACING_SECONDS)
         with self.means.spacing.writing(user):
-            if (wait := await self._spaced(user)) is not None:
-                return wait
-            decided = await self.decide(user)
-            if not decided.steps:
-                # Another's event has just asked for it.
-                await self.unchanged(user, decided)
-                return None
-            return await self._perform(user, decided)
+            return await self._spaced(user) or await self._write(user)
 
     async def _spaced(self, user: int) -> Wait | None:
         """A second after the last write; in memory when other things of the event are done."""
@@ -74,6 +70,14 @@ class Stepwise(ABC, Generic[U]):
             return wait_of(self.means, seconds)
         while (seconds := spacing.wait(user)) > 0:
             await self.means.clock.sleep(seconds)
+        return None
+
+    async def _write(self, user: int) -> Wait | None:
+        """The turn is ours; meanwhile another's event may have asked for the very same."""
+        decided = await self.decide(user)
+        if decided.steps:
+            return await self._perform(user, decided)
+        await self.unchanged(user, decided)
         return None
 
     async def unchanged(self, user: int, decided: Decided) -> None:
