@@ -49,6 +49,15 @@ class GateState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallsState:
+    """Calls of an app that OneSignal has not answered."""
+
+    app: str
+    count: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceState:
     source: str
     app: str
@@ -108,6 +117,8 @@ class Seen:
     #: Events that wait for an app that is not configured any more.
     left_behind: dict[str, int] = field(default_factory=dict)
     gates: tuple[GateState, ...] = ()
+    #: Of those apps that have any.
+    calls_out: tuple[CallsState, ...] = ()
     paused: tuple[PauseState, ...] = ()
     held: tuple[HeldState, ...] = ()
     #: How many are dead, by reason.

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bridge.alerts.causes import (
+    CallsState,
     GateState,
     HeldState,
     PauseState,
@@ -41,6 +42,7 @@ async def see(bridge: Bridge) -> Seen:
         oldest_seconds=max(0, oldest_ms) / 1000,
         left_behind=left_behind(await journal.pending_apps(), bridge.config),
         gates=_gates(bridge),
+        calls_out=_calls_out(bridge),
         paused=tuple(PauseState(**one._asdict()) for one in bridge.brake.pauses.values()),
         held=tuple(
             HeldState(app=app, rule=rule, reason=hold, count=count)
@@ -76,6 +78,14 @@ def _gates(bridge: Bridge) -> tuple[GateState, ...]:
         for gate in means.destination.gates
         # What is only looked at is asked for once a second, and never urgent.
         if gate.name != "view"
+    )
+
+
+def _calls_out(bridge: Bridge) -> tuple[CallsState, ...]:
+    return tuple(
+        CallsState(app=app, count=len(means.calls_out), oldest_seconds=oldest)
+        for app, means in bridge.means.items()
+        if (oldest := means.calls_out.oldest_seconds) is not None
     )
 
 

@@ -59,6 +59,7 @@ def _running(status: dict[str, Any]) -> list[str]:
     revisions = dict.fromkeys(one["revision"] for one in mappings["sources"].values())
     parts = [
         gates(status),
+        *(_calls(one) for one in status["calls_out"]),
         f"last event: {heard}",
         f"mapping {mappings['version']} ({', '.join(revisions)})",
     ]
@@ -67,6 +68,11 @@ def _running(status: dict[str, Any]) -> list[str]:
     if status["only_users"] is not None:
         parts.append(f"ONLY {status['only_users']} USERS")
     return parts
+
+
+def _calls(out: dict[str, Any]) -> str:
+    oldest = _age(out["oldest_seconds"])
+    return f"calls out to {out['app']}: {out['count']}, the oldest for {oldest}"
 
 
 def _heard(source: dict[str, Any], now_ms: int) -> str:

@@ -93,6 +93,7 @@ MOMENT = {
     "unready": maybe(TEXT), "events_per_minute": COUNT, "pending": COUNT, "oldest_waiting_seconds": {"type": "number"},
     "waiting_for_nobody": {"type": "object", "additionalProperties": COUNT}, "held": COUNT, "dead": COUNT,
     "gates": list_of(object_of(app=TEXT, name=TEXT, closed=maybe(TEXT), closed_seconds=NUMBER, held_seconds=NUMBER)),
+    "calls_out": list_of(object_of(app=TEXT, count=COUNT, oldest_seconds=NUMBER)),
     "paused": list_of(TEXT), "sources": list_of(object_of(source=TEXT, app=TEXT, per_minute=COUNT, last_ms=maybe(TIME))),
 }  # fmt: skip
 FIGURES = {

@@ -72,6 +72,7 @@ def at_this_moment(seen: Seen, found: Sequence[Cause]) -> dict[str, Any]:
         "held": sum(one.count for one in seen.held),
         "dead": sum(seen.dead.values()),
         "gates": [asdict(gate) for gate in seen.gates],
+        "calls_out": [asdict(one) for one in seen.calls_out],
         "paused": [one.what for one in seen.paused],
         "sources": [asdict(source) for source in seen.sources],
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bridge.clock import Clock
 from bridge.deliver.brake import Brake
+from bridge.deliver.calls_out import CallsOut
 from bridge.deliver.cautious import Caution
 from bridge.deliver.disputes import Disputes
 from bridge.deliver.gate import EndpointClass, Gate
@@ -149,8 +150,10 @@ class Means:
     reach: Reach = field(default_factory=Reach)
     #: Keys of calls that are out, or of which the journal could not be told what became of them.
     attempted: set[str] = field(default_factory=set)
+    calls_out: CallsOut = field(init=False)
 
     def __post_init__(self) -> None:
+        self.calls_out = CallsOut(self.clock)
         self.disputes = Disputes(self.clock)
 
     async def call(
@@ -165,7 +168,8 @@ class Means:
     ) -> Answer | NoAnswer:
         """One attempt, timed, counted and logged; `key` is the number of the API key it shows."""
         started, at_ms = self.clock.monotonic(), self.clock.now_ms()
-        answer = await self.destination.client.perform(method, path, body, key=key)
+        with self.calls_out.one_more():
+            answer = await self.destination.client.perform(method, path, body, key=key)
         seconds = self.clock.monotonic() - started
         http = str(answer.status) if isinstance(answer, Answer) else answer.reason
         self.metrics.called(endpoint_class, http, seconds, 0 if about is None else about.events)

@@ -129,6 +129,39 @@ async def test_a_pause_and_an_edit_that_was_refused_are_not_well(tmp_path: Path)
         assert mappings["sources"]["default"]["rules"] == ["profile", "ping"]
 
 
+async def test_how_long_the_oldest_call_is_out_is_told_of_each_app_that_has_one(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, MAPPING, **WITH_ADMIN) as here:
+        here.sandbox.faults.script(
+            {"match": {"class": "write"}, "answers": [{"delay": 60}], "times": 2}
+        )
+        await here.post(identify("u1", tier="gold"))
+        await here.still()
+        here.clock.advance(20)
+        await here.post(identify("u2", tier="gold"))
+        await here.still()
+        here.clock.advance(5)
+        await here.still()
+        found = await status(here)
+        assert found["calls_out"] == [{"app": "default", "count": 2, "oldest_seconds": 25.0}]
+        assert " | calls out to default: 2, the oldest for 25 s | " in line(found)
+        await here.settle()
+        assert (await status(here))["calls_out"] == []
+
+
+async def test_a_call_that_is_given_up_is_not_out(tmp_path: Path) -> None:
+    async with rig(tmp_path, MAPPING, **WITH_ADMIN) as here:
+        here.sandbox.faults.script({"match": {"class": "write"}, "answers": [{"reset": True}]})
+        await here.post(identify("u1", tier="gold"))
+        await here.settle()
+        here.sandbox.faults.script({"match": {"class": "write"}, "answers": [{"delay": 600}]})
+        await here.post(identify("u2", tier="gold"))
+        await here.still()
+        assert len(here.means.calls_out) == 1
+    assert len(here.means.calls_out) == 0
+
+
 async def test_restraint_is_shown(tmp_path: Path) -> None:
     async with rig(tmp_path, MAPPING, dry_run="yes", only_users=("a", "b"), **WITH_ADMIN) as here:
         found = await status(here)
