@@ -102,13 +102,17 @@ ids = st.sampled_from([7, 8, 9, 10, 11])
 async def test_any_links_leave_every_id_with_one_person_who_is_nobodys(
     tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[int, int]], data: st.DataObject
 ) -> None:
-    journal = open_sqlite(tmp_path_factory.mktemp("links") / "b.db")
-    await journal.append([entry(f"e{user}", user_hash=user) for user in range(7, 12)])
     numbered = [linking(f"m{n}", other, user=user) for n, (user, other) in enumerate(pairs)]
+    posts = []
     while numbered:
         size = data.draw(st.integers(1, len(numbered)))
-        await journal.append(numbered[:size])
+        posts.append(numbered[:size])
         numbered = numbered[size:]
+    # Only now, because a draw may end the example, and what is open would stay open.
+    journal = open_sqlite(tmp_path_factory.mktemp("links") / "b.db")
+    await journal.append([entry(f"e{user}", user_hash=user) for user in range(7, 12)])
+    for post in posts:
+        await journal.append(post)
     found = await whose(journal)
     assert found == _model(pairs)
     assert not found.keys() & set(found.values())
