@@ -27,8 +27,8 @@ from bridge.environment import SERVICE_URL, admin_token
 from bridge.errors import BridgeError, JournalBusyError
 from bridge.explain.answer import answer_of, asked_of
 from bridge.journal.erasures import noted
-from bridge.journal.sqlite import SqliteJournal, open_sqlite, read_counts
-from bridge.journal.sqlite_file import reading
+from bridge.journal.sqlite import SqliteJournal, open_sqlite
+from bridge.journal.sqlite_file import read_counts, reading
 from bridge.journal.trace import read_traces
 from bridge.settings import Settings
 

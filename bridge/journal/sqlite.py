@@ -2,23 +2,20 @@
 
 Every method is one transaction of the writer's, or a read on a connection that cannot write;
 `sqlite_rows` holds what they do, `sqlite_tail` how events are appended, `writer` when it is
-committed, `sqlite_file` how a file is opened, `pressure` when the journal takes no more.
+committed, `sqlite_opened` who reads and writes the file, `sqlite_file` how it is opened, `pressure`
+when the journal takes no more.
 """
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import orjson
 
 from bridge.clock import Clock, SystemClock
-from bridge.errors import JournalUnavailableError
 from bridge.journal import (
     hashing,
     sqlite_calls as calls,
@@ -27,7 +24,6 @@ from bridge.journal import (
     sqlite_erasures as erasures,
     sqlite_groups as groups,
     sqlite_identities as identities,
-    sqlite_looks as looks,
     sqlite_piles as piles,
     sqlite_retention as retention,
     sqlite_revival as revival,
@@ -57,24 +53,12 @@ from bridge.journal.records import (
     NewSend,
     Send,
 )
-from bridge.journal.sqlite_acks import Acks
-from bridge.journal.sqlite_file import (
-    begin_run,
-    create,
-    lock,
-    note_run,
-    open_reader,
-    open_writer,
-    reading,
-)
-from bridge.journal.sqlite_tail import TAIL_ROWS, Tail
+from bridge.journal.sqlite_opened import Opened, open_file
+from bridge.journal.sqlite_tail import TAIL_ROWS
 from bridge.journal.trace import Asked, Traces, read_traces
-from bridge.journal.writer import Transaction, Writer, fatal_name
 
 if TYPE_CHECKING:
     from bridge.journal import Journal
-
-T = TypeVar("T")
 
 AHEAD_ROWS = 100
 """Pending events of a user that are looked at for what contradicts an earlier one."""
@@ -83,32 +67,19 @@ AHEAD_ROWS = 100
 class SqliteJournal:
     """See `bridge.journal.Journal`; open it with `open_sqlite`."""
 
-    def __init__(
-        self,
-        path: Path,
-        held: IO[bytes],
-        connection: sqlite3.Connection,
-        *,
-        is_new: bool,
-        pressure: Pressure,
-        tail: Tail,
-    ) -> None:
-        self.is_new = is_new
-        self.path = path
-        self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._held = held
+    def __init__(self, opened: Opened, pressure: Pressure) -> None:
+        self.path = opened.path
+        self.is_new = opened.is_new
+        self.broken = opened.broken
+        self.looks = opened.looks
+        self._opened = opened
         self._pressure = pressure
-        self._closed = False
-        begin_run(path, held, connection)
-        self._salt = connection.execute(queries()["meta_get"], {"key": "salt"}).fetchone()[0]
-        self._tail = tail
-        self._reader = open_reader(path)
-        self._reading = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
-        self._loop = asyncio.get_running_loop()
-        self._acks = Acks()
-        self._writer = Writer(connection, tail=tail, acks=self._acks, broken=self._break)
+        self._salt = opened.salt
+        self._tail = tail = opened.tail
+        self._writer, self._acks = opened.writer, opened.acks
+        self._write, self._execute = opened.write, opened.execute
+        self._read, self._rows, self._look = opened.read, opened.rows, opened.look
 
-        self.looks = looks.SqliteLooks(path, hashed=self.user_hash, flush=self._flushed)
         self.sends = sends.SqliteSends(
             write=self._write,
             look=self._look,
@@ -117,9 +88,6 @@ class SqliteJournal:
                 connection, user, tail.of(user), AHEAD_ROWS, seq=seq
             ),
         )
-
-        for one in (connection, self._reader):
-            one.create_function("hash_of", 2, self.user_hash, deterministic=True)
         self.piles = piles.SqlitePiles(write=self._write, read=self._read, look=self._look)
         self.groups = groups.SqliteGroups(write=self._write, read=self._read)
         self.devices = devices.SqliteDevices(
@@ -144,10 +112,6 @@ class SqliteJournal:
         """Call `told` after every commit, with its rows and its seconds."""
         self._writer.told = told
 
-    def _break(self, why: str) -> None:
-        if not self.broken.done():
-            self.broken.set_result(why)
-
     def user_hash(self, app: str, external_id: str) -> int:
         return hashing.user_hash(self._salt, app, external_id)
 
@@ -167,36 +131,6 @@ class SqliteJournal:
         if self.broken.done():
             return self.broken.result()
         return self._pressure.reason(self._writer.waiting)
-
-    async def _write(self, transaction: Transaction) -> Any:
-        return await self._writer.submit(transaction)
-
-    async def _execute(self, query: str, values: dict[str, Any]) -> None:
-        def write(connection: sqlite3.Connection) -> None:
-            connection.execute(queries()[query], values)
-
-        await self._write(write)
-
-    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        if self._closed:
-            raise JournalUnavailableError("the journal is closed")
-        with self._fails_with_the_file():
-            return await self._loop.run_in_executor(self._reading, query, self._reader)
-
-    async def _look(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """For people, who may ask for a million rows: delivery does not wait for it."""
-        with self._fails_with_the_file():
-            return await self.looks.look(query)
-
-    @contextmanager
-    def _fails_with_the_file(self) -> Iterator[None]:
-        """What cannot be read any more is not written to, either."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            if (name := fatal_name(error)) is not None:
-                self._writer.fail(f"the database failed ({name})")
-            raise
 
     # Working --------------------------------------------------------------------------------------
 
@@ -262,12 +196,8 @@ class SqliteJournal:
         await self._write(write)
 
     async def last_heard_ms(self) -> int:
-        def read(connection: sqlite3.Connection) -> int:
-            row = connection.execute(queries()["last_heard"], {"seq": seq}).fetchone()
-            return 0 if row is None else int(row[0])
-
-        seq = self._tail.last_seq
-        return await self._read(read)
+        found = await self._rows("last_heard", {"seq": self._tail.last_seq})
+        return int(found[0][0]) if found else 0
 
     async def set_back(self, *, by_ms: int, now_ms: int) -> None:
         values = {"by_ms": by_ms, "now_ms": now_ms}
@@ -308,15 +238,10 @@ class SqliteJournal:
         await self._write(write)
 
     async def drop_unused(self, *, after: int, before_ms: int, limit: int) -> int | None:
-        values = {"after": after, "before_ms": before_ms, "limit": limit}
-
-        def write(connection: sqlite3.Connection) -> int | None:
-            last = connection.execute(queries()["state_page"], values).fetchone()[0]
-            connection.execute(queries()["drop_unused"], values | {"last": last})
-            return None if last is None else int(last)
-
-        found: int | None = await self._write(write)
-        return found
+        last: int | None = await self._write(
+            lambda connection: retention.drop_unused(connection, after, before_ms, limit)
+        )
+        return last
 
     # Dead letters ---------------------------------------------------------------------------------
 
@@ -340,10 +265,8 @@ class SqliteJournal:
         )
 
     async def user_of(self, seq: int) -> tuple[str, int] | None:
-        row = await self._read(
-            lambda connection: connection.execute(queries()["user_of"], {"seq": seq}).fetchone()
-        )
-        return None if row is None else (row[0], row[1])
+        found = await self._rows("user_of", {"seq": seq})
+        return (found[0][0], found[0][1]) if found else None
 
     async def send(self, key: str) -> Send | None:
         return await self._read(lambda connection: rows.send_one(connection, key))
@@ -351,10 +274,10 @@ class SqliteJournal:
     async def revive(
         self, dead_id: int, *, send: NewSend | None, at_ms: int, replan: bool = False
     ) -> int:
-        def write(connection: sqlite3.Connection) -> int:
-            return revival.revive(connection, dead_id, send, at_ms, replan=replan)
-
-        return int(await self._write(write))
+        revived = await self._write(
+            lambda connection: revival.revive(connection, dead_id, send, at_ms, replan=replan)
+        )
+        return int(revived)
 
     # Calls ----------------------------------------------------------------------------------------
 
@@ -367,19 +290,8 @@ class SqliteJournal:
         )
         return int(dropped)
 
-    async def _flushed(self) -> None:
-        """What was heard or called last is on disk; a journal that writes no more can be asked, too."""
-        with suppress(JournalUnavailableError):
-            await self._write(lambda _: None)
-
     async def traces(self, asked: Asked) -> Traces:
-        await self._flushed()
-        return await asyncio.to_thread(self._traces, asked)
-
-    def _traces(self, asked: Asked) -> Traces:
-        """On a connection of its own: delivery does not wait for who looks back."""
-        with closing(open_reader(self.path)) as connection:
-            return read_traces(connection, asked)
+        return await self._opened.look_back(lambda connection: read_traces(connection, asked))
 
     def note_mapping(self, source: str, revision: str, *, at_ms: int) -> None:
         values = {"source": source, "revision": revision, "at_ms": at_ms}
@@ -395,29 +307,16 @@ class SqliteJournal:
     # Beginnings and ends --------------------------------------------------------------------------
 
     async def begin_work(self) -> bool:
-        def write(connection: sqlite3.Connection) -> bool:
-            ended = connection.execute(queries()["meta_get"], {"key": "clean"}).fetchone()
-            connection.execute(queries()["meta_keep"], {"key": "clean", "value": b"0"})
-            return ended is None or ended[0] == b"1"
-
-        return bool(await self._write(write))
+        return bool(await self._write(rows.begin_work))
 
     async def end_work(self) -> None:
         await self._execute("meta_keep", {"key": "clean", "value": b"1"})
 
     async def begin_alone(self, seq: int) -> int:
-        def write(connection: sqlite3.Connection) -> int:
-            (begun,) = connection.execute(queries()["begin_alone"], {"seq": seq}).fetchone()
-            return int(begun)
-
-        return int(await self._write(write))
+        return int(await self._write(lambda connection: rows.begin_alone(connection, seq)))
 
     async def suspects(self, app: str) -> list[int]:
-        return await self._read(
-            lambda connection: [
-                user for (user,) in connection.execute(queries()["suspects"], {"app": app})
-            ]
-        )
+        return [user for (user,) in await self._rows("suspects", {"app": app})]
 
     async def survived(self, seq: int) -> None:
         await self._execute("survived", {"seq": seq})
@@ -428,9 +327,7 @@ class SqliteJournal:
     # Gates ----------------------------------------------------------------------------------------
 
     async def gates(self) -> list[GateRow]:
-        return await self._read(
-            lambda connection: [GateRow(*row) for row in connection.execute(queries()["gates"])]
-        )
+        return [GateRow(*row) for row in await self._rows("gates", {})]
 
     async def set_gate(self, gate: GateRow) -> None:
         await self._execute("set_gate", gate._asdict())
@@ -444,10 +341,8 @@ class SqliteJournal:
         await self._execute("keep_audit", audited._asdict())
 
     async def audit_next(self, app: str) -> Audited | None:
-        row = await self._read(
-            lambda connection: connection.execute(queries()["audit_next"], {"app": app}).fetchone()
-        )
-        return None if row is None else Audited(*row)
+        found = await self._rows("audit_next", {"app": app})
+        return Audited(*found[0]) if found else None
 
     async def audit_done(self, notification: str) -> None:
         await self._execute("audit_done", {"id": notification})
@@ -465,33 +360,11 @@ class SqliteJournal:
         )
 
     async def still_pending(self, seqs: Sequence[int]) -> list[int]:
-        sql, asked = queries()["still_pending"], orjson.dumps(list(seqs)).decode()
-        return await self._read(
-            lambda connection: [seq for (seq,) in connection.execute(sql, {"seqs": asked})]
-        )
-
-    async def _end_run(self) -> None:
-        """Also an end is counted, so that a copy made before it is known to be one."""
-
-        def write(connection: sqlite3.Connection) -> int:
-            connection.execute(queries()["next_run"])
-            return int(connection.execute(queries()["run"]).fetchone()[0])
-
-        with suppress(JournalUnavailableError):
-            note_run(self._held, await self._write(write))
+        asked = {"seqs": orjson.dumps(list(seqs)).decode()}
+        return [seq for (seq,) in await self._rows("still_pending", asked)]
 
     async def close(self) -> None:
-        if not self._closed:
-            await self._end_run()
-        self._closed = True
-        await asyncio.to_thread(self._reading.shutdown)
-        await asyncio.to_thread(self.looks.close)
-        if not self.broken.done():
-            # The last connection to go folds the log into the file; after a failure it must not.
-            self._reader.close()
-        await self._writer.close()
-        self._reader.close()
-        self._held.close()
+        await self._opened.close()
 
 
 def open_sqlite(
@@ -509,28 +382,8 @@ def open_sqlite(
     Raises:
         JournalError: with a message that says what to do; see `sqlite_file`.
     """
-    held = lock(path)
-    try:
-        is_new = not path.exists()
-        if is_new:
-            create(path)
-        pressure = Pressure(path, clock=clock or SystemClock(), free=free)
-        writer = open_writer(path)
-        tail = Tail(writer, most=tail_rows)
-        return SqliteJournal(path, held, writer, is_new=is_new, pressure=pressure, tail=tail)
-    except BaseException:
-        held.close()
-        raise
-
-
-def read_counts(path: Path) -> Counts:
-    """What waits in the journal at `path`, which is not locked for it, and not changed.
-
-    Raises:
-        JournalError: it is no journal of this version.
-    """
-    with reading(path) as connection:
-        return Counts(*connection.execute(queries()["counts"]).fetchone())
+    pressure = Pressure(path, clock=clock or SystemClock(), free=free)
+    return SqliteJournal(open_file(path, tail_rows=tail_rows), pressure)
 
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from typing import IO
 
 from bridge.errors import JournalBusyError, JournalDamagedError, JournalError
 from bridge.journal.queries import queries, schema
+from bridge.journal.records import Counts
 
 APPLICATION_ID = 0x5E601516
 SCHEMA_VERSION = 7
@@ -188,6 +189,16 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         raise _unusable(path, error) from None
     finally:
         connection.close()
+
+
+def read_counts(path: Path) -> Counts:
+    """What waits in the journal at `path`, which is not locked for it, and not changed.
+
+    Raises:
+        JournalError: it is no journal of this version.
+    """
+    with reading(path) as connection:
+        return Counts(*connection.execute(queries()["counts"]).fetchone())
 
 
 def _identify(connection: sqlite3.Connection, path: Path) -> None:

@@ -143,6 +143,16 @@ class SqliteRetention:
         return await self._aside(write)
 
 
+def drop_unused(
+    connection: sqlite3.Connection, after: int, before_ms: int, limit: int
+) -> int | None:
+    """The state of some users, where it was not used; the last of them, None when there is no more."""
+    values = {"after": after, "before_ms": before_ms, "limit": limit}
+    (last,) = connection.execute(queries()["state_page"], values).fetchone()
+    connection.execute(queries()["drop_unused"], values | {"last": last})
+    return None if last is None else int(last)
+
+
 def drop_letters(connection: sqlite3.Connection, ids: list[int]) -> None:
     """Dead letters, with the refused merges that they were about."""
     letters = {"ids": _json(ids)}

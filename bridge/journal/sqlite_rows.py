@@ -287,6 +287,17 @@ def learn_all(
     put(connection, "learn_many", [(user, known[user], at_ms) for user, at_ms in used.items()])
 
 
+def begin_work(connection: sqlite3.Connection) -> bool:
+    ended = connection.execute(queries()["meta_get"], {"key": "clean"}).fetchone()
+    connection.execute(queries()["meta_keep"], {"key": "clean", "value": b"0"})
+    return ended is None or ended[0] == b"1"
+
+
+def begin_alone(connection: sqlite3.Connection, seq: int) -> int:
+    (begun,) = connection.execute(queries()["begin_alone"], {"seq": seq}).fetchone()
+    return int(begun)
+
+
 def dead_one(connection: sqlite3.Connection, dead_id: int) -> Dead | None:
     row = connection.execute(queries()["dead_one"], {"id": dead_id}).fetchone()
     return None if row is None else Dead(*row)

@@ -74,7 +74,7 @@ async def test_a_draining_bridge_is_alive_and_not_ready_and_still_accepts(tmp_pa
 
 async def test_a_broken_journal_is_not_ready(tmp_path: Path) -> None:
     async with rig(tmp_path, MAPPING) as here:
-        here.bridge.journal._break("the database failed (SQLITE_IOERR)")
+        here.bridge.journal._opened._break("the database failed (SQLITE_IOERR)")
         ready = await here.http.get("/readyz")
         assert (ready.status_code, ready.text) == (503, "the database failed (SQLITE_IOERR)\n")
 
