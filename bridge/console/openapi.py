@@ -148,7 +148,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
     "/api/v1/explain": {
         "get": _operation(
             "What became of a user's newest events, or of a message", "view",
-            object_of(user=maybe(TEXT), message_id=maybe(TEXT), now_ms=TIME, events=list_of(ref("Story")), more=YES, erased=list_of(object_of(app=TEXT, at_ms=TIME, under_way=YES))),
+            object_of(user=maybe(TEXT), message_id=maybe(TEXT), now_ms=TIME, events=list_of(ref("Story")), more=YES, erased=list_of(ref("Erased"))),
             "400",
             parameters=_query(user=TEXT, message_id=TEXT, limit={"type": "integer", "minimum": 1, "maximum": 500}),
         ),

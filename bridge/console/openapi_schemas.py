@@ -108,7 +108,8 @@ WRITTEN = {
     "name": TEXT, "value": ANY, "event_ms": TIME, "message_id": TEXT, "accepted_ms": maybe(TIME),
 }  # fmt: skip
 SOMEBODY = {
-    "user": TEXT, "app": TEXT, "is_known": YES, "is_now": maybe(TEXT), "ids": list_of(object_of(label=TEXT, id=TEXT)),
+    "user": TEXT, "app": TEXT, "is_known": YES, "is_now": maybe(TEXT),
+    "erased": list_of(ref("Erased")), "ids": list_of(object_of(label=TEXT, id=TEXT)),
     "tags": list_of(object_of(**WRITTEN)), "properties": list_of(object_of(**WRITTEN)),
     "aliases": list_of(object_of(**WRITTEN)), "contacts": list_of(object_of(**WRITTEN, kind=TEXT)),
     "devices": list_of(object_of(platform=TEXT, is_reachable=YES, seen_ms=TIME)),
@@ -189,6 +190,7 @@ SCHEMAS: dict[str, Schema] = {
     "Rule": object_of(**RULE),
     "Figures": object_of(**FIGURES),
     "Somebody": object_of(**SOMEBODY),
+    "Erased": object_of(app=TEXT, at_ms=TIME, under_way=YES),
     "Event": object_of(**EVENT),
     "Tried": object_of(
         title=TEXT,

@@ -7,8 +7,8 @@
     DELETE /api/v1/users/u1            at OneSignal and here, in every app; 202: it is on disk, and will be done
     DELETE /api/v1/users/u1?app=shop   in this one
 
-The answer does not wait for OneSignal. That it is done is a line `user.erased` in the log and in the
-audit trail.
+To erase does not wait for OneSignal. That it is done is a line `user.erased` in the log and in the audit
+trail; `erased` of the user says so to who operates, and is empty for who only looks.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ def told(somebody: Somebody) -> dict[str, Any]:
     return {
         "is_known": somebody.is_known,
         "is_now": somebody.person,
+        "erased": somebody.erased,
         "ids": [{"label": label, "id": id_} for label, id_ in somebody.others],
         "tags": [one._asdict() for one in facts.tags],
         "properties": [one._asdict() for one in facts.properties],

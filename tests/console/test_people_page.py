@@ -108,10 +108,40 @@ async def test_only_an_admin_erases_and_types_the_id_once_more(tmp_path: Path) -
         done = await visitor.post(f"{PEOPLE}/erase", on=ask, again="u1")
         assert "said=erasing" in done.headers["location"]
         await here.settle()
-        assert "Nothing is known of this person" in text_of(await visitor.get(f"{PEOPLE}?user=u1"))
+        shown = text_of(await visitor.get(f"{PEOPLE}?user=u1"))
+        assert "This person was erased, as was asked for at" in shown
+        assert "Nothing is known of this person" in shown
+        assert "Is it the id that the mapping takes" not in shown
         trail = text_of(await visitor.get("/console/audit"))
         assert "ada asked to erase a customer" in trail
         assert "u1" not in trail
+
+
+async def test_an_erasure_that_onesignal_has_not_done_is_under_way(tmp_path: Path) -> None:
+    async with visiting(tmp_path, "admin", mapping=WHOLE) as (here, visitor):
+        await with_history(here)
+        here.sandbox.faults.script({"match": {}, "answers": [{"status": 503}], "times": 1})
+        ask = f"{PEOPLE}/erase?user=u1&app=default"
+        await visitor.post(f"{PEOPLE}/erase", on=ask, again="u1")
+        await here.still()
+        shown = text_of(await visitor.get(f"{PEOPLE}?user=u1"))
+        assert "To erase this person was asked for at" in shown
+        assert "and is under way." in shown
+        assert "erased" not in text_of(await visitor.get(f"{PEOPLE}?user=u2"))
+
+
+async def test_who_came_again_after_an_erasure_is_shown_with_both(tmp_path: Path) -> None:
+    async with visiting(tmp_path, "admin", mapping=WHOLE) as (here, visitor):
+        await with_history(here)
+        ask = f"{PEOPLE}/erase?user=u1&app=default"
+        await visitor.post(f"{PEOPLE}/erase", on=ask, again="u1")
+        await here.settle()
+        await here.pass_time(600)
+        await here.post(identify("u1", "m-9", tier="new"))
+        await here.settle()
+        shown = text_of(await visitor.get(f"{PEOPLE}?user=u1"))
+        assert "This person was erased" in shown
+        assert "tier new" in shown
 
 
 async def test_who_operates_does_not_erase(tmp_path: Path) -> None:

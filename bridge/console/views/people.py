@@ -40,6 +40,8 @@ class Somebody:
     skips: list[Skipped]
     #: Of their newest events.
     stories: list[dict[str, Any]]
+    #: When it was asked to erase them, and whether it is done; nothing for who may not know.
+    erased: list[dict[str, Any]]
     may_be_erased: bool
 
     @property
@@ -75,5 +77,6 @@ class People:
             pushes=notifications(own, hides=hides),
             skips=skips(own),
             stories=own,
+            erased=[one for one in told["erased"] if one["app"] == app],
             may_be_erased=may_be_erased(user),
         )
