@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.console.api import Accessible, answer, guarded, number, problem
+from bridge.console.api import Accessible, answer, guarded, number, person_of, problem
 from bridge.console.views.audit import trail
 from bridge.journal import Journal
 
@@ -31,5 +31,6 @@ class AuditApi:
         before = None if asked is None else number(asked)
         if asked is not None and before is None:
             return problem(400, "before-invalid", "`before` is the number of a line.")
-        lines, older = await trail(self.journal, before)
+        hides = not person_of(request).may("operate")
+        lines, older = await trail(self.journal, before, hides=hides)
         return answer({"lines": [line._asdict() for line in lines], "next": older})

@@ -47,10 +47,10 @@ class EventsApi:
         wanted = _wanted(query)
         if wanted is None:
             return _UNCLEAR
-        users = await self.events.users(query["user"]) if query.get("user") else ()
-        is_nobody = bool(query.get("user")) and not users
-        listed = NOTHING if is_nobody else await self.events.listed(wanted._replace(users=users))
-        hides = not person_of(request).may("operate")
+        user, hides = query.get("user"), not person_of(request).may("operate")
+        users = await self.events.users(user, hides=hides) if user else ()
+        wanted, is_nobody = wanted._replace(users=users), bool(user) and not users
+        listed = NOTHING if is_nobody else await self.events.listed(wanted, hides=hides)
         return answer(
             {
                 "events": [_told(row_of(one, hides=hides)) for one in listed.events],

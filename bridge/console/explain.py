@@ -4,6 +4,8 @@
 
     GET /api/v1/explain?user=ID&limit=20     {"events": [newest first], "more": …, "erased": […]}
     GET /api/v1/explain?message_id=ID        the same, of every source that it came through
+
+`erased` says when the user was erased; who may only look hears nothing of it.
 """
 
 from __future__ import annotations

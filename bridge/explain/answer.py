@@ -25,11 +25,21 @@ def asked_of(
     apps: Named[str, App],
     sources: Named[str, Source],
     mappings: Named[str, Mapping],
+    hides: bool = False,
 ) -> Asked:
+    """`hides`: who asks about a user does not hear that the user was erased, or is being."""
     names = list(dict.fromkeys([*sources, IMPORT]))
     labels = {one.anonymous_label for one in mappings.values() if one.anonymous == "alias"}
     most = min(limit, MOST)
-    return Asked(user, message_id, list(apps), names, most, labels=sorted(labels))
+    return Asked(
+        user,
+        message_id,
+        list(apps),
+        names,
+        most,
+        labels=sorted(labels),
+        erasures=user is None or not hides,
+    )
 
 
 def answer_of(

@@ -34,6 +34,8 @@ class Wanted(NamedTuple):
     until_ms: int | None = None
     #: Older than this one.
     before: int | None = None
+    #: Requests to erase somebody, too.
+    erasures: bool = True
 
 
 class Ending(NamedTuple):

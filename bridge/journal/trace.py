@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 from bridge.journal.hashing import dedupe_key, hash_of
@@ -20,6 +21,8 @@ CALLS_PER_EVENT = 30
 """The newest attempts that are told: an outage of a day makes dozens."""
 LOOK_BACK = 50_000
 """Events that are looked through for a messageId that was never one of a source's."""
+_ERASES = "delete"
+"""The type of an event that asks to have its user erased."""
 
 
 class Asked(NamedTuple):
@@ -34,6 +37,8 @@ class Asked(NamedTuple):
     seq: int | None = None
     #: Labels under which the user may be known, if not by external id.
     labels: Sequence[str] = ()
+    #: Also that the user is erased, or was.
+    erasures: bool = True
 
 
 class Event(NamedTuple):
@@ -199,10 +204,11 @@ def read_traces(connection: sqlite3.Connection, asked: Asked) -> Traces:
 def _read(connection: sqlite3.Connection, asked: Asked) -> Traces:
     (salt,) = connection.execute(queries()["meta_get"], {"key": "salt"}).fetchone()
     seqs = sorted(_seqs(connection, asked), reverse=True)
-    found = (_trace(connection, seq) for seq in seqs[: asked.limit])
+    traces = (one for seq in seqs if (one := _trace(connection, seq)) is not None)
+    found = (one for one in traces if asked.erasures or one.event.type != _ERASES)
     return Traces(
-        found=[one for one in found if one is not None],
-        erased=[] if asked.user is None else _erased(connection, asked),
+        found=list(islice(found, asked.limit)),
+        erased=_erased(connection, asked) if asked.erasures and asked.user is not None else [],
         more=len(seqs) > asked.limit,
         gates=[GateRow(*row) for row in connection.execute(queries()["gates"])],
         salt=salt,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from structlog.testing import capture_logs
 
 from bridge.app.doors import console_of
 from bridge.app.views import views_of
-from tests.console.visiting import SETTINGS, TOKENS, browser, form_of, visiting
+from tests.console.visiting import SETTINGS, TOKENS, Visitor, browser, form_of, visiting
 from tests.harness import APP_ID, Rig, identify, rig, track
 
 OPEN = {"/console/login", "/console/assets/{name}"}
@@ -109,6 +110,69 @@ async def test_no_form_is_taken_without_its_mark(tmp_path: Path) -> None:
                 answer = await visitor.http.post(path, data={"csrf": "0" * 64})
                 assert answer.status_code == 403, path
                 assert "Nothing was done" in answer.text
+
+
+# Who was erased
+
+
+OF_A_USER = (
+    "/api/v1/explain?user={}", "/api/v1/events?user={}", "/api/v1/users/{}",
+    "/console/people?user={}", "/console/events?q={}",
+)  # fmt: skip
+
+
+async def told_of(visitor: Visitor, role: str, user: str) -> list[str]:
+    """All that the API and the console answer about a user, but for the id itself."""
+    headers = {"authorization": f"Bearer {TOKENS[role]}"}
+    found = [
+        await visitor.http.get(path.format(user), headers=headers, follow_redirects=True)
+        for path in OF_A_USER
+    ]
+    assert {one.status_code for one in found} == {200}
+    return [one.text.replace(user, "WHO") for one in found]
+
+
+async def test_who_only_looks_cannot_tell_who_was_erased_from_who_was_never_there(
+    tmp_path: Path,
+) -> None:
+    async with visiting(tmp_path, "view") as (here, visitor):
+        await here.post([identify("ada-1", tier="gold"), track("Order Shipped", "ada-1")])
+        await here.settle()
+        here.sandbox.faults.script({"match": {}, "answers": [{"status": 503}], "times": 1})
+        headers = {"authorization": f"Bearer {TOKENS['admin']}"}
+        await here.http.delete("/api/v1/users/ada-1", headers=headers)
+        await here.still()
+        # The request waits for OneSignal; who operates sees it.
+        assert '"under_way":true' in (await told_of(visitor, "operate", "ada-1"))[0]
+        for said in await told_of(visitor, "view", "ada-1"):
+            assert not re.search('eras|under_way|forget-|>delete<|"delete"', body_of(said)), said
+        await here.settle()
+        assert '"under_way":false' in (await told_of(visitor, "operate", "ada-1"))[0]
+        assert await told_of(visitor, "view", "ada-1") == await told_of(visitor, "view", "zoe-7")
+
+
+def body_of(page: str) -> str:
+    """A page without what every page has, and an answer without its names."""
+    return page.partition("<main")[2] or page.replace('"erased":[]', "")
+
+
+async def test_the_trail_calls_nobody_by_their_hash_for_who_only_looks(tmp_path: Path) -> None:
+    async with visiting(tmp_path, "view") as (here, visitor):
+        headers = {"authorization": f"Bearer {TOKENS['admin']}"}
+        await here.http.delete("/api/v1/users/ada-1", headers=headers)
+        await here.settle()
+        whose = f"{here.bridge.journal.user_hash('default', 'ada-1'):016x}"
+        assert whose not in await visitor.get("/console/audit")
+        seen = {}
+        for role in TOKENS:
+            answer = await here.http.get(
+                "/api/v1/audit", headers={"authorization": f"Bearer {TOKENS[role]}"}
+            )
+            assert [one["what"] for one in answer.json()["lines"]] == [
+                "a customer was erased", "asked to erase a customer",
+            ]  # fmt: skip
+            seen[role] = whose in answer.text
+        assert seen == {"view": False, "operate": True, "admin": True}
 
 
 # What is stored is shown as text

@@ -37,18 +37,25 @@ class Line(NamedTuple):
     detail: str
 
 
-async def trail(journal: Journal, before: int | None) -> tuple[list[Line], int | None]:
-    """A page of it, newest first, and the line before which there are older ones; None: there are none."""
+async def trail(
+    journal: Journal, before: int | None, *, hides: bool
+) -> tuple[list[Line], int | None]:
+    """A page of it, newest first, and the line before which there are older ones; None: there are none.
+
+    `hides`: who asks may not see what customers are called, and that is what they are called here, too.
+    """
     found = await journal.looks.trail(before=before, limit=PAGE + 1)
     older = found[PAGE - 1][0] if len(found) > PAGE else None
-    return [line_of(number, noted) for number, noted in found[:PAGE]], older
+    return [line_of(number, noted, hides=hides) for number, noted in found[:PAGE]], older
 
 
-def line_of(number: int, noted: Noted) -> Line:
+def line_of(number: int, noted: Noted, *, hides: bool) -> Line:
     try:
         detail: Any = orjson.loads(noted.detail)
     except orjson.JSONDecodeError:
         detail = {}
+    if hides:
+        detail.pop("user_hash", None)
     said = [f"{label} {detail[name]}".strip() for name, label in _NAMED if name in detail]
     if detail.get("replan"):
         said.append("with today's mapping")

@@ -47,23 +47,25 @@ class Events:
     config: Callable[[], Config]
     mappings: Callable[[], Mappings]
 
-    async def look_for(self, text: str) -> Found:
+    async def look_for(self, text: str, *, hides: bool) -> Found:
         """A messageId or a user."""
-        asked = self._asked(text, None, 1)
+        asked = self._asked(text, None, 1, hides=hides)
         seqs = await self.journal.looks.of_message(text[:_LONGEST_ID], asked.sources)
         return Found(seqs, () if seqs else await self._users(asked))
 
-    async def users(self, user: str) -> tuple[int, ...]:
+    async def users(self, user: str, *, hides: bool) -> tuple[int, ...]:
         """By what somebody of this id is kept; empty: nothing was heard of anybody of it."""
-        return await self._users(self._asked(user, None, 1))
+        return await self._users(self._asked(user, None, 1, hides=hides))
 
     async def _users(self, asked: Asked) -> tuple[int, ...]:
         users = await self.journal.looks.hashes(asked)
-        found = await self.journal.looks.listed(Wanted(users=users))
+        found = await self.journal.looks.listed(Wanted(users=users, erasures=asked.erasures))
         return users if found.events else ()
 
-    async def listed(self, wanted: Wanted) -> Listed:
-        return await self.journal.looks.listed(wanted)
+    async def listed(self, wanted: Wanted, *, hides: bool) -> Listed:
+        """Of a user who is being erased, what does not say so, for who may not know."""
+        erasures = not (hides and wanted.users)
+        return await self.journal.looks.listed(wanted._replace(erasures=erasures))
 
     async def story(self, seq: int, *, hides: bool) -> dict[str, Any] | None:
         """All that is known of one, as `explain` tells it; None: nothing is kept of it."""
@@ -76,9 +78,10 @@ class Events:
         self, user: str | None, message_id: str | None, limit: int, *, hides: bool
     ) -> dict[str, Any]:
         """The stories of a user's newest events, or of a message, as `bridge.explain.answer` has them."""
-        return await self._told(self._asked(user, message_id, limit), hides=hides)
+        asked = self._asked(user, message_id, limit, hides=hides)
+        return await self._told(asked, hides=hides)
 
-    def _asked(self, user: str | None, message_id: str | None, limit: int) -> Asked:
+    def _asked(self, user: str | None, message_id: str | None, limit: int, *, hides: bool) -> Asked:
         config = self.config()
         return asked_of(
             user,
@@ -87,6 +90,7 @@ class Events:
             apps=config.apps,
             sources=config.sources,
             mappings=self.mappings(),
+            hides=hides,
         )
 
     async def _told(self, asked: Asked, *, hides: bool) -> dict[str, Any]:

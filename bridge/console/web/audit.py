@@ -26,7 +26,7 @@ class AuditPage:
 
     async def _show(self, visit: Visit) -> Response:
         before = number(visit.query.get("before", ""))
-        lines, older = await trail(self.journal, before)
+        lines, older = await trail(self.journal, before, hides=visit.hides)
         return self.shell.page(
             visit, "audit", active="audit", lines=lines, older=older, before=before
         )

@@ -38,12 +38,12 @@ class EventsPage:
         return [self.door.page(f"{ROOT}/events", "view", self._list)]
 
     async def _list(self, visit: Visit) -> Response:
-        search = await self._search(visit.query.get("q", ""))
+        search = await self._search(visit.query.get("q", ""), hides=visit.hides)
         if isinstance(search, Response):
             return search
         wanted = _wanted(visit, search)
         nothing = bool(search.text) and not search.users
-        listed = NOTHING if nothing else await self.events.listed(wanted)
+        listed = NOTHING if nothing else await self.events.listed(wanted, hides=visit.hides)
         filters = {
             name: visit.query[name] for name in (*_SHOWN, "since", "until") if name in visit.query
         }
@@ -63,11 +63,11 @@ class EventsPage:
             sources=list(self.events.config().sources),
         )
 
-    async def _search(self, text: str) -> Search | Response:
+    async def _search(self, text: str, *, hides: bool) -> Search | Response:
         """A messageId leads to its event; what is none may be a user."""
         if not text:
             return Search("")
-        found = await self.events.look_for(text)
+        found = await self.events.look_for(text, hides=hides)
         if found.seqs:
             return RedirectResponse(f"{ROOT}/events/{found.seqs[0]}", 303, HEADERS)
         return Search(text, found.users)

@@ -12,6 +12,7 @@ SELECT e.seq, e.source, e.app, e.message_id, e.type, e.name, e.received_ms, e.pa
   END AS became
 FROM event e
 WHERE e.seq > :floor AND e.seq < :before
+  AND (:erasures OR e.type <> 'delete')
   AND (:name IS NULL OR e.name = :name) AND (:type IS NULL OR e.type = :type) AND (:source IS NULL OR e.source = :source)
   AND (:since_ms IS NULL OR e.received_ms >= :since_ms) AND (:until_ms IS NULL OR e.received_ms <= :until_ms)
   AND (:rule IS NULL OR EXISTS (SELECT 1 FROM outcome WHERE seq = e.seq AND rule = :rule)
