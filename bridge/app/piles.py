@@ -98,7 +98,7 @@ class Piles:
         return count
 
     async def _dead(self, choice: Choice) -> int:
-        return sum(count for _, _, count in await self.journal.dead_counts(choice))
+        return sum(one.many for one in await self.journal.dead_counts(choice))
 
     async def release(self, choice: Choice, who: str) -> int:
         chosen = await holdings(self.journal, choice)

@@ -31,9 +31,9 @@ async def see(bridge: Bridge) -> Seen:
     oldest_ms = 0 if counts.oldest_ms is None else now_ms - counts.oldest_ms
     dead: Counter[str] = Counter()
     dead_rules: dict[str, list[str]] = {}
-    for reason, rule, count in await journal.dead_counts():
-        dead[reason] += count
-        dead_rules.setdefault(reason, []).append(rule)
+    for one in await journal.dead_counts():
+        dead[one.reason] += one.many
+        dead_rules.setdefault(one.reason, []).append(one.rule)
     return Seen(
         now_ms=now_ms,
         unready=bridge.unready(),

@@ -2,7 +2,7 @@
 
 ::
 
-    GET  /api/v1/dead                {"dead": [a page of them], "next", "counts": [{"reason", "rule", "count"}],
+    GET  /api/v1/dead                {"dead": [a page of them], "next", "counts": [{"reason", "rule", "count", "newest"}],
                                       "advice": {reason: {"what", "todo", "replay", "replan"}}}
     GET  /api/v1/dead/{id}           one, with its event, the request and the answer
     POST /api/v1/dead/{id}/replay    {"replan"?}: it is tried again
@@ -30,7 +30,7 @@ from bridge.console.naming import Naming
 from bridge.console.views import advice
 from bridge.console.views.waiting import Waiting, text
 from bridge.journal import Journal
-from bridge.journal.piles import Choice
+from bridge.journal.piles import Choice, DeadCount
 from bridge.journal.records import Dead, Replayed
 
 
@@ -78,8 +78,11 @@ class DeadApi:
             {
                 "dead": [summary(one) for one in letters],
                 "next": letters[-1].id if len(letters) == PAGE else None,
-                "counts": [{"reason": r, "rule": rule, "count": n} for r, rule, n in counts],
-                "advice": {reason: advice.dead(reason)._asdict() for reason, *_ in counts},
+                "counts": [_count_of(one) for one in counts],
+                "advice": {
+                    reason: advice.dead(reason)._asdict()
+                    for reason in {one.reason: None for one in counts}
+                },
             }
         )
 
@@ -131,6 +134,10 @@ class DeadApi:
 def _replan(wanted: Asked) -> bool | None:
     replan = wanted.rest.get("replan", False)
     return replan if isinstance(replan, bool) else None
+
+
+def _count_of(one: DeadCount) -> dict[str, Any]:
+    return {"reason": one.reason, "rule": one.rule, "count": one.many, "newest": one.newest}
 
 
 def summary(dead: Dead) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Naming:
     async def _waiting(self) -> set[str]:
         """Rules of which something waits for a person, whatever the mappings say by now."""
         journal = self.journal
-        dead = {rule for _, rule, _ in await journal.dead_counts()}
+        dead = {one.rule for one in await journal.dead_counts()}
         held = {rule for _, rule, _, _ in await journal.sends.held_counts()}
         leaving = {one.rule for one in await journal.piles.releases()}
         skipped = {one.rule for one in await journal.piles.skipped_counts(EVERYTHING)}

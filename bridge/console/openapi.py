@@ -163,7 +163,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
     "/api/v1/dead": {
         "get": _operation(
             "What could not be done", "view",
-            object_of(dead=list_of(ref("Dead")), next=maybe(COUNT), counts=list_of(object_of(reason=TEXT, rule=TEXT, count=COUNT)), advice=_ADVICE),
+            object_of(dead=list_of(ref("Dead")), next=maybe(COUNT), counts=list_of(object_of(reason=TEXT, rule=TEXT, count=COUNT, newest=COUNT)), advice=_ADVICE),
             "400", "404", parameters=[*_CHOSEN, *_query(after=_NUMBER)],
         ),
     },

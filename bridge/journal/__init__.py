@@ -15,7 +15,7 @@ from bridge.journal.erasures import Erasures, Noted
 from bridge.journal.groups import Groups
 from bridge.journal.identities import Identities
 from bridge.journal.looks import Looks
-from bridge.journal.piles import EVERYTHING, Choice, Piles
+from bridge.journal.piles import EVERYTHING, Choice, DeadCount, Piles
 from bridge.journal.records import (
     Acked,
     Appended,
@@ -168,8 +168,8 @@ class Journal(Protocol):
 
     async def dead_letter(self, dead_id: int) -> Dead | None: ...
 
-    async def dead_counts(self, choice: Choice = EVERYTHING) -> list[tuple[str, str, int]]:
-        """How many, by reason and rule, most first."""
+    async def dead_counts(self, choice: Choice = EVERYTHING) -> list[DeadCount]:
+        """How many, by reason and rule, most first, and the newest of each."""
 
     async def user_of(self, seq: int) -> tuple[str, int] | None:
         """The app that an event goes to, and the hash of the user that it is about."""

@@ -39,6 +39,16 @@ class Choice(NamedTuple):
 EVERYTHING = Choice()
 
 
+class DeadCount(NamedTuple):
+    """Dead letters of one reason and rule; "" of whole events."""
+
+    reason: str
+    rule: str
+    many: int
+    #: The number of the newest.
+    newest: int
+
+
 class Skipped(NamedTuple):
     """An operation that was skipped because it was too old."""
 

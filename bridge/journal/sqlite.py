@@ -33,7 +33,7 @@ from bridge.journal import (
 )
 from bridge.journal.devices import Device
 from bridge.journal.erasures import Noted
-from bridge.journal.piles import EVERYTHING, Choice
+from bridge.journal.piles import EVERYTHING, Choice, DeadCount
 from bridge.journal.pressure import Pressure, free_bytes
 from bridge.journal.queries import queries
 from bridge.journal.records import (
@@ -258,10 +258,12 @@ class SqliteJournal:
     async def dead_letter(self, dead_id: int) -> Dead | None:
         return await self._read(lambda connection: rows.dead_one(connection, dead_id))
 
-    async def dead_counts(self, choice: Choice = EVERYTHING) -> list[tuple[str, str, int]]:
+    async def dead_counts(self, choice: Choice = EVERYTHING) -> list[DeadCount]:
         values = choice.values()
         return await self._look(
-            lambda connection: connection.execute(queries()["dead_count"], values).fetchall()
+            lambda connection: [
+                DeadCount(*row) for row in connection.execute(queries()["dead_count"], values)
+            ]
         )
 
     async def user_of(self, seq: int) -> tuple[str, int] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import orjson
 import pytest
 
 from bridge.journal.looks import PAGE
+from bridge.journal.piles import Choice
 from tests.console.visiting import Visitor, form_of, text_of, visiting
 from tests.harness import APP_ID, Rig, track
 
@@ -149,7 +151,45 @@ async def test_one_letter_alone_is_replayed(tmp_path: Path) -> None:
     async with with_dead_and_held(tmp_path) as (here, visitor):
         letter = (await here.bridge.journal.dead_letters())[0]
         done = await visitor.post(ACT, on=f"{ACT}?pile=dead&act=replay&id={letter.id}")
-        assert done.headers["location"].endswith("count=1")
+        await here.settle()
+        # It leads to what becomes of it.
+        assert done.headers["location"] == f"/console/events/{letter.seq}?said=replayed-one&count=1"
+        page = await visitor.get(done.headers["location"])
+        assert "It is tried again: what becomes of it stands here." in page
+        assert "shipped push accepted" in text_of(page)
+
+
+async def test_of_many_that_died_alike_the_newest_is_tried_first(tmp_path: Path) -> None:
+    async with with_dead_and_held(tmp_path) as (here, visitor):
+        page = await visitor.get(WAITING)
+        assert "shipped 2 Only the newest… All of them…" in text_of(page)
+        assert "Begin with one: replay the newest of a rule" in text_of(page)
+        newest = (await here.bridge.journal.dead_letters(Choice(rule="shipped")))[-1]
+        ask = f"{ACT}?pile=dead&act=replay&id={newest.id}&reason=http_400"
+        assert ask in unescape(page)
+        # The mapping is at fault, so it is planned anew unless one says otherwise.
+        assert 'name="replan" value="yes" checked' in await visitor.get(ask)
+        await visitor.post(ACT, on=ask, replan="yes")
+        await here.settle()
+        whose = newest.message_id.rpartition("-")[2]
+        assert here.sandbox.pushes[-1].text == f"A-{whose} is on its way"
+        assert len(here.sandbox.pushes) == 1 + 1
+        who, what, detail = (await trail(here))[-1]
+        assert (who, what, detail["count"], detail["replan"]) == ("otto", "dead.replayed", 1, True)
+        # One is left, and is not one of many.
+        page = text_of(await visitor.get(WAITING))
+        assert "shipped 1 This one…" in page
+        assert "Begin with one" not in page
+
+
+async def test_who_only_looks_sees_how_many_died_of_each_rule_and_no_way_to_replay(
+    tmp_path: Path,
+) -> None:
+    async with with_dead_and_held(tmp_path, "view") as (_, visitor):
+        shown = text_of(await visitor.get(WAITING))
+        assert "shipped 2" in shown
+        assert "Only the newest" not in shown
+        assert "Begin with one" not in shown
 
 
 async def test_what_is_no_event_is_discarded(tmp_path: Path) -> None:

@@ -244,7 +244,9 @@ async def test_a_list_of_dead_letters_says_what_died_and_nothing_of_what_was_sen
             "died_ms": letter["died_ms"],
         }
         assert body["next"] is None
-        assert body["counts"] == [{"reason": "http_400", "rule": "profile", "count": 1}]
+        assert body["counts"] == [
+            {"reason": "http_400", "rule": "profile", "count": 1, "newest": body["dead"][0]["id"]}
+        ]
         assert "gold" not in answer.text
 
 

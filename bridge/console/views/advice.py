@@ -83,6 +83,7 @@ _REFUSED: Final = Advice(
     "Open one and read OneSignal's answer. When the cause is gone, replay.",
     replan=True,
 )
+ONE_FIRST: Final = "Begin with one: replay the newest of a rule, and see what becomes of it. When it goes well, replay the others."
 HELD: Final = {
     "limit": Advice(
         "The rule sent more than its limit allows",

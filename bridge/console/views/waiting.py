@@ -52,7 +52,7 @@ class Waiting:
 
     async def dead(self, choice: Choice, *, sample: int) -> Preview[Dead]:
         journal = self.journal
-        count = sum(number for *_, number in await journal.dead_counts(choice))
+        count = sum(one.many for one in await journal.dead_counts(choice))
         some = await journal.dead_letters(choice, limit=sample)
         first = next((one for one in some if one.operation == PUSH), None)
         push = None if first is None else _drawn(first.request)

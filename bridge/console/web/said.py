@@ -26,6 +26,7 @@ SAID: Final[dict[str, Said]] = {
     "kept": lambda _: "What left little by little stays, from now on.",
     "held-discarded": _counted("One push was discarded, unsent.", "{} pushes were discarded, unsent."),
     "replayed": _counted("One is tried again.", "{} are tried again."),
+    "replayed-one": lambda _: "It is tried again: what becomes of it stands here. Others that died alike wait under Dead and held.",
     "dead-discarded": _counted("One was discarded for good.", "{} were discarded for good."),
     "skipped-replayed": _counted("One is planned again.", "{} are planned again."),
     "erasing": lambda _: "The customer is being erased, at OneSignal and here.",

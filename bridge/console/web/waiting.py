@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -14,13 +14,13 @@ from bridge.console.dead import Replays
 from bridge.console.held import FASTEST
 from bridge.console.views import advice
 from bridge.console.views.advice import Advice
-from bridge.console.views.waiting import Counted, Waiting
+from bridge.console.views.waiting import Counted, Preview, Waiting
 from bridge.console.web.brake import back
 from bridge.console.web.door import Door
 from bridge.console.web.shell import ROOT, Shell
 from bridge.console.web.visit import Visit
 from bridge.journal import Journal
-from bridge.journal.piles import TOO_OLD, Choice, Releasing, SkippedCount
+from bridge.journal.piles import TOO_OLD, Choice, DeadCount, Releasing, SkippedCount
 
 SAMPLE: Final = 5
 NEWEST: Final = 25
@@ -45,8 +45,8 @@ class Dead(NamedTuple):
     reason: str
     advice: Advice
     many: int
-    #: By rule, most first; "" of whole events.
-    rules: list[tuple[str, int]]
+    #: By rule, most first.
+    rules: list[DeadCount]
 
 
 class Held(NamedTuple):
@@ -115,6 +115,7 @@ class WaitingPage:
             active="waiting",
             choice=choice,
             dead=_dead(await self.journal.dead_counts(choice)),
+            one_first=advice.ONE_FIRST,
             letters=letters,
             held=await self._held(choice),
             skipped=await self._skipped(choice),
@@ -154,7 +155,7 @@ class WaitingPage:
         if act is None:
             return self._unknown(visit)
         choice = _choice(query)
-        looks = {
+        looks: dict[str, Callable[..., Awaitable[Preview[Any]]]] = {
             "dead": self.waiting.dead,
             "held": self.waiting.held,
             "skipped": self.waiting.skipped,
@@ -170,6 +171,7 @@ class WaitingPage:
             choice=choice,
             preview=preview,
             advice=advice.dead(choice.reason or "") if named == ("dead", "replay") else None,
+            back=_back(act, choice, preview),
             fastest=FASTEST,
         )
 
@@ -182,7 +184,8 @@ class WaitingPage:
         match form.get("pile"), form.get("act"):
             case "dead", "replay":
                 done = await acts.replay_all(choice, form.get("replan") == "yes", who)
-                return back(visit, said="replayed", count=done.replayed)
+                said = "replayed-one" if choice.ids and done.replayed else "replayed"
+                return back(visit, said=said, count=done.replayed)
             case "dead", "discard":
                 count = await acts.discard_all(choice, who)
                 return back(visit, said="dead-discarded", count=count)
@@ -225,16 +228,22 @@ class WaitingPage:
         )
 
 
-def _dead(counts: Sequence[tuple[str, str, int]]) -> list[Dead]:
+def _dead(counts: Sequence[DeadCount]) -> list[Dead]:
     """By reason, most first."""
-    by_reason: dict[str, list[tuple[str, int]]] = {}
-    for reason, rule, count in counts:
-        by_reason.setdefault(reason, []).append((rule, count))
+    by_reason: dict[str, list[DeadCount]] = {}
+    for one in counts:
+        by_reason.setdefault(one.reason, []).append(one)
     found = [
-        Dead(reason, advice.dead(reason), sum(count for _, count in rules), rules)
+        Dead(reason, advice.dead(reason), sum(one.many for one in rules), rules)
         for reason, rules in by_reason.items()
     ]
     return sorted(found, key=lambda one: -one.many)
+
+
+def _back(act: Act, choice: Choice, preview: Preview[Any]) -> str:
+    """Where it leads when it is done: of one that is tried again to what becomes of it."""
+    is_tried = act is ACTS["dead", "replay"] and choice.ids and preview.some
+    return f"{ROOT}/events/{preview.some[0].seq}" if is_tried else f"{ROOT}/waiting"
 
 
 def _choice(asked: dict[str, str]) -> Choice:

@@ -207,7 +207,7 @@ SELECT id, seq, rule, operation, source, message_id, name, reason, http, attempt
 FROM dead WHERE state = 'dead' AND id = :id;
 
 -- dead_count --
-SELECT reason, rule, count(*) AS n FROM dead
+SELECT reason, rule, count(*) AS n, max(id) FROM dead
 WHERE state = 'dead' AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
   AND (:app IS NULL OR app = :app) AND (:reason IS NULL OR reason = :reason) AND (:rule IS NULL OR rule = :rule)
   AND (:user IS NULL OR coalesce((SELECT person_hash FROM identity WHERE id_hash = dead.user_hash), dead.user_hash) IN
