@@ -5,7 +5,7 @@
     PATCH …/identity {label: id}    409
     GET …/users/by/{label}/{id}     who has it, one look a second for all of an app
     DELETE …/identity/{label}       of the user who had it, once it is on disk that it is in doubt there
-    PATCH …/identity {label: id}    once more; a second 409 is dead
+    PATCH …/identity {label: id}    once more; a second 409 is dead, unless a third has stepped between
 
 A user without an external id gets this one's (`PATCH …/users/by/{label}/{id}/identity`); when OneSignal
 knows both, the devices of that user come over one by one, and then the alias.
@@ -23,7 +23,7 @@ from bridge.deliver.phone_turns import is_anothers, its_turn
 from bridge.deliver.restore import ALIAS
 from bridge.deliver.retry import GiveUp, after_failure
 from bridge.deliver.spacing import SPACING_SECONDS
-from bridge.deliver.state import Fact, Row, doubted, join
+from bridge.deliver.state import Fact, Row, accepted, doubted, join
 from bridge.deliver.steps import Decided, Step, steps_of
 from bridge.deliver.together import Together
 from bridge.deliver.updates import wait_of
@@ -80,7 +80,6 @@ class Aliasing(Stepwise[CreateAlias]):
         disputes = self.means.disputes
         if disputes.is_full and disputes.is_known(self._name):
             return wait_of(self.means, _FULL_SECONDS)
-        self.known.confirms(self.known.hash_of(self.update.to))
         return await Stepwise.run(self, together)
 
     async def attempt(self, call: UserCall, row: Row, step: Step, decided: Decided) -> Ended | Wait:
@@ -93,7 +92,15 @@ class Aliasing(Stepwise[CreateAlias]):
         again = await call.run(lambda: step.request, row, decided.facts)
         if isinstance(again, Wait) or again.status == "delivered":
             return again if isinstance(again, Wait) else again._replace(detail=self._detail)
+        if again.http == _CONFLICT and self._detail is not None:
+            return await self._once_more()
         return _dead(again, "alias_conflict") if again.http == _CONFLICT else again
+
+    async def _once_more(self) -> Wait:
+        """A third has stepped between: all is asked again, which `disputes` puts an end to."""
+        for whom, row in self._lost.items():
+            await self._learn(whom, row)
+        return wait_of(self.means, SPACING_SECONDS)
 
     async def settle(self, user: int, ended: Ended, delta: Row) -> None:
         self.end(ended)
@@ -175,7 +182,7 @@ class Aliasing(Stepwise[CreateAlias]):
             # Another id of the very person may have it.
             is_own = holder.external_id == self.update.to.id
             return None if is_own else await self._off(its, _known_by(holder))
-        if spacing.busy(its) or spacing.is_confirming(its):
+        if not self.known.may_confirm(its):
             # What it is being given at this moment, or is said to have, is on disk in a moment.
             return wait_of(self.means, SPACING_SECONDS)
         with spacing.writing(its):
@@ -193,15 +200,20 @@ class Aliasing(Stepwise[CreateAlias]):
         match whose(fact, self.update.id, self.work.at):
             case "later":
                 return _OVERTAKEN
-            case "unknown":
+            case "earlier" if fact is not None:
+                return await self._taken(its, holder, fact)
+            case _:
                 return _dead(refused, "alias_conflict")
-            case "earlier":
-                # From this moment on a later event of the other's asks for it again.
-                await self._learn(its, {self._fact: Fact(None, self.work.at, None)})
-                ended = await self._off(its, _known_by(holder))
-                if ended is None:
-                    self._lost[its] = self.accepted({self._fact: None})
-                return ended
+
+    async def _taken(self, its: int, holder: Holder, fact: Fact) -> Ended | Wait | None:
+        """Off the one who had it. When that was last said of the label stays: the next may be another id."""
+        # From this moment on an event of the other's asks for it again.
+        await self._learn(its, {self._fact: fact._replace(accepted_ms=None)})
+        ended = await self._off(its, _known_by(holder))
+        if ended is None:
+            now_ms = self.means.clock.now_ms()
+            self._lost[its] = accepted({self._fact: None}, fact.at, now_ms)
+        return ended
 
     async def _person(self, external_id: str) -> int:
         """Whose chain the user is of, who may have been found to be another."""

@@ -49,9 +49,10 @@ class Stepwise(ABC, Generic[U]):
     async def run(self, together: Together) -> Wait | None:
         """None when it has ended, and that is on disk; what gathers leaves before its call."""
         user = self.known.hash_of(self.update.to)
-        if self.means.spacing.busy(user):
+        if not self.known.may_confirm(user):
             # Another's chain is about to change what the user has, also where that is unchanged still.
-            return wait_of(self.means, SPACING_SECONDS)
+            return await together.flush() or wait_of(self.means, SPACING_SECONDS)
+        self.known.confirms(user)
         decided = await self.decide(user)
         if not decided.steps:
             await self.unchanged(user, decided)

@@ -84,7 +84,7 @@ class Chain:
         try:
             return await self._merge(loaded) or await self._events(loaded, whole=whole)
         finally:
-            self._known.ended()
+            self._known.settled()
 
     async def _events(self, loaded: Loaded, *, whole: bool) -> Wait | None:
         apart: Wait | None = None
@@ -160,7 +160,8 @@ class Chain:
         """What follows the event's updates, unless they gather still."""
         deletions = [one for one in planned.operations if isinstance(one, DeleteUser)]
         if work.more:
-            nothing_else = not (work.left or deletions or any(waits) or self._known.owes)
+            self._owed_with(work)
+            nothing_else = not (work.left or deletions or any(waits))
             last = nothing_else and work.row.only is None
             waits.append(await self._sends(work, planned, last=last))
             if work.progress.finished:
@@ -174,8 +175,14 @@ class Chain:
             wait = await Alone(self.means, self._known, work, deletion).run(self._together)
             if wait is not None or work.over:
                 return wait
-        await ack(self.means, [work], self._known.learnt(self._known.user_hash, {}))
+        self._owed_with(work)
+        await ack(self.means, [work])
         return None
+
+    def _owed_with(self, work: Work) -> None:
+        """What was learnt without a call goes with the event's next transaction, and holds nobody up after it."""
+        work.progress.learnt += self._known.owing()
+        work.progress.then.append(self._known.settled)
 
     def _plan(self, work: Work) -> Plan:
         """What is left to do of the event; one that cannot be planned dies instead of coming back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -23,8 +24,9 @@ class Known:
     _row: Row | None = None
     #: What was learnt without a call, and is not on disk: it goes with whatever is written next.
     _owed: dict[int, dict[str, Fact]] = field(default_factory=dict)
-    #: Of whom nothing may be taken until the chain has ended.
+    #: Whom no other chain may write to, or take anything off, until that is on disk.
     _confirms: set[int] = field(default_factory=set)
+    _turns: list[ExitStack] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.loaded = self.means.clock.monotonic()
@@ -63,6 +65,12 @@ class Known:
         """Something is to be written with the next transaction."""
         return bool(self._owed)
 
+    def owing(self) -> list[Learnt]:
+        """All of it, of whomever it was learnt."""
+        for user_hash in self._owed.keys() - {self.user_hash}:
+            self.means.spacing.by_another(user_hash)
+        return [one for user_hash in list(self._owed) for one in self.learnt(user_hash, {})]
+
     def learnt(self, user_hash: int, delta: Row) -> list[Learnt]:
         """What is to be written of a delta, in the transaction that it belongs to."""
         whole = join(self._owed.pop(user_hash, {}), delta)
@@ -88,14 +96,26 @@ class Known:
         if user_hash == self.user_hash and self._row is not None:
             self._row = join(self._row, delta)
 
+    def may_confirm(self, user_hash: int) -> bool:
+        """Whether no other chain writes to the user, or may be about to say again what the user has."""
+        spacing = self.means.spacing
+        own = user_hash in self._confirms
+        return not spacing.busy(user_hash) and spacing.confirming(user_hash) == own
+
     def confirms(self, user_hash: int) -> None:
-        """An event may say again what the user has: from before the row is read until the chain has ended."""
+        """An event may say again what the user has: from before the row is read until that is on disk."""
         if user_hash not in self._confirms:
             self._confirms.add(user_hash)
             self.means.spacing.confirms(user_hash)
 
-    def ended(self) -> None:
-        """Of the chain: what it has learnt is on disk, or will be learnt again."""
+    def keeps(self, turn: ExitStack) -> None:
+        """The turn to write to a user is over once what came of it is on disk."""
+        self._turns.append(turn)
+
+    def settled(self) -> None:
+        """All that was learnt is on disk, or the chain has ended and will learn it again."""
+        while self._turns:
+            self._turns.pop().close()
         while self._confirms:
             self.means.spacing.confirmed(self._confirms.pop())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from bridge.deliver.means import Means
@@ -23,6 +23,8 @@ class Progress:
     deaths: list[Death] = field(default_factory=list)
     #: What was learnt by it, and goes into the journal with it.
     learnt: list[Learnt] = field(default_factory=list)
+    #: Told once that is on disk: until then nobody else may go by what it changes.
+    then: list[Callable[[], None]] = field(default_factory=list)
     #: Nothing is left of it, and that is on disk.
     finished: bool = False
 
@@ -37,6 +39,8 @@ class Progress:
     def written(self) -> None:
         """What there was is in the journal now."""
         self.ends, self.deaths, self.learnt = [], [], []
+        while self.then:
+            self.then.pop()()
 
 
 def _with(ends: list[End], end: End) -> list[End]:

@@ -1,5 +1,8 @@
 """At least a second between two writes to one user, and one write to a user at a time.
 
+A turn lasts until what came of it is on disk. And what a user's chain finds unchanged, which asks for no
+turn, is nobody else's to change until that is on disk.
+
 The chain of a user is alone with it but for messages from one user about another: those write to
 somebody whose chain may be at work. While one writes, the other waits; and for a minute it is known
 that a user's row may have changed under its chain.
@@ -97,14 +100,14 @@ class Spacing:
         self._confirming[user_hash] += 1
 
     def confirmed(self, user_hash: int) -> None:
-        """The chain has ended, and what it found is on disk."""
+        """What it found is on disk."""
         self._confirming[user_hash] -= 1
         if not self._confirming[user_hash]:
             del self._confirming[user_hash]
 
-    def is_confirming(self, user_hash: int) -> bool:
-        """Whether what is known of the user on disk may lack what has been said again."""
-        return user_hash in self._confirming
+    def confirming(self, user_hash: int) -> int:
+        """How many chains know of the user what may not be on disk yet."""
+        return self._confirming.get(user_hash, 0)
 
     def mark(self, user_hash: int) -> None:
         """A write to this user has just been answered."""

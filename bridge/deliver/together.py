@@ -6,6 +6,7 @@ goes again alone, so that a bad value kills its own event and no other.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -88,8 +89,12 @@ class Together:
         if self.means.spacing.busy(user):
             return wait_of(self.means, SPACING_SECONDS)
         try:
-            with self.means.spacing.writing(user):
-                return await call.run(until_ms=until_ms if patient else 0)
+            with ExitStack() as turn:
+                turn.enter_context(self.means.spacing.writing(user))
+                wait = await call.run(until_ms=until_ms if patient else 0)
+                if call.joined:
+                    self.known.keeps(turn.pop_all())
+                return wait
         except BOUNDED:
             raise
         except Exception as error:  # noqa: BLE001 — no known way to fail; whatever it is, it is bounded
@@ -109,6 +114,8 @@ class SharedCall:
     doubt: list[Learnt] = field(default_factory=list)
     #: The events, each once.
     works: list[Work] = field(init=False)
+    #: What came of it is not on disk yet: it goes with the sends of its only event.
+    joined: bool = False
 
     def __post_init__(self) -> None:
         self.works = list(dict.fromkeys([part.work for part in self.parts]))
@@ -166,6 +173,7 @@ class SharedCall:
         learnt, (first, *others) = self.known.learnt(self.user_hash, delta), self.works
         if first.joins and not (first.left or others):
             first.progress.learnt += learnt
+            self.joined = True
         else:
             await ack(self.means, self.works, learnt)
         self.known.remember(self.user_hash, delta)

@@ -154,6 +154,8 @@ class Write:
             now_ms=now,
             learnt=[self.doubt] if doubted and self.doubt is not None else [],
         )
+        if self.user_hash != self.row.user_hash:
+            self.means.spacing.by_another(self.user_hash)
         return Wait(until_ms=until)
 
     def _dead(self, reason: str, http: int | None, text: str) -> Ended:
