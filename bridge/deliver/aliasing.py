@@ -99,7 +99,7 @@ class Aliasing(Stepwise[CreateAlias]):
     async def _once_more(self) -> Wait:
         """A third has stepped between: all is asked again, which `disputes` puts an end to."""
         for whom, row in self._lost.items():
-            await self._learn(whom, row)
+            await self.learn(whom, row)
         return wait_of(self.means, SPACING_SECONDS)
 
     async def settle(self, user: int, ended: Ended, delta: Row) -> None:
@@ -208,7 +208,7 @@ class Aliasing(Stepwise[CreateAlias]):
     async def _taken(self, its: int, holder: Holder, fact: Fact) -> Ended | Wait | None:
         """Off the one who had it. When that was last said of the label stays: the next may be another id."""
         # From this moment on an event of the other's asks for it again.
-        await self._learn(its, {self._fact: fact._replace(accepted_ms=None)})
+        await self.learn(its, {self._fact: fact._replace(accepted_ms=None)})
         ended = await self._off(its, _known_by(holder))
         if ended is None:
             now_ms = self.means.clock.now_ms()

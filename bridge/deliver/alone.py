@@ -110,7 +110,7 @@ class Stepwise(ABC, Generic[U]):
             if not steps or (call.created and self.whole):
                 await self.settle(user, ended, join(call.restored, self._done(user, row, decided)))
                 return None
-            await self._learn(user, join(call.restored, self.accepted(step.facts)))
+            await self.learn(user, join(call.restored, self.accepted(step.facts)))
         return None
 
     def refused(self, row: Row, decided: Decided, _: Ended) -> Row:
@@ -149,7 +149,8 @@ class Stepwise(ABC, Generic[U]):
         # What later events wrote is gone, too: it is written again with whatever comes next.
         return {**doubted(row, row), **delta}
 
-    async def _learn(self, user: int, delta: Row) -> None:
+    async def learn(self, user: int, delta: Row) -> None:
+        """What is true before all of it is done."""
         await ack(self.means, [], self.known.learnt(user, delta))
         self.known.remember(user, delta)
 

@@ -140,6 +140,15 @@ class Attaching(Stepwise[SetPushToken]):
         known = phone_of(row[name].value if name in row else None)
         return self.accepted({name: known._replace(refused=token).value})
 
+    async def learn(self, user: int, delta: Row) -> None:
+        """Its former owner hears of it before the old token is switched off, which can be long in coming."""
+        if self._elsewhere is not None and fact_name(self.update) in delta:
+            device = self._device(user, phone_of(delta[fact_name(self.update)].value))
+            now_ms = self.means.clock.now_ms()
+            await self.means.journal.devices.keep(device, of_another="share", now_ms=now_ms)
+            self._noted(user)
+        await Stepwise.learn(self, user, delta)
+
     async def settle(self, user: int, ended: Ended, delta: Row) -> None:
         self.end(ended)
         deltas, device = {user: delta}, None

@@ -25,7 +25,7 @@ from bridge.deliver.known import Known
 from bridge.deliver.left import heard, left_of_replay, remaining, unplanned
 from bridge.deliver.means import SOURCE_GONE, Means
 from bridge.deliver.merging import Merging
-from bridge.deliver.persons import as_persons
+from bridge.deliver.persons import as_persons, of_the_living
 from bridge.deliver.progress import Progress
 from bridge.deliver.retry import is_early
 from bridge.deliver.sending import found_send
@@ -140,6 +140,7 @@ class Chain:
             return wait
         waits = [await found_send(self.means, row, send, progress) for send in row.sends]
         planned = await as_persons(self.means, self._plan(work), row.user_hash)
+        planned = await of_the_living(self.means, planned, row)
         for skip in planned.skips:
             progress.add(End(skip.rule, skip.operation, "skipped", skip.reason, skip.detail))
         updates = [

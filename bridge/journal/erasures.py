@@ -13,7 +13,7 @@ another's event; that is left until its call has ended. A keyed hash stays, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, Protocol
 
 import orjson
@@ -90,6 +90,13 @@ def noted(at_ms: int, who: str, what: str, **detail: object) -> Noted:
 
 class Erasures(Protocol):
     """The part of a journal that is about erasing users."""
+
+    @property
+    def any(self) -> bool:
+        """Somebody was erased, so that it has to be asked who."""
+
+    async def gone(self, users: Collection[int]) -> dict[int, Gone]:
+        """Of these users those who were erased, or are to be."""
 
     async def sweep(
         self,

@@ -93,7 +93,9 @@ class SqliteJournal:
         self.devices = devices.SqliteDevices(
             write=self._write, read=self._read, hashed=self.user_hash
         )
-        self.erasures = erasures.SqliteErasures(write=self._write, read=self._read, tail=tail.of)
+        self.erasures = erasures.SqliteErasures(
+            write=self._write, read=self._read, tail=tail.of, some=lambda: tail.erasures
+        )
         self.tallies = tallies.SqliteTallies(write=self._write, look=self.looks.look)
         self.identities = identities.SqliteIdentities(
             write=self._write, read=self._read, linked=lambda: tail.linked

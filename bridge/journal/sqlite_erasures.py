@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from bridge import failpoints
 from bridge.journal import sqlite_calls as calls, sqlite_rows as rows
-from bridge.journal.erasures import Blank, Erased, Noted, Swept
+from bridge.journal.erasures import Blank, Erased, Gone, Noted, Swept
 from bridge.journal.queries import queries
 from bridge.journal.records import Entry
 from bridge.journal.sqlite_sends import Read
@@ -42,11 +42,20 @@ class SqliteErasures:
         write: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
         read: Read,
         tail: Callable[[int], Sequence[int]],
+        some: Callable[[], bool],
     ) -> None:
-        """`tail` tells a user's events in the tail of the journal."""
+        """`tail` tells a user's events in the tail of the journal, `some` whether anybody was erased."""
+        self._some = some
         self._write = write
         self._read = read
         self._tail = tail
+
+    @property
+    def any(self) -> bool:
+        return self._some()
+
+    async def gone(self, users: Collection[int]) -> dict[int, Gone]:
+        return await self._read(lambda connection: rows.erased(connection, list(users)))
 
     async def sweep(
         self,

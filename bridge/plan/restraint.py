@@ -6,6 +6,7 @@ no membership.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bridge.onesignal.operations import Operation, UpdateUser
@@ -38,7 +39,13 @@ def restrain(planned: Plan, restraint: Restraint) -> Plan:
     """The plan with a skip instead of each operation that is not to be done."""
     if restraint == FREE:
         return planned
-    reasons = [(one, restraint.reason(one)) for one in planned.operations]
+    stay = None if restraint.dry_run else planned.stay
+    return leave_out(planned, restraint.reason)._replace(stay=stay)
+
+
+def leave_out(planned: Plan, why: Callable[[Operation], str | None]) -> Plan:
+    """The plan with a skip instead of each operation for which there is a reason."""
+    reasons = [(one, why(one)) for one in planned.operations]
     skips = [
         Skip(rule=rule, operation=one.name, reason=reason)
         for one, reason in reasons
@@ -48,7 +55,6 @@ def restrain(planned: Plan, restraint: Restraint) -> Plan:
     return planned._replace(
         operations=tuple(one for one, reason in reasons if reason is None),
         skips=(*planned.skips, *dict.fromkeys(skips)),
-        stay=None if restraint.dry_run else planned.stay,
     )
 
 

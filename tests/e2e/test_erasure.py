@@ -278,6 +278,26 @@ async def test_what_happened_before_the_erasure_is_not_taken_any_more(tmp_path: 
         assert USER.encode() not in await scrubbed(here)
 
 
+async def test_nor_is_what_others_said_of_the_user_before_it(tmp_path: Path) -> None:
+    named = f"""
+  - name: referred
+    when: event = "Referred"
+    do: {{update_user: {{to: {{external_id: "{USER}"}}, tags: {{referred: "yes"}}}}}}
+"""
+    async with rig(tmp_path, SHOP + named, **WITH_ADMIN) as here:
+        here.sandbox.add_device(USER, "android", app_id=APP_ID)
+        before = here.clock.now_ms()
+        await forget(here)
+        await here.settle()
+        await here.pass_time(1200)
+        late = track("Referred", "bob", "m1", timestamp=iso(before))
+        await here.post([late, track("Referred", "bob", "m2", timestamp=at(here))])
+        await here.settle()
+        found = await here.outcomes()
+        assert [one[4] for one in found if one[1] == "referred"] == ["erased", None]
+        assert deletions(here) == 1
+
+
 async def test_who_signs_up_again_under_the_same_id_is_a_new_user(tmp_path: Path) -> None:
     async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
         await here.post(identify(USER, "m1", email=MAIL))

@@ -527,3 +527,46 @@ async def test_it_is_told_in_plain_words(tmp_path: Path) -> None:
         words = [one["operations"][0]["words"] for one in answer.json()["events"]]
         assert "a later event had said something else already" in words
         assert any("accepted by OneSignal" in one for one in words)
+
+
+# Two users at once -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trouble", ["busy", "refused"])
+async def test_who_is_back_on_a_phone_has_it_alone_though_the_other_was_not_done_yet(
+    tmp_path: Path, trouble: str
+) -> None:
+    async with rig(tmp_path, TOKENS) as here:
+        now = here.clock.now_ms()
+        for user in ("u1", "u2"):
+            here.sandbox.add_device(user, "android", app_id=APP_ID)
+        await hear(here, opens("u1", T1, "p", at_ms=now - 3 * HOUR))
+        u1 = here.bridge.journal.hash_of(here.means.destination.name, "external_id", "u1")
+        other = opens("u2", T2, "p", at_ms=now - 2 * HOUR)
+        if trouble == "busy":
+            with here.means.spacing.writing(u1):
+                await here.post(other)
+                await here.still()
+        else:
+            match, unavailable = {"method": "PATCH"}, {"status": 503}
+            here.sandbox.faults.script({"match": match, "answers": [unavailable], "times": 1})
+            await here.post(other)
+            await here.pass_time(0.5)
+        await hear(here, opens("u1", T1, "p", at_ms=now - HOUR))
+        assert T1 in on(here, "u1")
+        assert T2 not in on(here, "u2")
+
+
+async def test_whose_phone_it_still_is_is_known_though_the_push_behind_it_had_to_wait(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, TOKENS) as here:
+        now = here.clock.now_ms()
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        await hear(here, opens("u1", T1, "p", at_ms=now - 3 * HOUR))
+        unavailable = {"match": {"class": "send"}, "answers": [{"status": 503}], "times": 1}
+        here.sandbox.faults.script(unavailable)
+        await hear(here, opens("u1", T1, "p", name="Hello", at_ms=now - HOUR))
+        here.means.phones._last.clear()  # as after a restart
+        await hear(here, opens("u2", T1, "p", at_ms=now - 2 * HOUR))
+        assert T1 in on(here, "u1")
