@@ -59,7 +59,7 @@ def _running(status: dict[str, Any]) -> list[str]:
     revisions = dict.fromkeys(one["revision"] for one in mappings["sources"].values())
     parts = [
         gates(status),
-        *(_calls(one) for one in status["calls_out"]),
+        *(_calls(one) for one in status.get("calls_out", ())),
         f"last event: {heard}",
         f"mapping {mappings['version']} ({', '.join(revisions)})",
     ]

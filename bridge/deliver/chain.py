@@ -182,8 +182,9 @@ class Chain:
 
     def _owed_with(self, work: Work) -> None:
         """What was learnt without a call goes with the event's next transaction, and holds nobody up after it."""
-        work.progress.learnt += self._known.owing()
-        work.progress.then.append(self._known.settled)
+        if self._known.owes:
+            work.progress.learnt += self._known.owing()
+            work.progress.then.append(self._known.settled)
 
     def _plan(self, work: Work) -> Plan:
         """What is left to do of the event; one that cannot be planned dies instead of coming back."""

@@ -40,8 +40,9 @@ class Known:
         if user_hash != self.user_hash:
             return decode(await self.means.journal.state(user_hash))
         if self._may_have_changed():
-            self.blob, self._row = await self.means.journal.state(user_hash), None
+            # Of before the look: what changes while it is under way is looked at again.
             self.loaded = self.means.clock.monotonic()
+            self.blob, self._row = await self.means.journal.state(user_hash), None
         if self._row is None:
             self._row = decode(self.blob)
         return self._row
@@ -62,8 +63,8 @@ class Known:
 
     @property
     def owes(self) -> bool:
-        """Something is to be written with the next transaction."""
-        return bool(self._owed)
+        """Something is to be written with the next transaction, or others wait for what is."""
+        return bool(self._owed or self._confirms or self._turns)
 
     def owing(self) -> list[Learnt]:
         """All of it, of whomever it was learnt."""
