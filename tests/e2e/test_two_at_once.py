@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.onesignal.operations import EXTERNAL_ID
+from tests.e2e.test_aliases import HOUR, hear, holders, with_users
 from tests.harness import APP_ID, Rig, iso, rig, track
 
 MAPPING = """
@@ -39,30 +40,12 @@ rules:
     max_age: 6h
     do: {send_notification: {contents: "hello"}}
 """
-HOUR = 3_600_000
 _numbers = iter(range(1_000_000))
 
 
 def said(event: str, user: str, *, at_ms: int, **properties: str) -> dict[str, Any]:
     name = f"m{next(_numbers)}"
     return track(event, user, name, properties=properties, timestamp=iso(at_ms))
-
-
-def with_users(here: Rig, *users: str) -> None:
-    for user in users:
-        here.sandbox.add_device(user, "android", app_id=APP_ID)
-
-
-async def hear(here: Rig, *events: dict[str, Any]) -> None:
-    for event in events:
-        await here.post(event)
-        await here.settle()
-
-
-def holders(here: Rig, alias: str = "c7") -> list[str | None]:
-    """Whose it is, by external id."""
-    users = here.sandbox.world.app(APP_ID).users.values()
-    return [user.external_id for user in users if user.aliases.get("crm") == alias]
 
 
 def tier(here: Rig, user: str = "u1") -> str | None:
