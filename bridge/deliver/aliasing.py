@@ -28,7 +28,7 @@ from bridge.deliver.steps import Decided, Step, steps_of
 from bridge.deliver.together import Together
 from bridge.deliver.updates import wait_of
 from bridge.deliver.user_call import UserCall
-from bridge.deliver.work import ack
+from bridge.deliver.work import ack_all
 from bridge.onesignal.operations import EXTERNAL_ID, CreateAlias, MergeUsers, Recipient, Request
 from bridge.onesignal.user_model import (
     delete_alias,
@@ -54,6 +54,9 @@ class Aliasing(Stepwise[CreateAlias]):
     #: What the user's row is in doubt of, because OneSignal's user is another one now.
     _doubt: dict[str, Fact] = field(default_factory=dict)
     _detail: str | None = None
+    #: When it was looked who has it, milliseconds since 1970; and that nobody had it by then.
+    _looked_ms: int = 0
+    _nobody: bool = False
 
     @property
     def _fact(self) -> str:
@@ -92,23 +95,26 @@ class Aliasing(Stepwise[CreateAlias]):
         again = await call.run(lambda: step.request, row, decided.facts)
         if isinstance(again, Wait) or again.status == "delivered":
             return again if isinstance(again, Wait) else again._replace(detail=self._detail)
-        if again.http == _CONFLICT and self._detail is not None:
+        if again.http == _CONFLICT and (self._nobody or self._detail is not None):
             return await self._once_more()
         return _dead(again, "alias_conflict") if again.http == _CONFLICT else again
 
     async def _once_more(self) -> Wait:
         """A third has stepped between: all is asked again, which `disputes` puts an end to."""
+        if self._nobody:
+            self.means.disputes.changed(self._name, self.work.at)
         for whom, row in self._lost.items():
             await self.learn(whom, row)
         return wait_of(self.means, SPACING_SECONDS)
 
+    def refused(self, row: Row, decided: Decided, ended: Ended) -> Row:
+        """That another has it by a later word says nothing of the id that the user has."""
+        return {} if ended == _OVERTAKEN else Stepwise.refused(self, row, decided, ended)
+
     async def settle(self, user: int, ended: Ended, delta: Row) -> None:
         self.end(ended)
         deltas = {**self._lost, user: join(self._doubt, delta)}
-        learnt = [one for whom, row in deltas.items() for one in self.known.learnt(whom, row)]
-        await ack(self.means, [self.work], learnt)
-        for whom, row in deltas.items():
-            self.known.remember(whom, row)
+        await ack_all(self.known, [self.work], deltas)
 
     # The dispute ----------------------------------------------------------------------------------
 
@@ -126,8 +132,10 @@ class Aliasing(Stepwise[CreateAlias]):
         if disputes.is_full:
             return wait_of(self.means, _FULL_SECONDS)
         with spacing.writing(name), disputes.one_more():
+            self._looked_ms = self.means.clock.now_ms()
             holder = await self._look(refused)
             if not isinstance(holder, Holder):
+                self._nobody = holder is None
                 return holder
             return await self._settled(call, holder, refused)
 
@@ -182,7 +190,7 @@ class Aliasing(Stepwise[CreateAlias]):
             # Another id of the very person may have it.
             is_own = holder.external_id == self.update.to.id
             return None if is_own else await self._off(its, _known_by(holder))
-        if not self.known.may_confirm(its):
+        if not self.known.may_write(its):
             # What it is being given at this moment, or is said to have, is on disk in a moment.
             return wait_of(self.means, SPACING_SECONDS)
         with spacing.writing(its):
@@ -202,6 +210,9 @@ class Aliasing(Stepwise[CreateAlias]):
                 return _OVERTAKEN
             case "earlier" if fact is not None:
                 return await self._taken(its, holder, fact)
+            case _ if fact is not None and (fact.accepted_ms or 0) >= self._looked_ms:
+                # Since the look it was given another.
+                return wait_of(self.means, SPACING_SECONDS)
             case _:
                 return _dead(refused, "alias_conflict")
 

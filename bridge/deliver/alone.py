@@ -18,7 +18,7 @@ from bridge.deliver.steps import Decided, Single, Step, steps_of
 from bridge.deliver.together import Together
 from bridge.deliver.updates import wait_of
 from bridge.deliver.user_call import UserCall
-from bridge.deliver.work import Work, ack
+from bridge.deliver.work import Work, ack_all
 from bridge.onesignal.operations import CreateAlias, DeleteUser, SetPushToken
 
 NOTHING_THERE = Ended(status="delivered", http=404)
@@ -49,7 +49,7 @@ class Stepwise(ABC, Generic[U]):
     async def run(self, together: Together) -> Wait | None:
         """None when it has ended, and that is on disk; what gathers leaves before its call."""
         user = self.known.hash_of(self.update.to)
-        if not self.known.may_confirm(user):
+        if self.means.spacing.busy(user):
             # Another's chain is about to change what the user has, also where that is unchanged still.
             return await together.flush() or wait_of(self.means, SPACING_SECONDS)
         self.known.confirms(user)
@@ -59,7 +59,7 @@ class Stepwise(ABC, Generic[U]):
             return None
         if (wait := await together.flush()) is not None or self.work.over:
             return wait
-        if self.means.spacing.busy(user):
+        if not self.known.may_write(user):
             return wait_of(self.means, SPACING_SECONDS)
         with self.means.spacing.writing(user):
             return await self._spaced(user) or await self._write(user)
@@ -151,13 +151,11 @@ class Stepwise(ABC, Generic[U]):
 
     async def learn(self, user: int, delta: Row) -> None:
         """What is true before all of it is done."""
-        await ack(self.means, [], self.known.learnt(user, delta))
-        self.known.remember(user, delta)
+        await ack_all(self.known, [], {user: delta})
 
     async def settle(self, user: int, ended: Ended, delta: Row) -> None:
         self.end(ended)
-        await ack(self.means, [self.work], self.known.learnt(user, delta))
-        self.known.remember(user, delta)
+        await ack_all(self.known, [self.work], {user: delta})
 
     def end(self, ended: Ended) -> None:
         self.work.left -= 1

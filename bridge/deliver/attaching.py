@@ -27,7 +27,7 @@ from bridge.deliver.steps import Decided, Step
 from bridge.deliver.together import Together
 from bridge.deliver.updates import wait_of
 from bridge.deliver.user_call import UserCall
-from bridge.deliver.work import ack
+from bridge.deliver.work import ack_all
 from bridge.journal.devices import NOBODY, Device
 from bridge.onesignal.operations import SetPushToken
 
@@ -157,12 +157,9 @@ class Attaching(Stepwise[SetPushToken]):
             phone = phone_of(None if fact is None else fact.value)
             device = self._device(NOBODY if self.update.leaves else user, phone)
             deltas |= self._taken()
-        learnt = [one for whose, gone in deltas.items() for one in self.known.learnt(whose, gone)]
-        await ack(self.means, [self.work], learnt, device=device)
+        await ack_all(self.known, [self.work], deltas, device=device)
         if device is not None:
             self._noted(user)
-        for whose, gone in deltas.items():
-            self.known.remember(whose, gone)
         for name in self._names:
             self.means.spacing.mark(name)
 

@@ -33,7 +33,7 @@ from bridge.deliver.sends import new_sends
 from bridge.deliver.steps import Single
 from bridge.deliver.together import Together
 from bridge.deliver.trouble import BOUNDED, troubled
-from bridge.deliver.work import Work, ack, finished
+from bridge.deliver.work import Work, ack, ack_all, finished
 from bridge.journal.identities import MERGED
 from bridge.journal.records import End, Loaded, Waiting
 from bridge.onesignal.operations import (
@@ -176,8 +176,7 @@ class Chain:
             wait = await Alone(self.means, self._known, work, deletion).run(self._together)
             if wait is not None or work.over:
                 return wait
-        self._owed_with(work)
-        await ack(self.means, [work])
+        await ack_all(self._known, [work], {})
         return None
 
     def _owed_with(self, work: Work) -> None:

@@ -97,11 +97,13 @@ class Known:
         if user_hash == self.user_hash and self._row is not None:
             self._row = join(self._row, delta)
 
-    def may_confirm(self, user_hash: int) -> bool:
+    def is_said_elsewhere(self, user_hash: int) -> bool:
+        """Whether another chain knows of the user what may not be on disk yet."""
+        return self.means.spacing.confirming(user_hash) > (user_hash in self._confirms)
+
+    def may_write(self, user_hash: int) -> bool:
         """Whether no other chain writes to the user, or may be about to say again what the user has."""
-        spacing = self.means.spacing
-        own = user_hash in self._confirms
-        return not spacing.busy(user_hash) and spacing.confirming(user_hash) == own
+        return not (self.means.spacing.busy(user_hash) or self.is_said_elsewhere(user_hash))
 
     def confirms(self, user_hash: int) -> None:
         """An event may say again what the user has: from before the row is read until that is on disk."""

@@ -20,7 +20,7 @@ from bridge.deliver.state import Compared, Row, doubted, join
 from bridge.deliver.trouble import BOUNDED, troubled
 from bridge.deliver.updates import wait_of
 from bridge.deliver.user_call import UserCall
-from bridge.deliver.work import Work, ack
+from bridge.deliver.work import Work, ack_all
 from bridge.journal.records import Learnt
 from bridge.onesignal.operations import UpdateUser
 
@@ -114,7 +114,7 @@ class SharedCall:
     doubt: list[Learnt] = field(default_factory=list)
     #: The events, each once.
     works: list[Work] = field(init=False)
-    #: What came of it is not on disk yet: it goes with the sends of its only event.
+    #: What was written is not on disk yet: it goes with the sends of its only event.
     joined: bool = False
 
     def __post_init__(self) -> None:
@@ -125,11 +125,14 @@ class SharedCall:
         means, begun = self.means, any(work.begun for work in self.works)
         while begun and (seconds := means.spacing.wait(self.user_hash)) > 0:
             await means.clock.sleep(seconds)
+        is_said_elsewhere = self.known.is_said_elsewhere(self.user_hash)
         row = await self.known.row(self.user_hash)
         folded = fold(row, self.said, means.clock.now_ms())
         if not folded.write:
             await self._settle(folded, None, folded.if_accepted)
             return None
+        if is_said_elsewhere:
+            return wait_of(means, SPACING_SECONDS)
         if not begun and (wait := self._wait(until_ms)) is not None:
             return wait
         return await self._call(row, folded)
@@ -170,13 +173,16 @@ class SharedCall:
     async def _settle(self, folded: Folded, ended: Ended | None, delta: Row) -> None:
         for part, compared in zip(self.parts, folded.compared, strict=True):
             _end(part, compared, ended)
-        learnt, (first, *others) = self.known.learnt(self.user_hash, delta), self.works
-        if first.joins and not (first.left or others):
-            first.progress.learnt += learnt
-            self.joined = True
-        else:
-            await ack(self.means, self.works, learnt)
+        first, *others = self.works
+        if not first.joins or first.left or others:
+            await ack_all(self.known, self.works, {self.user_hash: delta})
+            return
+        first.progress.learnt += self.known.learnt(self.user_hash, delta)
         self.known.remember(self.user_hash, delta)
+        if ended is None:
+            self.known.confirms(self.user_hash)
+        else:
+            self.joined = True
 
 
 def _end(part: Part, compared: Compared, ended: Ended | None) -> None:

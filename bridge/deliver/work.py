@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping as Deltas, Sequence
 from dataclasses import dataclass
 
+from bridge.deliver.known import Known
 from bridge.deliver.left import left_of_replay
 from bridge.deliver.means import Means
 from bridge.deliver.progress import Progress, tell
-from bridge.deliver.state import Moment
+from bridge.deliver.state import Moment, Row
 from bridge.journal.devices import Device
 from bridge.journal.records import Acked, End, Learnt, Waiting
 from bridge.mapping.rules import Mapping
@@ -69,6 +70,21 @@ async def ack(
         work.progress.written()
         if one.done is None:
             finished(means, work)
+
+
+async def ack_all(
+    known: Known,
+    works: Iterable[Work],
+    deltas: Deltas[int, Row],
+    *,
+    device: Device | None = None,
+) -> None:
+    """`ack`, with what its chain learnt of these users and all that it owes; after that it holds nobody up."""
+    learnt = [one for user, delta in deltas.items() for one in known.learnt(user, delta)]
+    await ack(known.means, works, [*learnt, *known.owing()], device=device)
+    for user, delta in deltas.items():
+        known.remember(user, delta)
+    known.settled()
 
 
 def finished(means: Means, work: Work) -> None:

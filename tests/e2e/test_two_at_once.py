@@ -35,6 +35,25 @@ rules:
   - name: mail-of-another
     when: event = "MailBy"
     do: {update_user: {to: {external_id: "{{ properties.who }}"}, email: {address: "{{ properties.mail }}"}}}
+  - name: crm-beside-more
+    when: event = "LinkedByBesideTag" or event = "LinkedByBesideMail"
+    do: {create_alias: {to: {external_id: "{{ properties.who }}"}, label: crm, id: "{{ properties.crm }}"}}
+  - name: a-tag
+    when: event = "LinkedByBesideTag"
+    do: {update_user: {tags: {seen: "yes"}}}
+  - name: a-mail
+    when: event = "LinkedByBesideMail"
+    do: {update_user: {email: {address: "u9@shop.example"}}}
+  - name: beside-a-push
+    when: event = "LinkedByBesidePush" or event = "TaggedByBesidePush"
+    limit: off
+    do: {send_notification: {contents: "hi"}}
+  - name: crm-beside-a-push
+    when: event = "LinkedByBesidePush"
+    do: {create_alias: {to: {external_id: "{{ properties.who }}"}, label: crm, id: "{{ properties.crm }}"}}
+  - name: tier-beside-a-push
+    when: event = "TaggedByBesidePush"
+    do: {update_user: {to: {external_id: "{{ properties.who }}"}, tags: {tier: "{{ properties.tier }}"}}}
   - name: hello
     when: event = "LinkedPush" or event = "TaggedPush" or event = "MailPush"
     max_age: 6h
@@ -90,6 +109,44 @@ async def test_what_another_says_again_of_a_user_is_known(tmp_path: Path, alias:
             said("Linked", taker, at_ms=now - 2 * HOUR, crm=alias),
         )
         assert (holders(here), holders(here, "c8")) == (["u1"], [])
+
+
+@pytest.mark.parametrize("event", ["LinkedByBesideTag", "LinkedByBesideMail"])
+async def test_nor_is_it_lost_when_the_event_ends_with_a_call_of_its_own(
+    tmp_path: Path, event: str
+) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        with_users(here, "u1", "u2", "u9")
+        now = here.clock.now_ms()
+        await hear(
+            here,
+            said("Linked", "u1", at_ms=now - 3 * HOUR, crm="c7"),
+            said(event, "u9", at_ms=now - HOUR, who="u1", crm="c7"),
+            said("Linked", "u2", at_ms=now - 2 * HOUR, crm="c7"),
+        )
+        assert holders(here) == ["u1"]
+
+
+@pytest.mark.parametrize("event", ["LinkedByBesidePush", "TaggedByBesidePush"])
+async def test_many_who_say_the_same_again_of_one_user_do_not_wait_for_each_other(
+    tmp_path: Path, event: str
+) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        guests = [f"g{number}" for number in range(40)]
+        with_users(here, "host", *guests)
+        now = here.clock.now_ms()
+        await hear(
+            here,
+            said("Linked", "host", at_ms=now - 3 * HOUR, crm="c7"),
+            said("Tagged", "host", at_ms=now - 3 * HOUR, tier="gold"),
+        )
+        await here.pass_time(5)
+        began = here.clock.monotonic()
+        for guest in guests:
+            more = {"who": "host", "crm": "c7", "tier": "gold"}
+            await here.post(said(event, guest, at_ms=now - HOUR, **more))
+        await here.settle()
+        assert here.clock.monotonic() - began < 1
 
 
 async def test_nobody_writes_to_a_user_of_whom_something_is_being_said_again(
@@ -225,6 +282,40 @@ async def test_a_third_who_steps_between_does_not_keep_what_was_said_later(tmp_p
         await here.settle()
         assert holders(here) == ["u2"]
         assert not await here.bridge.journal.dead_letters()
+
+
+async def test_nor_does_a_third_who_takes_what_nobody_has_any_more(tmp_path: Path) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        with_users(here, "u1", "u2", "u3")
+        now = here.clock.now_ms()
+        await hear(here, said("Linked", "u1", at_ms=now - 4 * HOUR, crm="c7"))
+        await here.pass_time(5)
+        slow = {"match": {"method": "GET"}, "answers": [{"delay": 0.5}], "times": 1}
+        here.sandbox.faults.script(slow)
+        await here.post(said("Linked", "u2", at_ms=now - HOUR, crm="c7"))
+        await here.still()
+        await here.post(said("Linked", "u1", at_ms=now - 3 * HOUR, crm="c8"))
+        await here.pass_time(0.6)
+        await here.post(said("Linked", "u3", at_ms=now - 2 * HOUR, crm="c7"))
+        await here.settle()
+        assert holders(here) == ["u2"]
+        assert not await here.bridge.journal.dead_letters()
+
+
+async def test_who_asks_in_vain_for_an_id_keeps_the_other_no_longer_than_it_was_said(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        with_users(here, "u0", "u1", "u3")
+        now = here.clock.now_ms()
+        await hear(
+            here,
+            said("Linked", "u3", at_ms=now - 5 * HOUR, crm="c2"),
+            said("Linked", "u0", at_ms=now - HOUR, crm="c1"),
+            said("Linked", "u3", at_ms=now - 2 * HOUR, crm="c1"),
+            said("Linked", "u1", at_ms=now - 3 * HOUR, crm="c2"),
+        )
+        assert (holders(here, "c1"), holders(here, "c2")) == (["u0"], ["u1"])
 
 
 async def test_who_has_lost_one_id_is_given_another_that_was_said_before(tmp_path: Path) -> None:
