@@ -50,6 +50,9 @@ async def of_the_living(means: Means, planned: Plan, row: Waiting) -> Plan:
     if not erasures.any:
         return planned
     users = {one.to: hash_of(means.destination.name, *one.to) for one in planned.operations}
-    gone = await erasures.gone(set(users.values()) - {row.user_hash})
+    others = set(users.values()) - {row.user_hash}
+    if not others:
+        return planned
+    gone = await erasures.gone(others)
     late = {user for user, one in gone.items() if row.event_ms <= one.before_ms}
     return leave_out(planned, lambda one: "erased" if users[one.to] in late else None)

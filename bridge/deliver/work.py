@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping as Deltas, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bridge.deliver.known import Known
@@ -75,7 +75,7 @@ async def ack(
 async def ack_all(
     known: Known,
     works: Iterable[Work],
-    deltas: Deltas[int, Row],
+    deltas: dict[int, Row],
     *,
     device: Device | None = None,
 ) -> None:
