@@ -98,4 +98,4 @@ def _traffic(counts: dict[tuple[str, ...], int]) -> Iterator[TrafficCount]:
 
 
 def _last(one: Last) -> Met:
-    return Met(one.rule.name, one.seq, one.at_ms)
+    return Met(one.rule.name, one.seq, one.event.received_ms)

@@ -120,8 +120,8 @@ class Lanes:
     def dirty(self, users: Iterable[int], rank: int) -> None:
         """There may be new events of these users."""
         self._dirty[rank].update(map(lane_of, users))
-        # Without credit there is nothing to wake up for; whoever gives some back wakes the search.
-        if not self._wake.is_set() and self._room(rank, 1):
+        # Without credit, or with every gate shut, there is nothing to wake up for: who changes that wakes the search.
+        if not self._wake.is_set() and self._room(rank, 1) and not self._is_hopeless():
             self._wake.set()
 
     def nudge(self, user_hash: int, rank: int = LIVE) -> None:

@@ -24,8 +24,9 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from bridge import failpoints
 from bridge.errors import JournalError, JournalUnavailableError
@@ -50,11 +51,12 @@ _FATAL = ("SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY")
 _BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 
 
-class Queued(NamedTuple):
+@dataclass(slots=True)
+class Queued:
     """What waits for a commit: transactions and entries, and the bytes of their payloads."""
 
-    rows: int
-    bytes: int
+    rows: int = 0
+    bytes: int = 0
 
 
 def fatal_name(error: BaseException) -> str | None:
@@ -82,11 +84,13 @@ class Writer:
         self._acks = acks
         self._calls = Calls(connection)
         self._broken = broken
-        self._works: deque[tuple[_Asked, Queued]] = deque()
+        #: With the rows and the bytes of each.
+        self._works: deque[tuple[_Asked, int, int]] = deque()
         self._alone: deque[_Group] = deque()
         #: What is done on the disk's thread between two groups, one at a time.
         self._beside: deque[Callable[[], None]] = deque()
-        self._queued_rows = self._queued_bytes = 0
+        #: What is asked for and not committed yet.
+        self.waiting = Queued()
         #: Of the group that was taken last.
         self._group_rows = 0
         self._busy = False
@@ -100,21 +104,16 @@ class Writer:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    @property
-    def waiting(self) -> Queued:
-        """What is asked for and not committed yet."""
-        return Queued(self._queued_rows, self._queued_bytes)
-
     def submit(self, work: list[Entry] | Transaction) -> _Future:
         """Entries to append, or a transaction to run; the future ends after the commit."""
         future: _Future = self._loop.create_future()
         if self._failed is not None or self._closing:
             future.set_exception(JournalUnavailableError(self._failed or "the journal is closing"))
             return future
-        size = _size(work)
-        self._queued_rows += size.rows
-        self._queued_bytes += size.bytes
-        self._works.append(((work, future), size))
+        rows, size = _size(work)
+        self.waiting.rows += rows
+        self.waiting.bytes += size
+        self._works.append(((work, future), rows, size))
         self._begin_soon()
         return future
 
@@ -227,11 +226,11 @@ class Writer:
         group: _Group = []
         rows = size = 0
         while self._works and rows < MAX_ROWS:
-            one, more = self._works.popleft()
+            one, more_rows, more_bytes = self._works.popleft()
             group.append(one)
-            rows, size = rows + more.rows, size + more.bytes
-        self._queued_rows -= rows
-        self._queued_bytes -= size
+            rows, size = rows + more_rows, size + more_bytes
+        self.waiting.rows -= rows
+        self.waiting.bytes -= size
         self._rows_since_checkpoint += rows
         self._group_rows = rows
         return group
@@ -351,10 +350,10 @@ class Writer:
             log().warning("journal.upkeep_failed", what=what, reason=name)
 
 
-def _size(work: list[Entry] | Transaction) -> Queued:
+def _size(work: list[Entry] | Transaction) -> tuple[int, int]:
     if not isinstance(work, list):
-        return Queued(1, 0)
-    return Queued(len(work), sum([len(entry.payload or b"") for entry in work]))
+        return 1, 0
+    return len(work), sum([len(entry.payload) for entry in work if entry.payload])
 
 
 def _is_busy(error: BaseException) -> bool:

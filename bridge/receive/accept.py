@@ -224,7 +224,7 @@ def _note(event: Event, triaged: Triage, mapping: Mapping) -> str:
         is_legacy = mapping.api == "legacy"
         return _ERASED_HERE if is_legacy else "the user is erased, at OneSignal and here"
     if triaged.skip is None:
-        acting = f"rules that may act: {', '.join(rule.name for rule in triaged.rules)}"
+        acting = f"rules that may act: {', '.join([rule.name for rule in triaged.rules])}"
         if not triaged.links:
             return acting
         linking = "two ids are one person's from now on, if that is news"

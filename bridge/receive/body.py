@@ -44,6 +44,8 @@ class Share:
     Who announces much and sends nothing takes nothing from anybody.
     """
 
+    __slots__ = ("_budget", "_held")
+
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._held = 0

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from bridge.journal.records import Entry
 from bridge.mapping.rules import Rule
 from bridge.segment.audience import ReverseEtl
 from bridge.segment.events import Unusable, read_event
@@ -19,9 +20,8 @@ from bridge.segment.events import Unusable, read_event
 class Last(NamedTuple):
     rule: Rule
     seq: int
-    at_ms: int
-    source: str
-    #: The event's text, and how its source is read.
+    event: Entry
+    #: Its text, and how its source is read.
     raw: bytes
     reverse_etl: ReverseEtl | None
 
@@ -31,8 +31,8 @@ class Last(NamedTuple):
         event = read_event(
             orjson.loads(self.raw),
             raw=self.raw,
-            source=self.source,
-            received_ms=self.at_ms,
+            source=self.event.source,
+            received_ms=self.event.received_ms,
             reverse_etl=self.reverse_etl,
         )
         return {} if isinstance(event, Unusable) else event.fields

@@ -23,7 +23,7 @@ from bridge.clock import Clock
 from bridge.errors import JournalUnavailableError
 from bridge.journal import Journal
 from bridge.journal.records import Appended, Changed, End, Entry, made
-from bridge.mapping.rules import Mapping
+from bridge.mapping.rules import Mapping, Rule
 from bridge.receive.accept import Accepted, SourceRoute, accept
 from bridge.receive.body import (
     TOO_MUCH,
@@ -43,6 +43,7 @@ from bridge.receive.pulse import Pulse
 from bridge.receive.refusals import Refusals
 from bridge.receive.sender import BATCH_REFUSED, Proof
 from bridge.segment import raw_json
+from bridge.segment.audience import ReverseEtl
 from bridge.segment.audience_calls import read_audience_call
 from bridge.segment.body import (
     Element,
@@ -57,7 +58,7 @@ from bridge.telemetry import Metrics, log
 
 METHODS = ("POST", "PUT", "PATCH")
 _RETRY_AFTER_SECONDS = 10
-_FORM = "application/x-www-form-urlencoded"
+_JSON, _FORM = b"application/json", b"application/x-www-form-urlencoded"
 _AUDIENCE_CALL_BYTES = 65_536
 MAX_ELEMENTS = 10_000
 """Events in one request; Segment's batches hold 4,000 at most."""
@@ -169,14 +170,21 @@ async def _read_plain(
     body = await read(receive, share, limit=intake.max_body, clock=intake.clock)
     if isinstance(body, Rejected):
         return body
-    if header(headers, b"content-type").partition(";")[0].strip().lower() == _FORM:
+    if _is_form(headers.get(b"content-type", b"")):
         return Rejected(
             status=415,
             code="form-encoded",
             message="Set the content type of the webhook to JSON: a form cannot carry an event.",
         )
-    plain = unpack(body, header(headers, b"content-encoding"), limit=intake.max_body)
+    encoding = header(headers, b"content-encoding")
+    if not encoding:
+        return body
+    plain = unpack(body, encoding, limit=intake.max_body)
     return plain if isinstance(plain, Rejected) or share.hold(len(plain)) else TOO_MUCH
+
+
+def _is_form(content_type: bytes) -> bool:
+    return content_type != _JSON and content_type.partition(b";")[0].strip().lower() == _FORM
 
 
 async def _keep(intake: Intake, headers: Headers, body: bytes) -> dict[str, Any] | Rejected:
@@ -234,7 +242,7 @@ def _audience_call(body: bytes) -> dict[str, Any] | None:
 
 def _has_too_many(body: bytes) -> bool:
     """Whether it is a batch of more than `MAX_ELEMENTS`, before each costs its time and memory."""
-    if body.count(b",") < MAX_ELEMENTS or not is_array(body):
+    if len(body) < MAX_ELEMENTS or body.count(b",") < MAX_ELEMENTS or not is_array(body):
         return False
     try:
         return len(orjson.loads(body)) > MAX_ELEMENTS
@@ -269,9 +277,18 @@ async def keep(
     return appended, _result(accepted, appended)
 
 
+_Fresh = list[tuple[Appended, Entry, tuple[Rule, ...], bytes]]
+"""Of each event that was not heard before: its place, what is kept of it, the rules that it met, its text."""
+
+
 def _tell(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:
-    _tell_matched(intake, accepted, appended)
-    fresh = _fresh(accepted, appended)
+    fresh: _Fresh = [
+        (told, told.kept if isinstance(told, Changed) else entry, met, text)
+        for told, entry, met, text in zip(
+            appended, accepted.entries, accepted.met, accepted.texts, strict=True
+        )
+        if not told.duplicate
+    ]
     if duplicates := len(appended) - len(fresh):
         intake.metrics.dedupe_hits.inc(duplicates)
     if not fresh:
@@ -280,21 +297,19 @@ def _tell(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:
     intake.refusals.taken()
     intake.metrics.tally.add(intake.heard, len(fresh))
     _tell_work(intake, fresh)
-    for entry in fresh:
-        if entry.erases_ms is not None:
-            intake.erasing(entry.user_hash)
-    _tell_linked(intake, appended)
+    _tell_matched(intake, fresh, accepted.reverse_etl)
+    _tell_apart(intake, fresh)
 
 
-def _tell_work(intake: Intake, fresh: list[Entry]) -> None:
+def _tell_work(intake: Intake, fresh: _Fresh) -> None:
     """Whom there is work for, and what has ended instead."""
     working: tuple[list[int], list[int]] = ([], [])
     ended: list[End] = []
-    for entry in fresh:
-        if entry.rank is not None:
-            working[entry.rank].append(entry.user_hash)
-        elif entry.ended is not None:
-            ended.append(entry.ended)
+    for _, kept, _, _ in fresh:
+        if kept.rank is not None:
+            working[kept.rank].append(kept.user_hash)
+        elif kept.ended is not None:
+            ended.append(kept.ended)
     for rank, users in enumerate(working):
         if users:
             intake.counters[rank].inc(len(users))
@@ -303,34 +318,20 @@ def _tell_work(intake: Intake, fresh: list[Entry]) -> None:
         _tell_ended(intake, ended)
 
 
-def _fresh(accepted: Accepted, appended: list[Appended]) -> list[Entry]:
-    """What was not heard before, as it is kept."""
-    return [
-        told.kept if isinstance(told, Changed) else entry
-        for entry, told in zip(accepted.entries, appended, strict=True)
-        if not told.duplicate
-    ]
+def _tell_matched(intake: Intake, fresh: _Fresh, reverse_etl: ReverseEtl | None) -> None:
+    for told, kept, met, text in fresh:
+        if met and not (kept.ended and isinstance(told, Changed)):
+            for rule in met:
+                intake.matched.add(made(Last, (rule, told.seq, kept, text, reverse_etl)))
 
 
-def _tell_linked(intake: Intake, appended: list[Appended]) -> None:
-    for told in appended:
+def _tell_apart(intake: Intake, fresh: _Fresh) -> None:
+    """Who is to be erased, and who was found to be another."""
+    for told, kept, _, _ in fresh:
+        if kept.erases_ms is not None:
+            intake.erasing(kept.user_hash)
         if isinstance(told, Changed) and told.linked:
-            intake.linked(told.kept.user_hash, told.linked)
-
-
-def _tell_matched(intake: Intake, accepted: Accepted, appended: list[Appended]) -> None:
-    for told, met, entry, text in zip(
-        appended, accepted.met, accepted.entries, accepted.texts, strict=True
-    ):
-        if not met or told.duplicate or (isinstance(told, Changed) and told.kept.ended):
-            continue
-        for rule in met:
-            intake.matched.add(
-                made(
-                    Last,
-                    (rule, told.seq, entry.received_ms, entry.source, text, accepted.reverse_etl),
-                )
-            )
+            intake.linked(kept.user_hash, told.linked)
 
 
 def _tell_ended(intake: Intake, ends: list[End]) -> None:
@@ -391,7 +392,7 @@ def _problem(code: str, message: str) -> bytes:
 
 async def _answer(send: Send, status: int, body: bytes, *, retry_after: int | None = None) -> None:
     headers = [
-        (b"content-type", b"application/json"),
+        (b"content-type", _JSON),
         (b"content-length", str(len(body)).encode()),
     ]
     if retry_after is not None:
