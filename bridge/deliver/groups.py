@@ -41,7 +41,7 @@ AT_ONCE = 48
 FORMING = 20_000
 """Groups, and calls that wait, that are known in memory; the journal knows of more."""
 _TROUBLE_MS = 5_000
-_PAUSED_MS = 1_000
+_LATER_MS = 1_000
 
 
 class Line(NamedTuple):
@@ -77,6 +77,8 @@ class Groups:
         self._at_work: Counter[Line] = Counter()
         #: Of each group the call that is out for the first time: to the journal it is one that waits.
         self._out: dict[bytes, str] = {}
+        #: Groups that are being sealed: the journal may have the call before those who seal it hear so.
+        self._sealing: set[bytes] = set()
         self._settling = Settling(means, self._sealer, self._wait_for)
         means.setback.listen(self._set_back)
         self._wake = asyncio.Event()
@@ -308,14 +310,18 @@ class Groups:
 
     async def _seal(self, id_: bytes) -> Sealed | None:
         forming = self._forming.pop(id_)
-        sealing = await self._means.journal.groups.seal(
-            id_,
-            sift=self._sifting.sift,
-            choose=self._sealer.choose,
-            make=self._sealer.make,
-            limit=self._sealer.limit(forming.line.endpoint),
-            now_ms=self._means.clock.now_ms(),
-        )
+        self._sealing.add(id_)
+        try:
+            sealing = await self._means.journal.groups.seal(
+                id_,
+                sift=self._sifting.sift,
+                choose=self._sealer.choose,
+                make=self._sealer.make,
+                limit=self._sealer.limit(forming.line.endpoint),
+                now_ms=self._means.clock.now_ms(),
+            )
+        finally:
+            self._sealing.discard(id_)
         for rule, end, count in sealing.ended:
             self._settling.count(rule, forming.line.endpoint, end, count)
         self._form_on(id_, forming, sealing.taken)
@@ -365,6 +371,9 @@ class Groups:
             call = await means.journal.groups.call(waiting.key)
             if call is None or call.key in self._out.values():
                 return
+            if call.group in self._sealing:
+                self._wait_for(self._later(waiting))
+                return
             if call.key in means.attempted:
                 call = call._replace(uncertain=True)
             if self._is_paused(call):
@@ -380,10 +389,12 @@ class Groups:
     async def _pause(self, call: Sealed, waiting: OpenCall) -> None:
         if call.uncertain:
             # It may have been sent, so that its members cannot leave it.
-            until = self._means.clock.now_ms() + _PAUSED_MS
-            self._wait_for(waiting._replace(not_before_ms=until))
+            self._wait_for(self._later(waiting))
         else:
             await self._hold(call)
+
+    def _later(self, waiting: OpenCall) -> OpenCall:
+        return waiting._replace(not_before_ms=self._means.clock.now_ms() + _LATER_MS)
 
     async def _give_up(self, call: Sealed) -> None:
         if call.uncertain:

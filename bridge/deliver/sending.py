@@ -25,7 +25,7 @@ async def found_send(means: Means, row: Waiting, send: OpenSend, progress: Progr
         await means.journal.sends.hold(send.key, "paused")
     if isinstance(ended, Ended):
         await _end(means, row, send, ended, progress)
-    means.attempted.discard(send.key)
+        means.attempted.discard(send.key)
     return ended if isinstance(ended, Wait) else None
 
 
@@ -175,6 +175,8 @@ class Sending:
             uncertain=self.uncertain,
             error=decided.error,
         )
+        # The journal knows of it now; who waits for anything else has told it nothing.
+        self.means.attempted.discard(self.send.key)
         return Wait(until_ms=until)
 
     def _dead(self, reason: str, http: int | None, text: str) -> Ended:

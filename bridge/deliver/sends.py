@@ -62,14 +62,21 @@ async def new_sends(
         written.add(row.seq)
     waits = [Wait(until_ms=one.until_ms) for one in rulings if one.verdict == "wait"]
     leaving = [bid.send for bid, one in zip(bids, rulings, strict=True) if one.verdict == "go"]
+    # All that share calls first: one of the others may find its gate shut, and end all this.
+    _hand_over(means, planned, leaving)
     for send in leaving:
+        if send.group is None:
+            wait = await found_send(means, row, opened(send), progress)
+            waits += [wait] if wait else []
+    return first_of(waits)
+
+
+def _hand_over(means: Means, planned: Plan, sends: Sequence[NewSend]) -> None:
+    """Tell of those that share calls, which are not their chain's to make."""
+    for send in sends:
         if send.group is not None:
             terms = planned.terms.get(send.rule, Terms())
             means.handed_over(send.group, terms.group_ms or 0)
-            continue
-        wait = await found_send(means, row, opened(send), progress)
-        waits += [wait] if wait else []
-    return first_of(waits)
 
 
 @dataclass(slots=True, frozen=True)

@@ -1,0 +1,129 @@
+"""Pushes, when something comes between two steps: nobody is forgotten, and nobody gets one twice."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bridge.deliver.brake import PUSHES
+from bridge.errors import JournalUnavailableError
+from tests.harness import APP_ID, Rig, ends, rig, track
+
+MAPPING = """
+version: 1
+push: {platforms: {exclude: [ios]}}
+rules:
+  - name: shipped
+    when: event = "Order Shipped"
+    max_age: 30d
+    do: {send_notification: {contents: "On its way"}}
+  - name: offer
+    when: event = "Order Shipped" or event = "Sale"
+    group: 3s
+    do: {send_notification: {contents: "Shoes for it"}}
+"""
+
+
+def fail(here: Rig, *answers: dict[str, Any]) -> None:
+    here.sandbox.faults.script({"match": {"class": "send"}, "answers": answers, "times": 1})
+
+
+def keys(here: Rig) -> list[str | None]:
+    return [call.idempotency_key for call in here.sandbox.calls if call.endpoint_class == "send"]
+
+
+async def test_a_push_in_a_group_leaves_though_another_of_its_event_finds_the_gate_shut(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        fail(here, {"status": 429, "headers": {"Retry-After": "60"}})
+        await here.post(track("Order Shipped"))
+        await here.settle()
+        assert sorted(push.text for push in here.sandbox.pushes) == ["On its way", "Shoes for it"]
+        assert not here.sandbox.complaints
+
+
+@dataclass
+class LateJournal:
+    """A journal whose seals are on disk for a while before anybody hears of it."""
+
+    inner: Any
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.inner, name)
+        if name == "groups":
+            return LateJournal(method, self.heard)
+        return self._seal if name == "seal" else method
+
+    async def _seal(self, *args: Any, **named: Any) -> Any:
+        sealing = await self.inner.seal(*args, **named)
+        await self.heard.wait()
+        return sealing
+
+
+async def test_a_call_that_is_found_before_who_seals_it_hears_of_it_is_made_once(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        for user in ("u1", "u2"):
+            here.sandbox.add_device(user, "android", app_id=APP_ID)
+        journal = LateJournal(here.bridge.journal)
+        here.means.journal = journal
+        await here.post([track("Sale", "u1"), track("Sale", "u2")])
+        await here.pass_time(3)
+        # Somebody has released something, so that it is looked for what waits.
+        here.groups.look()
+        # What may not be made twice: were it, this answer would have it split.
+        fail(here, {"ordinary": True}, {"status": 400})
+        await here.pass_time(3)
+        journal.heard.set()
+        await here.settle()
+        await here.pass_time(10)
+        assert len(keys(here)) == 1
+        assert sorted(str(push.external_id) for push in here.sandbox.pushes) == ["u1", "u2"]
+        assert here.groups.idle
+
+
+@dataclass
+class FullJournal:
+    """A journal that cannot say of an attempt that it failed, as often as this."""
+
+    inner: Any
+    times: int
+
+    def __getattr__(self, name: str) -> Any:
+        return self._retry_call if name == "retry_call" else getattr(self.inner, name)
+
+    async def _retry_call(self, *args: Any, **named: Any) -> None:
+        if self.times:
+            self.times -= 1
+            raise JournalUnavailableError("the disk is full")
+        await self.inner.retry_call(*args, **named)
+
+
+async def test_a_push_that_may_have_arrived_is_not_forgotten_to_have_been_tried_while_it_is_paused(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, MAPPING.replace("    group: 3s\n", "")) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        journal = FullJournal(here.bridge.journal, times=1)
+        here.means.journal = journal
+        fail(here, {"reset": True, "applied": True}, {"status": 400})
+        await here.post(track("Sale"))
+        await here.still()
+        assert not journal.times
+        await here.bridge.brake.pull(PUSHES)
+        await here.pass_time(60)
+        # It is no person's to discard, because it may be on a phone.
+        assert (await here.bridge.journal.counts()).held == 0
+        await here.bridge.brake.let_go(PUSHES)
+        await here.settle()
+        assert ends(await here.outcomes()) == {"offer/send_notification": ("dead", "http_400")}
+        (dead,) = await here.bridge.journal.dead_letters()
+        assert dead.uncertain
+        assert len(set(keys(here))) == 1
+        assert len(here.sandbox.pushes) == 1
