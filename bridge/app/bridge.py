@@ -162,7 +162,8 @@ class Bridge:
 
     def _note_mappings(self) -> None:
         for source, mapping in self.mappings.items():
-            self.journal.note_mapping(source, mapping.revision, at_ms=self.clock.now_ms())
+            rules, now_ms = [rule.name for rule in mapping.rules], self.clock.now_ms()
+            self.journal.note_mapping(source, mapping.revision, rules=rules, at_ms=now_ms)
 
     def _tell_restraint(self) -> None:
         restraint = self.config.restraint

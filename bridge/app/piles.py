@@ -41,8 +41,12 @@ class Piles:
     def waiting(self) -> Waiting:
         return Waiting(journal=self.journal, counts=lambda choice: holdings(self.journal, choice))
 
+    @property
+    def naming(self) -> Naming:
+        return Naming(journal=self.journal, in_force=self.rules)
+
     def routes(self, access: Accessible) -> list[Route]:
-        waiting, naming = self.waiting, Naming(journal=self.journal, in_force=self.rules)
+        waiting, naming = self.waiting, self.naming
         dead = DeadApi(
             access=access,
             journal=self.journal,

@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from bridge.cli.doctoring import Check
-    from bridge.config import Config
+    from bridge.config import Config, Source
 
 _SIGN = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
@@ -37,7 +37,8 @@ def doctor(
         ),
     ] = None,
     source: Annotated[
-        str | None, typer.Option(help="With --url: whose secrets; of several sources.")
+        str | None,
+        typer.Option(help="With --url: whose secrets, when the address does not name the source."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object for each check.")] = False,
 ) -> None:
@@ -82,22 +83,30 @@ def _checks(
     url: str | None, user: str | None, source: str | None, *, probe: bool
 ) -> Iterator[Check]:
     from bridge.cli.doctoring import here
+    from bridge.cli.doctoring.public import through
     from bridge.config.load import load_config
     from bridge.errors import ConfigurationError
 
+    try:
+        config = load_config()
+        # Before all else: who has to name a source hears so at once.
+        sender = None if url is None else _sender(url, source)
+    except ConfigurationError:
+        config = sender = None
     yield here.settings()
     yield here.ports()
     yield from here.storage()
-    try:
-        config = load_config()
-    except ConfigurationError:
-        return
-    yield from _of_onesignal(config, user, probe=probe)
-    if url is not None:
-        from bridge.cli.doctoring.public import through
-        from bridge.cli.mapping import chosen_source
+    if config is not None:
+        yield from _of_onesignal(config, user, probe=probe)
+    if url is not None and sender is not None:
+        yield from through(url, sender)
 
-        yield from through(url, chosen_source(source)[0])
+
+def _sender(url: str, source: str | None) -> Source:
+    """Whose secrets are shown at an address: of the source that is named, else of the one that it leads to."""
+    from bridge.cli.mapping import chosen_source, source_at
+
+    return chosen_source(source or source_at(url))[0]
 
 
 def _of_onesignal(config: Config, user: str | None, *, probe: bool) -> Iterator[Check]:

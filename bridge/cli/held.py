@@ -48,7 +48,9 @@ def list_(choice: Choice, as_json: Json = False) -> None:
     for one in found["held"]:
         typer.echo(f"  {_row(one)}")
     total = sum(one["count"] for one in found["counts"])
-    typer.echo(f"{total} held. segment-bridge held release --rule NAME lets them go.")
+    leaving = min(total, sum(one["left"] for one in found["releases"]))
+    on_their_way = f", {leaving} of them on their way" if leaving else ""
+    typer.echo(f"{total} held{on_their_way}. segment-bridge held release --rule NAME lets them go.")
 
 
 @app.command()

@@ -57,6 +57,12 @@ def chosen_source(name: str | None) -> tuple[Source, App]:
     return replace(source, name=name or source.name), app
 
 
+def source_at(url: str) -> str | None:
+    """The source that an address to post to names; None when it names none that there is."""
+    found = re.search(r"/v1/segment/([^/?#]+)", url)
+    return found[1] if found is not None and found[1] in dict(_sources()) else None
+
+
 def _sources() -> Iterator[tuple[str, tuple[Source, App]]]:
     from bridge.config import DEFAULT, environment_app, environment_source
     from bridge.config.load import load_config

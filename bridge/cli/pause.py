@@ -55,15 +55,16 @@ def resume(what: What, name: Name = None) -> None:
 
 
 def _held(bridge: Service, rule: str | None) -> int:
-    """How many still are; 0, too, when nobody says so any more: it is no part of what was asked."""
+    """How many still are, and not on their way; 0, too, when nobody says so any more: it is no part of what was asked."""
     import httpx
 
-    chosen = {} if rule is None else {"rule": rule}
-    asked = chosen | {"dry_run": True}
+    asked = {"limit": 0} if rule is None else {"limit": 0, "rule": rule}
     try:
-        return int(bridge.piles("POST", "/api/v1/held/release", json=asked)["count"])
+        found = bridge.piles("GET", "/api/v1/held", params=asked)
     except (BridgeError, httpx.HTTPError):
         return 0
+    held = sum(one["count"] for one in found["counts"])
+    return max(0, int(held - sum(one["left"] for one in found["releases"])))
 
 
 def _target(what: str, name: str | None) -> str:

@@ -220,12 +220,15 @@ def _target(what: str) -> dict[str, str]:
 
 
 async def _rules_of(journal: SqliteJournal) -> Callable[[], set[str] | None]:
-    """The rules of a bridge that does not run: of the mappings here, and those that ever met an event."""
-    met = await journal.tallies.last()
+    """The rules of a bridge that does not run: of the mappings here, and those that ever met an event.
+
+    Where no mapping is named here, those of the last that served count.
+    """
+    met, last = await journal.tallies.last(), await journal.looks.rules()
 
     def known() -> set[str] | None:
-        named = rules_that_serve()
-        return None if named is None else {*named, *met}
+        named = rules_that_serve() or last
+        return {*named, *met} if named else None
 
     return known
 

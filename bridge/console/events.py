@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.console.api import Accessible, answer, guarded, moment, number, person_of, problem
+from bridge.console.naming import UNKNOWN, Naming
 from bridge.console.views.events import NOTHING, Events, Row, push_of, row_of
 from bridge.console.views.words import STATES
 from bridge.journal.looks import AMONG, Wanted
@@ -33,6 +34,7 @@ _NAMES = {"user", "event", "before", *_TEXTS, *_MOMENTS}
 class EventsApi:
     access: Accessible
     events: Events
+    naming: Naming
 
     def routes(self) -> list[Route]:
         return [
@@ -51,6 +53,8 @@ class EventsApi:
         users = await self.events.users(user, hides=hides) if user else ()
         wanted, is_nobody = wanted._replace(users=users), bool(user) and not users
         listed = NOTHING if is_nobody else await self.events.listed(wanted, hides=hides)
+        if not listed.events and (words := await self.naming.unmet(wanted.rule)) is not None:
+            return problem(404, UNKNOWN, words)
         return answer(
             {
                 "events": [_told(row_of(one, hides=hides)) for one in listed.events],

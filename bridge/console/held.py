@@ -74,7 +74,11 @@ class HeldApi:
             return UNCLEAR
         some = await self.journal.sends.held(choice, limit=min(PAGE, limit))
         counts = [count_of(one) for one in await self.waiting.counts(choice)]
-        releases = [_release_of(one) for one in await self.journal.piles.releases(counted=True)]
+        releases = [
+            _release_of(one)
+            for one in await self.journal.piles.releases(counted=True)
+            if _is_of(choice, one)
+        ]
         return answer(
             {
                 "counts": counts,
@@ -127,6 +131,12 @@ class HeldApi:
 
 def _is_possible(choice: Choice) -> bool:
     return choice.reason in {None, *REASONS}
+
+
+def _is_of(choice: Choice, one: Releasing) -> bool:
+    """As far as what leaves little by little is told apart."""
+    asked = (choice.app, one.app), (choice.rule, one.rule), (choice.reason, one.hold)
+    return all(wanted in {None, is_} for wanted, is_ in asked)
 
 
 def _is_rate(rate: Any, choice: Choice) -> bool:

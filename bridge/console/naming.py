@@ -1,6 +1,7 @@
 """The rules that people name: whoever misspells one is told so, and which are called nearly like it.
 
-A rule counts as one that a mapping in force has, or of which something still waits for a person.
+A rule counts as one that a mapping in force has, or of which something still waits for a person; where
+events are looked for, also one that any of them ever met.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ LONGEST: Final = 100
 """Of a name that is looked for among others, and said again."""
 UNKNOWN: Final = "unknown-rule"
 _NOWHERE: Final = "no mapping in force has it, and nothing of it is dead, held or too old"
+_UNMET: Final = "no mapping in force has it, and no event has met it"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,10 +34,22 @@ class Naming:
 
     async def slip(self, rule: str | None) -> Response | None:
         """The answer to who chooses by a rule that there is not; None when there is, or none is named."""
+        words = await self.misspelt(rule)
+        return None if words is None else problem(404, UNKNOWN, words)
+
+    async def misspelt(self, rule: str | None) -> str | None:
+        """The same for who looks at what waits, in words."""
         if rule is None or (in_force := self.in_force()) is None or rule in in_force:
             return None
         known = {*in_force, *await self._waiting()}
-        return None if rule in known else unknown(rule, known, _NOWHERE)
+        return None if rule in known else no_rule(rule, known, _NOWHERE)
+
+    async def unmet(self, rule: str | None) -> str | None:
+        """The same for who looks for events."""
+        if rule is None or (in_force := self.in_force()) is None or rule in in_force:
+            return None
+        known = {*in_force, *await self._waiting(), *await self.journal.tallies.last()}
+        return None if rule in known else no_rule(rule, known, _UNMET)
 
     async def _waiting(self) -> set[str]:
         """Rules of which something waits for a person, whatever the mappings say by now."""

@@ -117,7 +117,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
     "/api/v1/events": {
         "get": _operation(
             "What was heard, newest first", "view",
-            object_of(events=list_of(ref("Event")), next=maybe(COUNT), among=COUNT, since_ms=maybe(TIME)), "400",
+            object_of(events=list_of(ref("Event")), next=maybe(COUNT), among=COUNT, since_ms=maybe(TIME)), "400", "404",
             parameters=_query(user=TEXT, event=TEXT, type=TEXT, source=TEXT, state={"enum": [*STATES]}, rule=TEXT, reason=TEXT, since_ms=TIME, until_ms=TIME, before=_NUMBER),
         ),
     },

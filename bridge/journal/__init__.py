@@ -204,8 +204,8 @@ class Journal(Protocol):
     async def traces(self, asked: Asked) -> Traces:
         """What became of a user's newest events, or of a message, up to this moment."""
 
-    def note_mapping(self, source: str, revision: str, *, at_ms: int) -> None:
-        """A source has this mapping from now on; nobody waits for that to be on disk."""
+    def note_mapping(self, source: str, revision: str, *, rules: Sequence[str], at_ms: int) -> None:
+        """A source has this mapping, of these rules, from now on; nobody waits for that to be on disk."""
 
     async def begin_work(self) -> bool:
         """Say that work begins; whether the last to begin also ended. True for a new journal."""

@@ -98,5 +98,8 @@ class Looks(Protocol):
     async def revisions(self, limit: int) -> list[Revision]:
         """Which mapping each source had, the newest first."""
 
+    async def rules(self) -> set[str]:
+        """The rules of the mapping that each source had last, whether it is in force by now or not."""
+
     async def trail(self, *, before: int | None, limit: int) -> list[tuple[int, Noted]]:
         """Lines of the audit trail with their numbers, newest first."""

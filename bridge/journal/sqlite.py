@@ -297,8 +297,13 @@ class SqliteJournal:
     async def traces(self, asked: Asked) -> Traces:
         return await self._opened.look_back(lambda connection: read_traces(connection, asked))
 
-    def note_mapping(self, source: str, revision: str, *, at_ms: int) -> None:
-        values = {"source": source, "revision": revision, "at_ms": at_ms}
+    def note_mapping(self, source: str, revision: str, *, rules: Sequence[str], at_ms: int) -> None:
+        values = {
+            "source": source,
+            "revision": revision,
+            "rules": orjson.dumps(rules).decode(),
+            "at_ms": at_ms,
+        }
 
         def write(connection: sqlite3.Connection) -> None:
             connection.execute(queries()["keep_in_force"], values)

@@ -104,6 +104,12 @@ class SqliteLooks:
 
         return await self.look(read)
 
+    async def rules(self) -> set[str]:
+        def read(connection: sqlite3.Connection) -> set[str]:
+            return {rule for (rule,) in connection.execute(queries()["look_rules"])}
+
+        return await self.look(read)
+
     async def trail(self, *, before: int | None, limit: int) -> list[tuple[int, Noted]]:
         values = {"before": before or _EVER, "limit": limit}
 

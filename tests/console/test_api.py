@@ -128,6 +128,9 @@ async def test_events_are_listed_narrowed_and_told(tmp_path: Path) -> None:
         for query in ({"state": "nice"}, {"nmae": "x"}, {"before": "x"}, {"since_ms": "soon"}):
             refused = await program.get("/api/v1/events", status=400, **query)
             assert refused["code"] == "choice-invalid"
+        misspelt = await program.get("/api/v1/events", status=404, rule="shiped")
+        assert misspelt["code"] == "unknown-rule"
+        assert misspelt["message"].endswith("did you mean shipped?")
         story = await program.get("/api/v1/events/2")
         assert (story["operations"][0]["status"], story["push"]["text"]) == (
             "delivered",

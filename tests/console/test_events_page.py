@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.console.visiting import text_of, visiting
+from tests.console.visiting import SHOP, text_of, visiting
 from tests.harness import APP_ID, identify, track
 
 EVENTS = "/console/events"
@@ -66,6 +66,24 @@ async def test_filters_narrow_it_down(tmp_path: Path) -> None:
         ):  # fmt: skip
             page = await visitor.get(f"{EVENTS}?{query}")
             assert page.count(f'<td><a href="{EVENTS}/') == rows, query
+
+
+async def test_a_misspelt_rule_is_said_to_be_none(tmp_path: Path) -> None:
+    async with visiting(tmp_path) as (here, visitor):
+        await here.post(track("Order Shipped", "u1", properties={"id": "A7"}))
+        await here.settle()
+        await here.bridge.counting.flush()
+        shown = text_of(await visitor.get(f"{EVENTS}?rule=shiped"))
+        assert (
+            "There is no rule shiped: no mapping in force has it, and no event has met it" in shown
+        )
+        assert "did you mean shipped?" in shown
+        assert "No such rule" not in text_of(await visitor.get(f"{EVENTS}?rule=cheap"))
+    # What events have met is no slip, whatever the mapping says by now.
+    renamed = SHOP.replace("name: shipped", "name: sent")
+    async with visiting(tmp_path, mapping=renamed) as (_, visitor):
+        shown = text_of(await visitor.get(f"{EVENTS}?rule=shipped&state=dead"))
+        assert "No such rule" not in shown
 
 
 async def test_older_events_are_a_page_away(tmp_path: Path) -> None:

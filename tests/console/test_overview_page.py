@@ -55,6 +55,14 @@ async def test_what_needs_a_person_is_said_in_words_with_the_way_to_it(tmp_path:
         assert "Failed calls 1 in the last hour" in shown
 
 
+async def test_who_only_looks_is_led_to_nothing_that_is_not_theirs(tmp_path: Path) -> None:
+    async with visiting(tmp_path, "view") as (here, visitor):
+        await here.bridge.brake.pull("rule/cheap")
+        page = await visitor.get(OVERVIEW)
+        assert "Pushes of cheap are paused." in text_of(page)
+        assert "/console/resume" not in page
+
+
 async def test_calls_and_the_time_it_took_are_told(tmp_path: Path) -> None:
     async with visiting(tmp_path) as (here, visitor):
         here.sandbox.faults.script(

@@ -153,6 +153,19 @@ async def test_a_rule_that_never_matched_names_the_event_that_is_called_nearly_t
         )
 
 
+async def test_an_event_that_another_rule_wants_is_no_misspelling(tmp_path: Path) -> None:
+    other = """
+  - name: shopped
+    when: event = "Order Shopped"
+    do: {send_notification: {contents: "Thank you"}}
+"""
+    async with visiting(tmp_path, mapping=f"{SHOP.rstrip()}{other}") as (here, visitor):
+        await here.post(track("Order Shopped", "u1"))
+        await here.settle()
+        shown = card(await visitor.get(RULES), "shipped")
+        assert "It waits for “Order Shipped”, and nothing of that name is among" in shown
+
+
 async def test_a_rule_whose_event_comes_and_never_meets_it_says_so(tmp_path: Path) -> None:
     async with visiting(tmp_path) as (here, visitor):
         await here.post(track("Price Dropped", "u1", properties={"price": 99}))

@@ -51,6 +51,15 @@ async def test_when_nothing_waits_it_says_so(tmp_path: Path) -> None:
         assert "Nothing waits for you" in text_of(await visitor.get(WAITING))
 
 
+async def test_a_misspelt_rule_is_said_to_be_none(tmp_path: Path) -> None:
+    async with with_dead_and_held(tmp_path) as (_, visitor):
+        for path in (f"{WAITING}?rule=welcom", f"{ACT}?pile=held&act=release&rule=welcom"):
+            shown = text_of(await visitor.get(path))
+            assert "There is no rule welcom: no mapping in force has it" in shown
+            assert "did you mean welcome?" in shown
+        assert "There is no rule" not in text_of(await visitor.get(f"{WAITING}?rule=cheap"))
+
+
 async def test_each_cause_stands_there_with_what_to_do_about_it(tmp_path: Path) -> None:
     async with with_dead_and_held(tmp_path) as (_, visitor):
         shown = text_of(await visitor.get(WAITING))

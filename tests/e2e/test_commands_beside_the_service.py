@@ -94,7 +94,11 @@ async def test_held_pushes_are_listed_shown_released_at_a_rate_kept_and_discarde
         assert shown["request"]["body"]["contents"] == {"en": "Hello"}
         line = "held release --rule welcome --rate 60/m --yes"
         assert (await at.run(line)).endswith("5 are released, 60 a minute.\n")
-        assert "releasing welcome (limit, default)" in await at.run("held list")
+        listed = await at.run("held list")
+        assert "releasing welcome (limit, default)" in listed
+        held, _, leaving = listed.splitlines()[-1].partition(" held, ")
+        assert int(leaving.partition(" of them on their way.")[0]) == int(held)
+        assert "releasing" not in await at.run("held list --rule shipped")
         assert (await at.run("held hold --all")).startswith("1 stopped;")
         left = int((await at.run("held list")).splitlines()[-1].split()[0])
         assert (await at.run(f"held discard {key} --yes")).endswith(" discarded.\n")

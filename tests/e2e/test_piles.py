@@ -15,6 +15,7 @@ from bridge.cli import app
 from bridge.clock import ManualClock
 from bridge.console.naming import alike
 from bridge.deliver.brake import PUSHES
+from bridge.journal.sqlite import open_sqlite
 from bridge.sandbox import create_sandbox
 from tests.harness import APP_ID, Rig, iso, mapping_of, rig, track
 
@@ -418,6 +419,18 @@ async def test_a_release_is_stopped_and_what_comes_meanwhile_stays(tmp_path: Pat
         assert (await here.bridge.journal.counts()).held == 1
 
 
+async def test_who_resumes_is_not_told_that_what_is_on_its_way_stays_held(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await with_held(here, 20)
+        await ask(here, "held/release", {"rule": "welcome", "per_minute": 6})
+    for what, stay in (("rule", 0), ("pushes", 0)):
+        name = ["welcome"] if what == "rule" else []
+        assert (await asyncio.to_thread(run, tmp_path, "pause", what, *name))[0] == 0
+        code, said = await asyncio.to_thread(run, tmp_path, "resume", what, *name)
+        assert code == 0, said
+        assert ("stay held" in said) == bool(stay), said
+
+
 async def test_a_release_goes_on_when_the_clock_was_set_back(tmp_path: Path) -> None:
     clock = ManualClock()
     onesignal = create_sandbox(clock=clock)
@@ -583,22 +596,30 @@ async def test_when_nothing_runs_the_commands_do_the_same_to_the_database(tmp_pa
         "resume rule shiped",
     ],
 )
-async def test_when_nothing_runs_a_misspelt_rule_is_told_by_the_mapping_that_is_named(
+async def test_when_nothing_runs_a_misspelt_rule_is_told_by_the_mapping_that_is_named_or_served_last(
     tmp_path: Path, line: str
 ) -> None:
     async with rig(tmp_path, SHOP):
         pass
     mapping = tmp_path / "shop.yaml"
     mapping.write_text(SHOP)
-    code, said = await asyncio.to_thread(run, tmp_path, *line.split(), BRIDGE_MAPPINGS=str(mapping))
-    assert code == 1
-    assert "There is no rule shiped: no mapping" in said
-    assert said.rstrip().endswith("did you mean shipped?")
-    # Without one nobody can say which rules there are; and what is broken says nothing of them, either.
-    mapping.write_text("rules: [")
-    for named in ({}, {"BRIDGE_MAPPINGS": str(mapping)}):
-        _, said = await asyncio.to_thread(run, tmp_path, *line.split(), **named)
-        assert "There is no rule" not in said
+    named = {"BRIDGE_MAPPINGS": str(mapping)}
+    for at, variables in enumerate((named, {}, named)):
+        if at == 2:
+            mapping.write_text("rules: [")
+        code, said = await asyncio.to_thread(run, tmp_path, *line.split(), **variables)
+        assert code == 1
+        assert "There is no rule shiped: no mapping" in said
+        assert said.rstrip().endswith("did you mean shipped?")
+
+
+@pytest.mark.parametrize("line", ["held list --rule shiped", "pause rule shiped"])
+async def test_where_nothing_ever_served_nobody_can_say_which_rules_there_are(
+    tmp_path: Path, line: str
+) -> None:
+    await open_sqlite(tmp_path / "bridge.db").close()
+    code, said = await asyncio.to_thread(run, tmp_path, *line.split())
+    assert code == 0, said
 
 
 async def test_who_resumes_hears_of_what_stays_held(tmp_path: Path) -> None:

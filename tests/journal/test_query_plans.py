@@ -201,6 +201,7 @@ PLANS = {
         "send USING INDEX send_other (person_hash=?)",
     ],
     "look_revisions": [],
+    "look_rules": [],
     "look_ends": ["outcome USING PRIMARY KEY (seq=?)", "send USING INDEX send_seq (seq=?)"],
     "look_names": ["event USING INTEGER PRIMARY KEY (rowid>?)"],
     "look_message": ["event USING INTEGER PRIMARY KEY (rowid>?)"],

@@ -285,6 +285,82 @@ def test_a_source_that_there_is_not_is_told_which_there_is(sandbox: Any) -> None
     assert sandbox.calls
 
 
+SOURCES = """
+apps:
+  shop: {{app_id: {app_id}, api_key: os_v2_app_of_a_shop}}
+sources:
+  backend: {{app: shop, secrets: the-secret-of-the-backend}}
+  web: {{app: shop, secrets: {secret}}}
+"""
+
+
+def several(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two sources, of which the harness signs for one."""
+    text = SOURCES.format(app_id=APP_ID, secret=SECRET)
+    (folder / "bridge.yaml").write_text(text)
+    monkeypatch.setenv("BRIDGE_CONFIG", str(folder / "bridge.yaml"))
+    for name in ("ONESIGNAL_APP_ID", "ONESIGNAL_API_KEY", "SEGMENT_SECRETS", "SEGMENT_TOKEN", "MAPPINGS"):
+        monkeypatch.delenv(f"BRIDGE_{name}")
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "level"),
+    [
+        ("/v1/segment/web", [], "ok"),
+        ("/v1/segment/web/a-token", [], "ok"),
+        ("/v1/segment/backend", ["--source", "web"], "ok"),
+        ("/v1/segment/backend", [], "error"),
+    ],
+)
+def test_of_several_sources_the_address_says_which_it_is(
+    sandbox: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    more: list[str],
+    level: str,
+) -> None:
+    async def take(request: Request) -> Response:
+        if request.headers.get("x-signature") != signature(await request.body()):
+            return Response(b'{"code": "signature-wrong", "message": "no"}', 401)
+        return Response(b'{"accepted": 1, "duplicates": 0, "rejected": []}')
+
+    several(tmp_path, monkeypatch)
+    with served(
+        Starlette(routes=[Route("/v1/segment/{rest:path}", take, methods=["POST"])])
+    ) as url:
+        found = checks("--url", f"{url}{path}", *more)
+        assert found["public address"]["level"] == level
+    assert sandbox.calls
+
+
+def test_who_has_to_name_a_source_hears_so_before_anything_is_asked(
+    sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(sandbox.calls)
+    several(tmp_path, monkeypatch)
+    ran = doctor("--url", "http://127.0.0.1:9/v1/segment")
+    assert ran.exit_code == 2
+    assert "name one of the sources: --source backend | web" in ran.output
+    assert "settings" not in ran.output
+    assert len(sandbox.calls) == before
+
+
+def test_an_address_that_answers_no_longer_is_told_as_a_finding(sandbox: Any) -> None:
+    async def take(request: Request) -> Response:
+        await request.body()
+        if "x-signature" in request.headers:
+            return Response(b'{"accepted": 1, "duplicates": 0, "rejected": []}')
+        # Less than it says: whoever reads meets the end of the connection.
+        return Response(b"", headers={"content-length": "10"})
+
+    with served(Starlette(routes=[Route("/v1/segment", take, methods=["POST"])])) as url:
+        found = checks("--url", f"{url}/v1/segment")
+    assert found["4 MB through the address"]["level"] == "ok"
+    assert found["the rest"]["level"] == "error"
+    assert sandbox.calls
+
+
 def test_the_file_system_of_a_folder_is_the_one_mounted_deepest(tmp_path: Path) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text("a / ext4 rw\nb /data nfs4 rw\nc /data/fast xfs rw\n")

@@ -24,10 +24,17 @@ def through(url: str, source: Source) -> Iterator[Check]:
     with httpx.Client(timeout=_TIMEOUT_SECONDS, trust_env=False) as http:
         small = _answer(http, url, source, _event(1))
         yield small
-        if small.level == "ok":
-            yield _answer(http, url, source, _batch(), name="4 MB through the address")
+        if small.level != "ok":
+            return
+        yield _answer(http, url, source, _batch(), name="4 MB through the address")
+        try:
             yield _unsigned(http, url, source)
             yield _inside(http, url)
+        except httpx.TransportError as error:
+            said = f"{url} answered no longer ({type(error).__name__})"
+            yield Check(
+                "the rest", "error", said, "ask again; does a proxy turn away who asks often?"
+            )
 
 
 def _event(number: int, filling: int = 0) -> bytes:

@@ -107,13 +107,15 @@ def cards(
     looked: dict[str, list[PathCount]] = defaultdict(list)
     for path in paths:
         looked[path.rule].append(path)
+    wanted = {name for card in made.values() for name in card.rule.condition.event_names}
+    unclaimed = [name for name in heard if name not in wanted]
     for name, card in made.items():
         _count(card, counts[name])
         _spark(card, slots.hours.get(name, {}), now_ms)
         card.held = held.get(name, 0)
         card.paused = f"rule/{name}" in paused
         if name not in ever and not card.met:
-            card.never = _never(card.rule, heard)
+            card.never = _never(card.rule, heard, unclaimed)
         card.missing = _missing(card.rule, looked[name])
     return list(made.values())
 
@@ -150,7 +152,8 @@ def _spark(card: Card, hours: Named[int, int], now_ms: int) -> None:
     card.hours = [hours.get(last - back * HOUR_MS, 0) for back in range(HOURS - 1, -1, -1)]
 
 
-def _never(rule: Rule, heard: Collection[str]) -> Never:
+def _never(rule: Rule, heard: Collection[str], unclaimed: Sequence[str]) -> Never:
+    """`unclaimed` are those names that no rule wants: another rule's is no misspelling of this one's."""
     wants = tuple(sorted(rule.condition.event_names))
     if any(name in heard for name in wants):
         return Never(wants=wants, near=None, heard=True)
@@ -158,7 +161,7 @@ def _never(rule: Rule, heard: Collection[str]) -> Never:
         (
             (name, found[0])
             for name in wants
-            if (found := difflib.get_close_matches(name, heard, n=1, cutoff=_ALIKE))
+            if (found := difflib.get_close_matches(name, unclaimed, n=1, cutoff=_ALIKE))
         ),
         None,
     )

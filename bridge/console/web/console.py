@@ -15,6 +15,7 @@ from bridge.config import Config
 from bridge.config.access import access_of
 from bridge.config.mappings import Mappings
 from bridge.config.reload import Reloader
+from bridge.console.naming import Naming
 from bridge.console.views import Views
 from bridge.console.web.audit import AuditPage
 from bridge.console.web.brake import BrakePage
@@ -47,6 +48,7 @@ class Console:
     views: Views
     paused: Callable[[], list[dict[str, Any]]]
     acts: Acts
+    naming: Naming
     erase: Callable[[str, str, str], Awaitable[None]]
     draining: Callable[[], bool]
     #: What, and who asks.
@@ -87,13 +89,15 @@ class Console:
         yield OverviewPage(
             **every, overview=views.overview, clock=self.clock, draining=self.draining
         )
-        yield EventsPage(**every, events=views.events)
+        yield EventsPage(**every, events=views.events, naming=self.naming)
         yield EventPage(**every, events=views.events)
         yield BrakePage(
             **every, waiting=views.waiting, pause=self.pause, resume=self.resume, rules=self._rules
         )
         yield PeoplePage(**every, people=views.people, erase=self.erase)
-        yield WaitingPage(**every, journal=journal, waiting=views.waiting, acts=self.acts)
+        yield WaitingPage(
+            **every, journal=journal, waiting=views.waiting, naming=self.naming, acts=self.acts
+        )
         yield TryPage(**every, journal=journal, trying=views.trying)
         yield MappingsPage(**every, journal=journal, config=self.config, reloader=self.reloader)
         yield AuditPage(**every, journal=journal)

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from bridge.console.api import number
+from bridge.console.naming import Naming
 from bridge.console.views import words
 from bridge.console.views.events import NOTHING, Events, row_of
 from bridge.console.web.door import Door
@@ -33,6 +34,7 @@ class EventsPage:
     door: Door
     shell: Shell
     events: Events
+    naming: Naming
 
     def routes(self) -> list[Route]:
         return [self.door.page(f"{ROOT}/events", "view", self._list)]
@@ -59,6 +61,7 @@ class EventsPage:
             older=_older(visit, listed),
             among=AMONG,
             page_size=PAGE,
+            misspelt=await self.naming.unmet(wanted.rule or None),
             names=await self.events.journal.looks.names(),
             sources=list(self.events.config().sources),
         )

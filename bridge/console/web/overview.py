@@ -84,7 +84,7 @@ class OverviewPage:
         seen = now.seen
         return {
             "seen": seen,
-            "causes": [(one, spoken(one, seen), _link(one)) for one in now.causes],
+            "causes": [(one, spoken(one, seen), _link(one, visit)) for one in now.causes],
             "per_minute": sum(one.per_minute for one in seen.sources),
             "waits_ms": round(seen.oldest_seconds * 1000),
             "gates": GATES,
@@ -104,9 +104,9 @@ def _offset(visit: Visit) -> int:
     return 0 if ahead is None else round(ahead.total_seconds() * 1000)
 
 
-def _link(cause: Cause) -> tuple[str, str] | None:
-    """Where in the console something is done about it."""
+def _link(cause: Cause, visit: Visit) -> tuple[str, str] | None:
+    """Where in the console something is done about it, by who may do it."""
     kind, _, rest = cause.key.partition("/")
-    if kind == "paused":
+    if kind == "paused" and visit.may("operate"):
         return "Let them leave again…", f"{ROOT}/resume?what={rest}"
     return _LINKS.get(kind)

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from bridge.console.api import number
 from bridge.console.dead import Replays
 from bridge.console.held import FASTEST
+from bridge.console.naming import Naming
 from bridge.console.views import advice
 from bridge.console.views.advice import Advice
 from bridge.console.views.waiting import Counted, Preview, Waiting
@@ -93,6 +94,7 @@ class WaitingPage:
     shell: Shell
     journal: Journal
     waiting: Waiting
+    naming: Naming
     acts: Acts
 
     def routes(self) -> list[Route]:
@@ -114,6 +116,7 @@ class WaitingPage:
             "waiting",
             active="waiting",
             choice=choice,
+            misspelt=await self.naming.misspelt(choice.rule or None),
             dead=_dead(await self.journal.dead_counts(choice)),
             one_first=advice.ONE_FIRST,
             letters=letters,
@@ -161,6 +164,7 @@ class WaitingPage:
             "skipped": self.waiting.skipped,
         }
         preview = await looks[named[0]](choice, sample=SAMPLE)
+        misspelt = None if preview.count else await self.naming.misspelt(choice.rule)
         return self.shell.page(
             visit,
             "act",
@@ -170,6 +174,7 @@ class WaitingPage:
             doing=named[1],
             choice=choice,
             preview=preview,
+            misspelt=misspelt,
             advice=advice.dead(choice.reason or "") if named == ("dead", "replay") else None,
             back=_back(act, choice, preview),
             fastest=FASTEST,

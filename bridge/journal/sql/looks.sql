@@ -49,3 +49,8 @@ SELECT id, at_ms, who, what, detail FROM audit_trail WHERE id < :before ORDER BY
 -- look_revisions --
 -- A row for each edit: few.
 SELECT source, since_ms, revision FROM mapping_log ORDER BY since_ms DESC LIMIT :limit;
+
+-- look_rules --
+-- Of the mapping that each source had last.
+SELECT DISTINCT rule.value FROM mapping_log JOIN json_each(mapping_log.rules) rule
+WHERE (source, since_ms) IN (SELECT source, max(since_ms) FROM mapping_log GROUP BY source);

@@ -194,6 +194,7 @@ CREATE TABLE mapping_log (
   source   TEXT    NOT NULL,
   since_ms INTEGER NOT NULL,
   revision TEXT    NOT NULL,
+  rules    TEXT    NOT NULL,                     -- their names, as a JSON list
   PRIMARY KEY (source, since_ms)
 ) WITHOUT ROWID;
 

@@ -60,6 +60,6 @@ WHERE f.user_hash = :user_hash AND f.app = :app;
 SELECT revision FROM mapping_log WHERE source = :source AND since_ms <= :at_ms ORDER BY since_ms DESC LIMIT 1;
 
 -- keep_in_force --
-INSERT OR REPLACE INTO mapping_log (source, since_ms, revision)
-SELECT :source, :at_ms, :revision WHERE :revision IS NOT
+INSERT OR REPLACE INTO mapping_log (source, since_ms, revision, rules)
+SELECT :source, :at_ms, :revision, :rules WHERE :revision IS NOT
   (SELECT revision FROM mapping_log WHERE source = :source ORDER BY since_ms DESC LIMIT 1);
