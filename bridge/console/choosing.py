@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bridge.console.api import answer, body_of, number, problem
-from bridge.console.naming import Naming
+from bridge.console.naming import LONGEST, Naming
 from bridge.console.views.waiting import One, Preview
 from bridge.journal.piles import Choice
 
@@ -127,3 +127,11 @@ UNCLEAR = problem(
     "choice-invalid",
     "Choose by `app`, `rule`, `reason`, `user`, `since_ms`, `until_ms` and `ids`; nothing was done.",
 )
+
+
+def no_reason(reason: str | None, known: Collection[str]) -> Response:
+    """The answer to who chooses by a reason that nothing of a pile can have."""
+    if reason is None or reason in known:
+        return UNCLEAR
+    said = f"`reason` is {' or '.join(known)} here, not {reason[:LONGEST]}; nothing was done."
+    return problem(400, "choice-invalid", said)

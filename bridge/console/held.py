@@ -26,7 +26,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.console.api import PAGE, Accessible, answer, guarded, number, problem, who
-from bridge.console.choosing import SAMPLE, UNCLEAR, Asked, asked, looked, sought
+from bridge.console.choosing import SAMPLE, UNCLEAR, Asked, asked, looked, no_reason, sought
 from bridge.console.naming import Naming
 from bridge.console.views import advice
 from bridge.console.views.waiting import Counted, Waiting, text
@@ -70,8 +70,10 @@ class HeldApi:
         choice = await sought(query, self.naming)
         if isinstance(choice, Response):
             return choice
-        if limit is None or not _is_possible(choice):
+        if limit is None:
             return UNCLEAR
+        if not _is_possible(choice):
+            return no_reason(choice.reason, REASONS)
         some = await self.journal.sends.held(choice, limit=min(PAGE, limit))
         counts = [count_of(one) for one in await self.waiting.counts(choice)]
         releases = [
@@ -126,7 +128,7 @@ class HeldApi:
         wanted = await asked(request, self.naming, also=also)
         if isinstance(wanted, Response) or _is_possible(wanted.choice):
             return wanted
-        return UNCLEAR
+        return no_reason(wanted.choice.reason, REASONS)
 
 
 def _is_possible(choice: Choice) -> bool:

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.console.api import Accessible, answer, guarded, problem, who
-from bridge.console.choosing import SAMPLE, UNCLEAR, asked, looked, sought
+from bridge.console.choosing import SAMPLE, asked, looked, no_reason, sought
 from bridge.console.naming import Naming
 from bridge.console.views.waiting import Waiting
 from bridge.journal import Journal
@@ -51,7 +51,7 @@ class SkippedApi:
         if isinstance(choice, Response):
             return choice
         if not _is_possible(choice):
-            return UNCLEAR
+            return no_reason(choice.reason, (TOO_OLD,))
         counts = await self.journal.piles.skipped_counts(choice)
         return answer(
             {
@@ -73,7 +73,7 @@ class SkippedApi:
         if isinstance(wanted, Response):
             return wanted
         if not _is_possible(wanted.choice):
-            return UNCLEAR
+            return no_reason(wanted.choice.reason, (TOO_OLD,))
         choice = wanted.choice
         if choice.rule is None:
             return problem(400, "rule-missing", "Name the rule whose events are to be tried again.")

@@ -83,7 +83,9 @@ class UsersApi:
 
 
 def _unknown_app(apps: list[str]) -> Response:
-    return problem(404, "unknown-app", f"There are {', '.join(apps)}.")
+    return problem(
+        404, "unknown-app", f"There is no such app. Those that there are: {', '.join(apps)}."
+    )
 
 
 def told(somebody: Somebody) -> dict[str, Any]:

@@ -8,6 +8,7 @@ everything else; but only of what we wrote do we know when it was said::
     a user to whom an earlier event gave it        it is taken off that one, and asked for once more
     a user to whom a later event gave it           skipped, overtaken
     a user without an external id                  that user becomes this one, devices and all
+    a third, who took it as soon as it was free    all is asked again, and so on until it is contested
     a user to whom nothing here gave it            dead, alias_conflict: a person decides
 
 What changes hands again and again is no id of one person: dead, alias_contested.

@@ -449,7 +449,10 @@ async def test_an_app_that_there_is_not_is_said_to_be_a_slip(tmp_path: Path) -> 
     async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
         assert await forget(here, USER, "?app=shop") == (
             404,
-            {"code": "unknown-app", "message": "There are default."},
+            {
+                "code": "unknown-app",
+                "message": "There is no such app. Those that there are: default.",
+            },
         )
         assert (await forget(here, USER, "?app=default"))[0] == 202
 

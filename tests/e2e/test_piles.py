@@ -515,6 +515,19 @@ async def test_who_misspells_a_rule_is_told_so_and_what_may_be_meant(
         assert not await select(here, "SELECT 1 FROM audit_trail")
 
 
+@pytest.mark.parametrize(
+    ("path", "reasons"),
+    [("held?reason=limits", "limit or paused or ios_reached"), ("skipped?reason=old", "too_old")],
+)
+async def test_who_misspells_a_reason_is_told_which_there_are(
+    tmp_path: Path, path: str, reasons: str
+) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        answer = await here.http.get(f"/api/v1/{path}", headers=ADMIN)
+        assert answer.status_code == 400
+        assert answer.json()["message"].startswith(f"`reason` is {reasons} here, not ")
+
+
 async def test_a_rule_that_no_mapping_has_any_more_is_one_while_something_of_it_waits(
     tmp_path: Path,
 ) -> None:

@@ -299,7 +299,13 @@ def several(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = SOURCES.format(app_id=APP_ID, secret=SECRET)
     (folder / "bridge.yaml").write_text(text)
     monkeypatch.setenv("BRIDGE_CONFIG", str(folder / "bridge.yaml"))
-    for name in ("ONESIGNAL_APP_ID", "ONESIGNAL_API_KEY", "SEGMENT_SECRETS", "SEGMENT_TOKEN", "MAPPINGS"):
+    for name in (
+        "ONESIGNAL_APP_ID",
+        "ONESIGNAL_API_KEY",
+        "SEGMENT_SECRETS",
+        "SEGMENT_TOKEN",
+        "MAPPINGS",
+    ):
         monkeypatch.delenv(f"BRIDGE_{name}")
 
 

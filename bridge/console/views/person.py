@@ -77,7 +77,10 @@ class Skipped(NamedTuple):
 
 def facts(written: Sequence[Written], *, hides: bool) -> Facts:
     """What was written, by what it is; the newest word first."""
-    written = [one._replace(value=hidden_below(one.value)) if hides else one for one in written]
+    if hides:
+        written = [
+            one._replace(value=hidden_below(one.value)) for one in written if not _is_left(one)
+        ]
     ordered = sorted(written, key=lambda one: -one.event_ms)
 
     def under(prefix: str) -> Iterator[Written]:
@@ -98,6 +101,11 @@ def facts(written: Sequence[Written], *, hides: bool) -> Facts:
         aliases=list(under("alias.")),
         contacts=contacts,
     )
+
+
+def _is_left(one: Written) -> bool:
+    """A tag that an erasure has still to empty at OneSignal: nothing but its name is kept."""
+    return one.value is None and one.event_ms == 0
 
 
 def _contact(one: Written) -> Written:
