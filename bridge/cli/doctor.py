@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,12 +88,12 @@ def _checks(
     from bridge.config.load import load_config
     from bridge.errors import ConfigurationError
 
-    try:
+    config: Config | None = None
+    sender: Source | None = None
+    with suppress(ConfigurationError):  # which is the first finding
         config = load_config()
         # Before all else: who has to name a source hears so at once.
         sender = None if url is None else _sender(url, source)
-    except ConfigurationError:
-        config = sender = None
     yield here.settings()
     yield here.ports()
     yield from here.storage()
