@@ -2,7 +2,7 @@
 
 ::
 
-    PATCH …/identity {label: id}    409
+    PATCH …/identity {label: id}    409, once it is on disk that it is asked for
     GET …/users/by/{label}/{id}     who has it, one look a second for all of an app
     DELETE …/identity/{label}       of the user who had it, once it is on disk that it is in doubt there
     PATCH …/identity {label: id}    once more; a second 409 is dead, unless a third has stepped between
@@ -17,13 +17,23 @@ from dataclasses import dataclass, field
 
 from bridge.deliver.alone import NOTHING_THERE, Stepwise
 from bridge.deliver.attempts import Ended, Wait, holds_everyone, look
-from bridge.deliver.disputes import Holder, holder_of, whose
+from bridge.deliver.disputes import Holder, holder_of, last_said, whose
 from bridge.deliver.means import About
 from bridge.deliver.phone_turns import is_anothers, its_turn
 from bridge.deliver.restore import ALIAS
 from bridge.deliver.retry import GiveUp, after_failure
 from bridge.deliver.spacing import SPACING_SECONDS
-from bridge.deliver.state import Fact, Row, accepted, doubted, join
+from bridge.deliver.state import (
+    ASKED,
+    Fact,
+    Moment,
+    Row,
+    accepted,
+    asked,
+    decode,
+    doubted,
+    join,
+)
 from bridge.deliver.steps import Decided, Step, steps_of
 from bridge.deliver.together import Together
 from bridge.deliver.updates import wait_of
@@ -63,29 +73,45 @@ class Aliasing(Stepwise[CreateAlias]):
         return f"{ALIAS}{self.update.label}"
 
     @property
+    def _asked(self) -> str:
+        return asked(self._fact, self.update.id)
+
+    @property
     def _name(self) -> int:
-        return self.means.journal.hash_of(self._app, self.update.label, self.update.id)
+        return self._hash_of(self.update.id)
+
+    def _hash_of(self, alias: str) -> int:
+        return self.means.journal.hash_of(self._app, self.update.label, alias)
 
     @property
     def _app(self) -> str:
         return self.means.destination.name
 
     async def decide(self, user: int) -> Decided:
-        return steps_of(
+        decided = steps_of(
             await self.known.row(user),
             self.update,
             self.work.at,
             self.means.clock.now_ms(),
             app_id=self.means.destination.app_id,
         )
+        if decided.steps and await self._was_given_up():
+            return Decided((), {}, "overtaken")
+        return decided
+
+    async def _was_given_up(self) -> bool:
+        """Whether it was another's by a later word, who has another id by now."""
+        last = decode(await self.means.journal.state(self._name)).get(ASKED)
+        return last is not None and self.work.at.before(last.at)
 
     async def run(self, together: Together) -> Wait | None:
         disputes = self.means.disputes
         if disputes.is_full and disputes.is_known(self._name):
-            return wait_of(self.means, _FULL_SECONDS)
+            return await together.flush() or wait_of(self.means, _FULL_SECONDS)
         return await Stepwise.run(self, together)
 
     async def attempt(self, call: UserCall, row: Row, step: Step, decided: Decided) -> Ended | Wait:
+        await self._asks(call.user_hash, row)
         ended = await call.run(lambda: step.request, row, decided.facts)
         if isinstance(ended, Wait) or ended.http != _CONFLICT or ended.death is None:
             return ended
@@ -99,6 +125,23 @@ class Aliasing(Stepwise[CreateAlias]):
             return await self._once_more()
         return _dead(again, "alias_conflict") if again.http == _CONFLICT else again
 
+    async def _asks(self, user: int, row: Row) -> None:
+        """From now on OneSignal may have it so, whether or not its answer is heard."""
+        known, now_ms = row.get(self._asked), self.means.clock.now_ms()
+        if known is not None and known.value is not None and not known.at.before(self.work.at):
+            return
+        asks = accepted({self._asked: self.update.id}, self.work.at, now_ms)
+        deltas = {user: asks | doubted(row, [self._fact])}
+        await ack_all(self.known, [], self._gives_up(row) | deltas)
+
+    def _gives_up(self, row: Row) -> dict[int, Row]:
+        """Of the id that the user has had until now: an event from before that gives it to nobody."""
+        has = row.get(self._fact)
+        if has is None or has.accepted_ms is None or has.value in {None, self.update.id}:
+            return {}
+        last = accepted({ASKED: True}, Moment(*has.at[:2]), self.means.clock.now_ms())
+        return {self._hash_of(str(has.value)): last}
+
     async def _once_more(self) -> Wait:
         """A third has stepped between: all is asked again, which `disputes` puts an end to."""
         if self._nobody:
@@ -109,7 +152,12 @@ class Aliasing(Stepwise[CreateAlias]):
 
     def refused(self, row: Row, decided: Decided, ended: Ended) -> Row:
         """That another has it by a later word says nothing of the id that the user has."""
-        return {} if ended == _OVERTAKEN else Stepwise.refused(self, row, decided, ended)
+        if ended.http != _CONFLICT:
+            return Stepwise.refused(self, row, decided, ended)
+        not_its = accepted({self._asked: None}, self.work.at, self.means.clock.now_ms())
+        if ended == _OVERTAKEN:
+            return not_its | {name: row[name] for name in [self._fact] if name in row}
+        return join(not_its, Stepwise.refused(self, row, decided, ended))
 
     async def settle(self, user: int, ended: Ended, delta: Row) -> None:
         self.end(ended)
@@ -204,26 +252,28 @@ class Aliasing(Stepwise[CreateAlias]):
 
     async def _between(self, its: int, holder: Holder, refused: Ended) -> Ended | Wait | None:
         """Two who are somebody each."""
-        fact = (await self.known.row(its)).get(self._fact)
-        match whose(fact, self.update.id, self.work.at):
+        row = await self.known.row(its)
+        fact, said = row.get(self._fact), last_said(row, self._fact, self.update.id)
+        match whose(said, self.work.at):
             case "later":
                 return _OVERTAKEN
-            case "earlier" if fact is not None:
-                return await self._taken(its, holder, fact)
+            case "earlier" if said is not None:
+                return await self._taken(its, holder, row, said)
             case _ if fact is not None and (fact.accepted_ms or 0) >= self._looked_ms:
                 # Since the look it was given another.
                 return wait_of(self.means, SPACING_SECONDS)
             case _:
                 return _dead(refused, "alias_conflict")
 
-    async def _taken(self, its: int, holder: Holder, fact: Fact) -> Ended | Wait | None:
+    async def _taken(self, its: int, holder: Holder, row: Row, said: Moment) -> Ended | Wait | None:
         """Off the one who had it. When that was last said of the label stays: the next may be another id."""
         # From this moment on an event of the other's asks for it again.
-        await self.learn(its, {self._fact: fact._replace(accepted_ms=None)})
+        await self.learn(its, doubted(row, [self._fact]))
         ended = await self._off(its, _known_by(holder))
         if ended is None:
-            now_ms = self.means.clock.now_ms()
-            self._lost[its] = accepted({self._fact: None}, fact.at, now_ms)
+            fact, now_ms = row.get(self._fact), self.means.clock.now_ms()
+            last = said if fact is None or fact.at.before(said) else fact.at
+            self._lost[its] = accepted({self._fact: None}, last, now_ms)
         return ended
 
     async def _person(self, external_id: str) -> int:

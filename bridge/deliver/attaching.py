@@ -59,7 +59,7 @@ class Attaching(Stepwise[SetPushToken]):
     async def run(self, together: Together) -> Wait | None:
         spacing, names = self.means.spacing, self._names
         if any(spacing.busy(name) for name in names):
-            return wait_of(self.means, SPACING_SECONDS)
+            return await together.flush() or wait_of(self.means, SPACING_SECONDS)
         with ExitStack() as turn:
             for name in names:
                 turn.enter_context(spacing.writing(name))

@@ -1,12 +1,15 @@
 """An alias that is somebody else's at OneSignal: whose it is from now on. Pure.
 
 OneSignal gives an alias to one user, and answers 409 to every other. The later word counts, as with
-everything else; but only of what we wrote do we know when it was said::
+everything else; but only of what we asked for do we know when it was said, and of that even when the
+answer was lost, with the process or without, because it is on disk before it is asked for::
 
     who has it there                               what is done
     nobody any more, or this very user             it is asked for once more
     a user to whom an earlier event gave it        it is taken off that one, and asked for once more
     a user to whom a later event gave it           skipped, overtaken
+    nobody: who was given it by a later event
+      has another id by now                        skipped, overtaken, and not asked for
     a user without an external id                  that user becomes this one, devices and all
     a third, who took it as soon as it was free    all is asked again, and so on until it is contested
     a user to whom nothing here gave it            dead, alias_conflict: a person decides
@@ -25,7 +28,7 @@ import orjson
 
 from bridge.clock import Clock
 from bridge.deliver.spacing import Moments
-from bridge.deliver.state import Fact, Moment
+from bridge.deliver.state import Moment, Row, asked
 from bridge.onesignal.operations import EXTERNAL_ID
 
 AT_ONCE = 16
@@ -64,11 +67,21 @@ def holder_of(body: bytes) -> Holder:
     )
 
 
-def whose(fact: Fact | None, alias: str, at: Moment) -> Whose:
-    """Of an alias that another user has; `fact` is what was written of its label for that one."""
-    if fact is None or fact.value != alias:
+def last_said(row: Row, name: str, alias: str) -> Moment | None:
+    """When the alias was last said to be the user's of this row, as far as OneSignal may have heard of it.
+
+    What was asked for counts before there is an answer, which can be lost.
+    """
+    known = (row.get(name), row.get(asked(name, alias)))
+    moments = [one.at for one in known if one is not None and one.value == alias]
+    return max(moments, key=lambda at: at[:2], default=None)
+
+
+def whose(said: Moment | None, at: Moment) -> Whose:
+    """Of an alias that another user has, of whom it was `said` then."""
+    if said is None:
         return "unknown"
-    return "later" if at.before(fact.at) else "earlier"
+    return "later" if at.before(said) else "earlier"
 
 
 class _Changes(NamedTuple):

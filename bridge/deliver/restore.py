@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from bridge.deliver.contacts import contact_of
 from bridge.deliver.fold import update_of
-from bridge.deliver.state import Row, Values
+from bridge.deliver.state import ASKED, Row, Values
 from bridge.onesignal.operations import Recipient, Request
 from bridge.onesignal.user_model import PROPERTIES_PER_REQUEST, create_user
 
@@ -44,6 +44,7 @@ def whole(row: Row, write: Values, *, identities: bool = True) -> Whole:
         name: fact.value
         for name, fact in row.items()
         if fact.value is not None and name not in write and (identities or is_property(name))
+        if not name.startswith(ASKED)
     }
     everything = {**write, **before}
     properties = [name for name in everything if is_property(name)]
@@ -70,7 +71,7 @@ def chunks(values: Values) -> list[dict[str, JsonValue]]:
 
 
 def is_property(name: str) -> bool:
-    return bool(name) and not name.startswith((ALIAS, SUBSCRIPTION, CONTACT, DEVICE))
+    return bool(name) and not name.startswith((ALIAS, SUBSCRIPTION, CONTACT, DEVICE, ASKED))
 
 
 def _subscription(name: str, value: JsonValue) -> list[dict[str, JsonValue]]:

@@ -13,6 +13,10 @@ away: nothing older is written after it, and whatever comes next is, even if not
 A value of None is one that was deleted. What was accepted last is kept even then, because a user
 that has to be created again gets all of it.
 
+What other users may have as well as this one, an alias, is on disk before it is asked for, under a
+name of its own: OneSignal may have heard of it though nobody has heard OneSignal. That goes once an
+answer says what the user has.
+
 Rows change by *deltas* only, and a delta joins a row whatever has happened to it meanwhile.
 """
 
@@ -29,6 +33,8 @@ ACCEPTED_FOR_MS = 7 * 86_400_000
 FACTS_PER_USER = 1000
 """Above this the oldest are forgotten altogether: a row is read and written with every call."""
 TAG = "tags."
+ASKED = "asked."
+"""The facts of what was asked for; alone, in the row of an alias: when it was last a user's who gave it up."""
 DELETED = ""
 """The fact that the user was deleted: nothing that was said before is written after."""
 
@@ -155,9 +161,29 @@ def join(row: Row, delta: Row) -> dict[str, Fact]:
     joined = dict(row)
     for name, fact in delta.items():
         joined[name] = _join(row.get(name), fact)
+    for name in _answered(joined, delta):
+        del joined[name]
     if (deleted := delta.get(DELETED)) is not None:
         return {name: fact for name, fact in joined.items() if not fact.at.before(deleted.at)}
     return joined
+
+
+def asked(name: str, value: str) -> str:
+    """The name of the fact that this value was asked for."""
+    return f"{ASKED}{name}/{value}"
+
+
+def _answered(row: Row, delta: Row) -> list[str]:
+    """What was asked for before that which OneSignal is known to have now."""
+    open_ = [name for name in row if name.startswith(ASKED)]
+    if not open_:
+        return []
+    known = {asked(name, ""): one for name, one in delta.items() if one.accepted_ms is not None}
+    return [
+        name
+        for name in open_
+        if (one := known.get(name.partition("/")[0] + "/")) and not one.at.before(row[name].at)
+    ]
 
 
 def _join(known: Fact | None, fact: Fact) -> Fact:
@@ -177,6 +203,7 @@ def overwritten(row: Row, delta: Row) -> list[str]:
         name
         for name, fact in delta.items()
         if (known := row.get(name)) is not None
+        and not name.startswith(ASKED)
         and fact.at.before(known.at)
         and _is_later(fact, known)
     ]

@@ -557,6 +557,23 @@ async def test_who_is_back_on_a_phone_has_it_alone_though_the_other_was_not_done
         assert T2 not in on(here, "u2")
 
 
+async def test_what_has_gathered_leaves_though_another_is_at_work_on_the_phone(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, TOKENS) as here:
+        named = here.bridge.journal.devices.name(here.means.destination.name, "token", T1)
+        now = here.clock.now_ms()
+        with here.means.spacing.writing(named):
+            seen = track("Seen", "u1", timestamp=iso(now - HOUR))
+            await here.post([seen, opens("u1", at_ms=now)])
+            await here.pass_time(5)
+            found = here.sandbox.user("u1", app_id=APP_ID)
+            assert found is not None
+            assert (found.tags, len(found.subscriptions)) == ({"seen": "yes"}, 0)
+        await here.settle()
+        assert len(found.subscriptions) == 1
+
+
 async def test_whose_phone_it_still_is_is_known_though_the_push_behind_it_had_to_wait(
     tmp_path: Path,
 ) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bridge.deliver.disputes import AT_ONCE
 from bridge.onesignal.operations import EXTERNAL_ID
 from tests.e2e.test_aliases import HOUR, hear, holders, with_users
 from tests.harness import APP_ID, Rig, iso, rig, track
@@ -214,6 +216,26 @@ async def test_what_has_gathered_leaves_though_another_user_is_busy(tmp_path: Pa
             assert (tier(here), holders(here)) == ("gold", [])
         await here.settle()
         assert holders(here) == ["u9"]
+
+
+async def test_nor_does_it_wait_for_an_alias_that_many_others_stand_before(tmp_path: Path) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        with_users(here, "u1")
+        now, disputes = here.clock.now_ms(), here.means.disputes
+        disputes.found(here.bridge.journal.hash_of(here.means.destination.name, "crm", "c7"))
+        with ExitStack() as others:
+            for _ in range(AT_ONCE):
+                others.enter_context(disputes.one_more())
+            await here.post(
+                [
+                    said("Tagged", "u1", at_ms=now - 3 * HOUR, tier="gold"),
+                    said("Linked", "u1", at_ms=now - 2 * HOUR, crm="c7"),
+                ]
+            )
+            await here.pass_time(12)
+            assert (tier(here), holders(here)) == ("gold", [])
+        await here.settle()
+        assert holders(here) == ["u1"]
 
 
 # What is written and not on disk yet -----------------------------------------------------------------

@@ -15,6 +15,7 @@ from bridge.deliver.state import (
     Moment,
     Row,
     accepted,
+    asked,
     compare,
     confirmed,
     decode,
@@ -92,6 +93,21 @@ def test_a_deletion_takes_what_was_before_it_and_lets_nothing_older_back() -> No
     row = join(newer, accepted({DELETED: None}, Moment(200, 2), NOW))
     assert set(row) == {"tags.city", DELETED}
     assert not compare(row, {"tags.shoe": "42"}, Moment(150, 9), NOW).write
+
+
+def test_what_was_asked_for_goes_with_the_answer_and_what_was_asked_later_stays() -> None:
+    row: dict[str, Fact] = {}
+    for number, at in [(7, 100), (8, 200), (9, 300)]:
+        row = join(row, accepted({asked("alias.crm", f"c{number}"): True}, Moment(at, at), NOW))
+    row = join(row, accepted({asked("alias.crm.x", "c7"): True}, Moment(100, 100), NOW))
+    assert len(join(row, forgotten(row, {"alias.crm": "c9"}, Moment(300, 300)))) == 5
+    known = join(row, accepted({"alias.crm": "c8"}, Moment(200, 200), NOW))
+    assert set(known) == {"alias.crm", "asked.alias.crm/c9", "asked.alias.crm.x/c7"}
+
+
+def test_what_was_asked_for_is_no_word_that_another_could_take_back() -> None:
+    row = accepted({asked("alias.crm", "c7"): True}, Moment(200, 2), NOW)
+    assert not overwritten(row, accepted(dict.fromkeys(row, True), Moment(100, 1), NOW + 1))
 
 
 def test_a_row_is_the_same_after_the_disk_and_its_oldest_facts_go_first() -> None:
