@@ -16,6 +16,8 @@ HELD_SECONDS = 60.0
 CLOSED_SECONDS = 60.0
 ASKED_LONG_SECONDS = 3_540.0
 """OneSignal asked to be left alone for an hour, which is as long as anybody is, or for longer."""
+CLOCK_SECONDS = 120.0
+"""A clock that is further away than that is wrong, and not only asked late."""
 PAUSED_MS = 10 * 60_000
 LOW_DISK_BYTES = 512 * 1024 * 1024
 """Eight times the room below which no more events are taken."""
@@ -130,6 +132,8 @@ class Seen:
     #: A source that is silent for longer should not be; 0: nobody asks.
     silence_ms: int = 0
     reach: tuple[ReachState, ...] = ()
+    #: How far this machine's clock is ahead of OneSignal's, or behind (below 0).
+    clock_seconds: float = 0.0
     #: None: it is not known.
     free_bytes: int | None = None
     #: What is wrong with the last edit, which is not in force.
@@ -155,6 +159,7 @@ def causes(seen: Seen, told: Collection[str] = ()) -> Iterator[Cause]:
     if not seen.dry_run:
         yield from _gates(seen)
         yield from _oldest(seen)
+    yield from _clock(seen)
     yield from _disk(seen)
     yield from _strangers(seen)
     for app, count in seen.left_behind.items():
@@ -215,6 +220,16 @@ def _oldest(seen: Seen) -> Iterator[Cause]:
             key="oldest",
             words=f"the oldest event waits for {seen.oldest_seconds / 60:.0f} minutes",
             todo="segment-bridge status says what it waits for",
+        )
+
+
+def _clock(seen: Seen) -> Iterator[Cause]:
+    if abs(seen.clock_seconds) > CLOCK_SECONDS:
+        way = "ahead of" if seen.clock_seconds > 0 else "behind"
+        yield Cause(
+            key="clock",
+            words=f"this machine's clock is {abs(seen.clock_seconds) / 60:.0f} minutes {way} OneSignal's",
+            todo="run an NTP client: ages, order and limits go by this clock",
         )
 
 

@@ -54,6 +54,7 @@ async def see(bridge: Bridge) -> Seen:
         refusals=_refusals(bridge),
         silence_ms=settings.silence // timedelta(milliseconds=1),
         reach=_reach(bridge),
+        clock_seconds=max((one.apart.seconds for one in bridge.means.values()), key=abs),
         free_bytes=free_bytes(journal.path),
         refused=_refused(bridge.reloader.record),
         restart=bridge.reloader.record.restart,

@@ -13,8 +13,8 @@ def status(
     """Say in one line whether all is well; exits 1 when it is not.
 
     Not well: a dead letter, a held push, a pause, a closed gate, an event that waits for over 15
-    minutes, pushes that reach nobody, a silent source, a nearly full disk, an edit that was refused,
-    or no bridge that runs. --json has what to do about each.
+    minutes, pushes that reach nobody, a silent source, a wrong clock, a nearly full disk, an edit that
+    was refused, or no bridge that runs. --json has what to do about each.
 
     \b
     Example:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from bridge.clock import Clock
+from bridge.deliver.apart import Apart
 from bridge.deliver.brake import Brake
 from bridge.deliver.calls_out import CallsOut
 from bridge.deliver.cautious import Caution
@@ -151,9 +152,12 @@ class Means:
     #: Keys of calls that are out, or of which the journal could not be told what became of them.
     attempted: set[str] = field(default_factory=set)
     calls_out: CallsOut = field(init=False)
+    #: This machine's clock and OneSignal's.
+    apart: Apart = field(init=False)
 
     def __post_init__(self) -> None:
         self.calls_out = CallsOut(self.clock)
+        self.apart = Apart(self.clock)
         self.disputes = Disputes(self.clock)
 
     async def call(
@@ -171,6 +175,8 @@ class Means:
         with self.calls_out.one_more():
             answer = await self.destination.client.perform(method, path, body, key=key)
         seconds = self.clock.monotonic() - started
+        if isinstance(answer, Answer):
+            self.apart.heard(answer.headers)
         http = str(answer.status) if isinstance(answer, Answer) else answer.reason
         self.metrics.called(endpoint_class, http, seconds, 0 if about is None else about.events)
         if about is not None:

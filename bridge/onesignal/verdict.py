@@ -245,6 +245,14 @@ def retry_after(headers: Mapping[str, str], *, now_ms: int) -> float | None:
     return None if asked is None else min(max(asked, 0.0), RETRY_AFTER_CAP_SECONDS)
 
 
+def said_at(headers: Mapping[str, str]) -> float | None:
+    """When OneSignal answered, by its own clock, in seconds since 1970; None when it does not say."""
+    try:
+        return email.utils.parsedate_to_datetime(headers.get("date", "")).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
 def _asked(headers: Mapping[str, str], *, now_ms: int) -> float | None:
     """Seconds as they were asked for, which may be any number."""
     text = (headers.get("retry-after") or headers.get("retryafter") or "").strip()

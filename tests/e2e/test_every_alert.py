@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.utils
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -135,6 +136,18 @@ async def its_secret_is_another(here: Rig, _: pytest.MonkeyPatch) -> None:
         assert answer.status_code == 401
 
 
+def clock(ahead_seconds: float) -> Act:
+    async def change(here: Rig, _: pytest.MonkeyPatch) -> None:
+        await here.pass_time(MINUTE)
+        theirs = email.utils.formatdate(here.clock.now_ms() / 1000 - ahead_seconds, usegmt=True)
+        here.sandbox.faults.clear()
+        fail(here, "write", status=202, headers={"Date": theirs})
+        # Another value each time: what OneSignal has already is not said again.
+        await here.post(identify(PERSON, f"m{ahead_seconds}", tier=f"{NAME}{ahead_seconds}"))
+
+    return change
+
+
 def disk(free: int) -> Act:
     async def change(here: Rig, patch: pytest.MonkeyPatch) -> None:
         patch.setattr("bridge.app.seeing.free_bytes", lambda _: free)
@@ -169,6 +182,8 @@ ALERTS: dict[str, tuple[Act, Act]] = {
     "OneSignal refuses the API key": (the_key_is_refused, mended),
     "OneSignal fails for app default": (onesignal_fails, mended),
     "gate default/write held for": (onesignal_asks_for_an_hour, an_hour_passes),
+    "this machine's clock is 7 minutes ahead of OneSignal's": (clock(420), clock(0)),
+    "this machine's clock is 7 minutes behind OneSignal's": (clock(-420), clock(60)),
     "the oldest event waits for": (an_event_waits, an_hour_passes),
     "paused: pushes": (pushes_are_paused, pushes_are_resumed),
     "paused: pushes, because a push reached an iPhone": (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import email.utils
 from collections.abc import AsyncIterator, Iterable, Mapping as Named
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +16,7 @@ from bridge.mapping.rules import Mapping
 from bridge.onesignal.api import api_named
 from bridge.onesignal.client import OneSignal
 from bridge.onesignal.platforms import said_of
-from bridge.onesignal.verdict import Answer, Closed, NoAnswer, judge
+from bridge.onesignal.verdict import Answer, Closed, NoAnswer, judge, said_at
 
 _NOBODY = "segment-bridge-doctor-nobody"
 _NO_NOTIFICATION = "00000000-0000-4000-8000-000000000000"
@@ -111,9 +110,7 @@ def _key(app: App, number: int, answer: Answer | NoAnswer) -> Check:
 
 
 def _clock(answer: Answer, clock: Clock) -> Check | None:
-    try:
-        theirs = email.utils.parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
-    except (TypeError, ValueError):
+    if (theirs := said_at(answer.headers)) is None:
         return None
     away = abs(clock.now_ms() / 1000 - theirs)
     said = f"this clock and OneSignal's are {away:.0f} s apart"
