@@ -3,8 +3,11 @@
 ::
 
     not in the list of the only people to be reached     skipped, `not_listed`
+    of a rule that is paused                             held, `paused`
     older than its rule allows                           skipped, `too_old`
-    a custom event of a rule that is paused              held, `paused`
+
+It is held before it is asked how old it is, however long its gate has been shut: that is asked no more of what a
+person lets go.
 """
 
 from __future__ import annotations
@@ -23,14 +26,15 @@ class Sifting:
 
     def sift(self, group: SendGroup, member: Member) -> MemberEnd | Hold | None:
         """How one that was never sent ends, or why it is held; None: it may leave."""
-        means = self.means
+        means, brake = self.means, self.means.brake
         if (end := self.unlisted(group, member)) is not None:
             return end
+        # Pausing pushes lets custom events go on, and pausing their rule does not.
+        if (brake.stops if group.endpoint == "event" else brake.paused)(member.rule):
+            return "paused"
         if member.expires_ms is not None and means.clock.now_ms() > member.expires_ms:
             return MemberEnd("skipped", "too_old")
-        # Pushes of a group have one rule, so that it is held as a whole.
-        is_paused = group.endpoint == "event" and means.brake.stops(member.rule)
-        return "paused" if is_paused else None
+        return None
 
     def unlisted(self, _: SendGroup, member: Member) -> MemberEnd | None:
         is_listed = self.means.restraint.lists(member.label, member.recipient)

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from bridge.config import DEFAULT as APP
 from bridge.deliver.brake import PUSHES
+from bridge.deliver.held import release_resumed
 from bridge.errors import JournalUnavailableError
 from tests.harness import APP_ID, Rig, ends, rig, track
 
@@ -44,6 +48,25 @@ async def test_a_push_in_a_group_leaves_though_another_of_its_event_finds_the_ga
         await here.settle()
         assert sorted(push.text for push in here.sandbox.pushes) == ["On its way", "Shoes for it"]
         assert not here.sandbox.complaints
+
+
+@pytest.mark.parametrize("way", ["alone", "in a group"])
+async def test_what_grows_too_old_at_a_shut_gate_while_it_is_paused_is_held(
+    tmp_path: Path, way: str
+) -> None:
+    mapping = MAPPING if way == "in a group" else MAPPING.replace("    group: 3s\n", "")
+    async with rig(tmp_path, mapping) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        here.means.destination.sends.hold(5 * 3600)
+        await here.post(track("Sale"))
+        await here.pass_time(60)
+        await here.bridge.brake.pull(PUSHES)
+        await here.settle(within=6 * 3600)
+        assert await here.bridge.journal.sends.held_counts() == [(APP, "offer", "paused", 1)]
+        await here.bridge.brake.let_go(PUSHES)
+        await release_resumed(here.bridge.journal, here.bridge.brake, nudge=here.bridge.nudge)
+        await here.settle()
+        assert [push.text for push in here.sandbox.pushes] == ["Shoes for it"]
 
 
 @dataclass
