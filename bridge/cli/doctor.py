@@ -128,15 +128,18 @@ async def _of_app(config: Config, name: str, user: str | None, *, probe: bool) -
     app, clock = config.apps[name], SystemClock()
     keys = [key.get_secret_value() for key in app.api_keys]
     sources, _, known = what_serves()
-    mappings = {source: one for source, one in known.items() if sources[source].app == name}
+    # Sources that have one mapping are one.
+    mappings = {one.revision: one for source, one in known.items() if sources[source].app == name}
     async with OneSignal(url=app.url, api_keys=keys) as client:
         looks = onesignal.Looks(app, client, clock)
         found = [check async for check in onesignal.access(looks, clock)]
         if any(check.level == "error" for check in found):
             return found
-        found += [check async for check in onesignal.templates(looks, mappings.values())]
+        more = [check async for check in onesignal.templates(looks, mappings.values())]
         if user is not None:
-            found += [check async for check in onesignal.user(looks, user, mappings)]
+            more += [check async for check in onesignal.user(looks, user, mappings.values())]
         if probe:
-            found += [check async for check in probed(app, client, clock)]
-    return found
+            more += [check async for check in probed(app, client, clock)]
+    if len(config.apps) > 1:
+        more = [check._replace(name=f"{check.name} of {name}") for check in more]
+    return found + more

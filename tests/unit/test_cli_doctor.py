@@ -150,6 +150,37 @@ def test_a_push_that_would_reach_none_of_a_users_devices_says_for_which_it_is(
     assert found["hint"].startswith("it is for android, web: ")
 
 
+def test_of_several_apps_each_says_whose_device_and_push_it_is_and_a_shared_mapping_counts_once(
+    sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several(tmp_path, monkeypatch)
+    config = tmp_path / "bridge.yaml"
+    club = f"  club: {{app_id: {APP_ID[:-1]}2, api_key: os_v2_app_of_a_club}}\nsources:\n"
+    shared = "mappings: m.yaml, secrets: the-secret-of-another"
+    text = config.read_text().replace("sources:\n", club) + f"  club: {{app: club, {shared}}}\n"
+    config.write_text(text.replace("secrets: the-secret-of-the-backend", shared))
+    config.write_text(
+        config.read_text().replace("app: shop, secrets", "app: shop, mappings: m.yaml, secrets")
+    )
+    sandbox.add_device("u1", "android", app_id=APP_ID)
+    rows = [orjson.loads(line) for line in doctor("--json", "--user", "u1").output.splitlines()]
+    names = [one["name"] for one in rows]
+    for name in (
+        "device of shop",
+        "push shipped of shop",
+        "template of welcome of shop",
+        "user of club",
+    ):
+        assert names.count(name) == 1, names
+
+
+def test_a_push_for_registered_devices_is_said_to_be(sandbox: Any, tmp_path: Path) -> None:
+    text = MAPPING.replace("{exclude: [ios]}", "{exclude: [ios], by: devices}")
+    (tmp_path / "m.yaml").write_text(text)
+    sandbox.add_device("u1", "android", app_id=APP_ID)
+    assert "registered here alone" in checks("--user", "u1")["push shipped"]["said"]
+
+
 def test_a_user_nobody_knows_is_what_a_forgotten_login_looks_like(sandbox: Any) -> None:
     ran = doctor("--user", "nobody")
     assert ran.exit_code == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping as Named
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +11,7 @@ import orjson
 from bridge.cli.doctoring import Check, Level
 from bridge.clock import Clock
 from bridge.config import App
+from bridge.mapping.push import Push
 from bridge.mapping.rules import Mapping
 from bridge.onesignal.api import api_named
 from bridge.onesignal.client import OneSignal
@@ -35,6 +35,7 @@ PLATFORM = {
     "SafariPush": "ios_web",
 }
 """Of each type of subscription the platform that a policy calls it; a Safari may be an iPhone's."""
+_REGISTERED = "is for devices that were registered here alone: People, in the console, shows them"
 _FLAGS = {
     "ios": ("isIos",),
     "android": ("isAndroid",),
@@ -145,9 +146,7 @@ def _template(template: str, rules: list[str], answer: Answer | NoAnswer) -> Che
     return Check(name, "warning", f"whether {template} is there could not be seen ({status})")
 
 
-async def user(
-    looks: Looks, external_id: str, mappings: Named[str, Mapping]
-) -> AsyncIterator[Check]:
+async def user(looks: Looks, external_id: str, mappings: Iterable[Mapping]) -> AsyncIterator[Check]:
     """The devices that OneSignal knows of a user, and which of them the push of each rule would reach."""
     if not api_named(looks.app.spoken.api).HAS_USERS:
         where = "OneSignal's dashboard does: Audience > Subscriptions, by External User ID"
@@ -166,10 +165,9 @@ async def user(
         hint = "the app asks for permission to push, and calls OneSignal.login"
         yield Check("devices", "warning", "OneSignal has no push device of this user", hint)
         return
-    for mapping in mappings.values():
-        for rule in mapping.rules:
-            if rule.push is not None and rule.push.devices is None:
-                yield _reached(rule.name, rule.push.flags, devices)
+    for rule in (rule for mapping in mappings for rule in mapping.rules):
+        if rule.push is not None:
+            yield _reached(rule.name, rule.push, devices)
 
 
 class Device:
@@ -204,19 +202,13 @@ def reaches(flags: Named[str, bool], device: Device) -> bool:
     return device.on and (not allowed or bool(allowed & {*_FLAGS.get(device.platform, ())}))
 
 
-def _reached(rule: str, flags: Named[str, bool], devices: list[Device]) -> Check:
+def _reached(rule: str, push: Push, devices: list[Device]) -> Check:
+    if push.devices is not None:
+        return Check(f"push {rule}", "ok", _REGISTERED)
+    flags = push.flags
     reached = [str(device) for device in devices if reaches(flags, device)]
     if reached:
         return Check(f"push {rule}", "ok", f"would reach {', '.join(reached)}")
     hint = f"it is for {', '.join(said_of(flags))}: `push.platforms`, or `platforms` of the rule"
     said = "would reach none of these devices"
     return Check(f"push {rule}", "warning", said, hint if flags else None)
-
-
-def answered(check: AsyncIterator[Check]) -> list[Check]:
-    """All checks of one kind, outside of a loop."""
-
-    async def collect() -> list[Check]:
-        return [one async for one in check]
-
-    return asyncio.run(collect())
