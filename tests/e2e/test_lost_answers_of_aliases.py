@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from bridge.app.people import written
 from bridge.clock import ManualClock
+from bridge.config import DEFAULT as APP
 from bridge.sandbox import Sandbox, create_sandbox
 from tests.e2e.test_aliases import HOUR, hear, holders, how, with_users
 from tests.e2e.test_two_at_once import MAPPING, said
@@ -134,6 +136,7 @@ async def test_what_was_asked_for_is_no_part_of_a_user_who_is_created_again(tmp_
         next_identity(here.sandbox, LOST)
         await here.post(first("Linked", now - 2 * HOUR))
         await here.still()
+        assert await written(here.bridge, APP, "u1") == []
         found = here.sandbox.user("u1", app_id=APP_ID)
         assert found is not None
         here.sandbox.world.app(APP_ID).remove_user(found)
