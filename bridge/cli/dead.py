@@ -29,6 +29,11 @@ Replan = Annotated[
 ]
 
 
+_NOT = {
+    "no_events": "what was sent is no event",
+    "forgotten": "they may have been sent, and after 30 days OneSignal would not know a repeat; discard them",
+}
+"""Why some are not replayed."""
 _AT_A_GLANCE = 10
 """More of them are summed up by reason and rule."""
 
@@ -98,8 +103,10 @@ def replay(choice: Choice, replan: Replan = False, yes: Yes = False) -> None:
     done = choosing.act("/api/v1/dead/replay", body, row=_row, question="Replay", yes=yes)
     if done:
         typer.echo(f"{done['replayed']} replayed.")
-    if done.get("no_events"):
-        typer.echo(f"{done['no_events']} not: what was sent is no event.", err=True)
+    for name, why in _NOT.items():
+        if done.get(name):
+            typer.echo(f"{done[name]} not: {why}.", err=True)
+    if any(done.get(name) for name in _NOT):
         raise typer.Exit(1)
 
 

@@ -33,12 +33,21 @@ from bridge.journal import Journal
 from bridge.journal.piles import Choice, DeadCount
 from bridge.journal.records import Dead, Replayed
 
+_NEVER = {
+    "not-an-event": "What was sent is no event, so there is nothing to replay.",
+    "key-forgotten": "It may have been sent, more than 30 days ago: OneSignal knows its key no more,"
+    " and would send it again. Discard it.",
+}
+"""Why one is not replayed, whatever is done about it."""
+
 
 class Replays(Protocol):
     @property
     def replayed(self) -> int: ...
     @property
     def no_events(self) -> int: ...
+    @property
+    def forgotten(self) -> int: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,15 +110,9 @@ class DeadApi:
         if replan is None:
             return UNCLEAR
         done = "not-dead" if dead_id is None else await self.replay(dead_id, replan, who(request))
-        match done:
-            case "replayed":
-                return answer({"replayed": dead_id})
-            case "not-an-event":
-                return problem(
-                    409, "not-an-event", "What was sent is no event, so there is nothing to replay."
-                )
-            case _:
-                return _GONE
+        if done in _NEVER:
+            return problem(409, done, _NEVER[done])
+        return answer({"replayed": dead_id}) if done == "replayed" else _GONE
 
     async def _replay_all(self, request: Request) -> Response:
         wanted = await asked(request, self.naming, also=("replan",))
@@ -120,7 +123,9 @@ class DeadApi:
         if wanted.dry_run:
             return looked(await self.waiting.dead(wanted.choice, sample=SAMPLE), summary)
         done = await self.replay_all(wanted.choice, replan, who(request))
-        return answer({"replayed": done.replayed, "no_events": done.no_events})
+        return answer(
+            {"replayed": done.replayed, "no_events": done.no_events, "forgotten": done.forgotten}
+        )
 
     async def _discard(self, request: Request) -> Response:
         wanted = await asked(request, self.naming)

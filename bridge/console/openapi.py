@@ -168,7 +168,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
         ),
     },
     "/api/v1/dead/replay": {
-        "post": _operation("Try all of a choice again", "operate", {"oneOf": [object_of(replayed=COUNT, no_events=COUNT), ref("DeadSample")]}, "400", "404", body=_choice(replan=YES)),
+        "post": _operation("Try all of a choice again", "operate", {"oneOf": [object_of(replayed=COUNT, no_events=COUNT, forgotten=COUNT), ref("DeadSample")]}, "400", "404", body=_choice(replan=YES)),
     },
     "/api/v1/dead/discard": {
         "post": _operation("End all of a choice for good", "operate", {"oneOf": [object_of(discarded=COUNT), ref("DeadSample")]}, "400", "404", body=ref("Choice")),

@@ -4,7 +4,8 @@ An update is planned anew from its event, because its values may have been overt
 sent as it was written: under its own key when OneSignal may have performed it (the key makes a
 repeat harmless), under the key of the next generation when it certainly did not. Then it goes to whom
 its recipient was found to be meanwhile, whose id at OneSignal is another by now; and it can also be
-planned anew, with the mapping that is in force. What may have been performed is neither.
+planned anew, with the mapping that is in force. What may have been performed is neither; and once
+OneSignal has forgotten its key, which it does after 30 days, it is not sent any more at all.
 
 What was skipped because it was too old has nothing that was written: it is planned anew, and nobody
 asks again how old it is.
@@ -25,7 +26,12 @@ from bridge.journal import Journal
 from bridge.journal.piles import Choice
 from bridge.journal.records import Dead, NewSend, Replayed, Send
 from bridge.onesignal.api import path_of
-from bridge.onesignal.operations import EXTERNAL_ID, Recipient, SendNotification
+from bridge.onesignal.operations import (
+    EXTERNAL_ID,
+    KEYS_KEPT_MS,
+    Recipient,
+    SendNotification,
+)
 from bridge.onesignal.user_model import readdressed
 
 OURS = frozenset({"plan_failed", "internal_error", "poison", "source_gone"})
@@ -51,6 +57,8 @@ class Replays(NamedTuple):
     replayed: int
     #: What was sent is no event, so that there is nothing to replay.
     no_events: int
+    #: They may have been sent, and OneSignal does not know their keys any more.
+    forgotten: int = 0
 
 
 async def replay(journal: Journal, dead_id: int, *, now_ms: int, replan: bool = False) -> Replay:
@@ -66,6 +74,8 @@ async def replay(journal: Journal, dead_id: int, *, now_ms: int, replan: bool = 
     replan = replan and not dead.uncertain
     send = await journal.send(dead.send_key) if dead.send_key and not replan else None
     again = None
+    if dead.uncertain and send is not None and is_forgotten(send, now_ms):
+        return Replay("key-forgotten", dead)
     if send is not None:
         person = await _person(journal, send) if not dead.uncertain else None
         again = send_again(dead, send, person, now_ms=now_ms)
@@ -91,6 +101,7 @@ async def replay_all(
         total = Replays(
             total.replayed + sum(one.operations for one in done),
             total.no_events + sum(one.done == "not-an-event" for one in done),
+            total.forgotten + sum(one.done == "key-forgotten" for one in done),
         )
     told.flush()
     return total
@@ -120,6 +131,12 @@ async def replay_skipped(journal: Journal, choice: Choice, *, nudge: Nudge) -> i
         left, total = left - len(some), total + len(some)
     told.flush()
     return total
+
+
+def is_forgotten(send: Send, now_ms: int) -> bool:
+    """Whether a push that may have been sent would be sent again, and no repeat, if it were tried now."""
+    is_push = send.operation == SendNotification.name
+    return is_push and now_ms > send.created_ms + KEYS_KEPT_MS
 
 
 async def _person(journal: Journal, send: Send) -> Recipient | None:

@@ -10,7 +10,7 @@ from bridge.deliver.progress import Progress, tell
 from bridge.deliver.retry import GiveUp, after_failure, is_early
 from bridge.journal.records import BULK, Death, NewSend, OpenSend, Waiting, operation_name
 from bridge.onesignal.api import recipients_of
-from bridge.onesignal.operations import SendNotification
+from bridge.onesignal.operations import KEYS_KEPT_MS, SendNotification
 from bridge.onesignal.verdict import Accepted, Closed, Failed, NoRecipients, Refused, Verdict
 from bridge.telemetry import log
 
@@ -123,8 +123,9 @@ class Sending:
         return Held()
 
     def _expired(self) -> bool:
-        expires = self.send.expires_ms
-        return expires is not None and self.means.clock.now_ms() > expires
+        expires, now = self.send.expires_ms, self.means.clock.now_ms()
+        is_forgotten = self.uncertain and now > self.send.created_ms + KEYS_KEPT_MS
+        return is_forgotten or (expires is not None and now > expires)
 
     def _is_listed(self) -> bool:
         """Somebody may have said since it was written who alone is to be reached."""

@@ -18,6 +18,7 @@ from bridge.deliver.means import Means
 from bridge.journal.groups import Member, MemberEnd, Sealed
 from bridge.journal.records import SendGroup
 from bridge.journal.sends import Hold
+from bridge.onesignal.operations import KEYS_KEPT_MS
 
 
 @dataclass(slots=True)
@@ -43,7 +44,7 @@ class Sifting:
     async def stops(self, call: Sealed) -> bool:
         """Whether one of the members of a call that was sealed must not leave with it any more."""
         means = self.means
-        if call.expires_ms is not None and means.clock.now_ms() > call.expires_ms:
+        if _is_over(call, means.clock.now_ms()):
             return True
         # What may have arrived is repeated, whoever has paused its rule.
         is_stopped = means.brake.stops_rules and not call.uncertain
@@ -51,3 +52,10 @@ class Sifting:
             return False
         sift = self.unlisted if call.uncertain else self.sift
         return not await means.journal.groups.all_may_leave(call.key, sift=sift)
+
+
+def _is_over(call: Sealed, now_ms: int) -> bool:
+    """One of its members is too old, or what may have arrived would not be known for a repeat."""
+    is_forgotten = call.uncertain and now_ms > call.created_ms + KEYS_KEPT_MS
+    is_push = call.endpoint == "send"
+    return (is_push and is_forgotten) or (call.expires_ms is not None and now_ms > call.expires_ms)

@@ -17,7 +17,7 @@ GROUP_LANES = range(LANES, LANES + 16)
 SENDS_DECIDED = "/sends"
 """In `done`: which sends the event has is decided, whatever its rules are called by now."""
 
-Replayed = Literal["replayed", "not-dead", "not-an-event"]
+Replayed = Literal["replayed", "not-dead", "not-an-event", "key-forgotten"]
 """What came of asking for a replay."""
 
 Status = Literal["delivered", "no_recipients", "skipped", "dead", "discarded"]
@@ -329,6 +329,7 @@ class Send(NamedTuple):
     person_hash: int
     once: int | None
     once_ms: int | None
+    created_ms: int
 
 
 class GateRow(NamedTuple):

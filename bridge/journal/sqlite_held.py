@@ -36,7 +36,7 @@ def release(
     """Let some of what is held by one app go; the choice names the app."""
     found = _some(connection, choice, limit)
     for one in found:
-        _release(connection, one)
+        _release(connection, one, None if volume is None else volume.now_ms)
         if volume is not None and one["operation"] == PUSH and not one["counted"]:
             keep_pace(connection, one["app"], UNCAPPED, volume.per_ms, volume.now_ms)
     _rearm(connection, choice.app, found)
@@ -65,9 +65,10 @@ def _some(connection: sqlite3.Connection, choice: Choice, limit: int) -> list[di
     return [dict(zip(names, row, strict=True)) for row in found]
 
 
-def _release(connection: sqlite3.Connection, one: dict[str, Any]) -> None:
+def _release(connection: sqlite3.Connection, one: dict[str, Any], now_ms: int | None) -> None:
     connection.execute(queries()["release_send"], one)
     if one["group_id"] is None:
+        connection.execute(queries()["release_call"], one | {"now_ms": now_ms})
         revival.back_to_work(connection, one["seq"], one["rule"], one["operation"])
 
 

@@ -21,6 +21,9 @@ EXTERNAL_ID_LENGTH = 512
 """Longer ids are no ids: they do not fit into the address of a request."""
 NAMESPACE = uuid.UUID("5b1f4a52-6a53-5f0e-9d0a-3f4b8f1a7c20")
 """Of every idempotency key that we make; changing it would send everything again."""
+KEYS_KEPT_MS = 30 * 86_400_000
+"""For so long OneSignal tells a repeat by its key (reference/idempotent-notification-requests); after that
+it would send it."""
 
 SUBSCRIPTION_ID = "subscription_id"
 """The label of a recipient that is one device, address or number, and not a person."""

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from bridge.cli import app
-from bridge.clock import ManualClock
+from bridge.clock import ManualClock, SystemClock
 from bridge.console.naming import alike
 from bridge.deliver.brake import PUSHES
 from bridge.journal.sqlite import open_sqlite
@@ -569,7 +569,8 @@ def run(folder: Path, *arguments: str, **more: str) -> tuple[int, str]:
 
 
 async def test_when_nothing_runs_the_commands_do_the_same_to_the_database(tmp_path: Path) -> None:
-    clock = ManualClock()
+    # The commands go by the machine's own clock.
+    clock = ManualClock(SystemClock().now_ms())
     onesignal = create_sandbox(clock=clock)
     async with rig(tmp_path, SHOP, clock=clock, onesignal=onesignal) as here:
         await with_dead(here, 3)

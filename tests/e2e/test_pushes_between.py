@@ -9,10 +9,15 @@ from typing import Any
 
 import pytest
 
+from bridge.clock import ManualClock
 from bridge.config import DEFAULT as APP
 from bridge.deliver.brake import PUSHES
 from bridge.deliver.held import release_resumed
+from bridge.deliver.replay import replay, replay_all
 from bridge.errors import JournalUnavailableError
+from bridge.journal.piles import Choice
+from bridge.onesignal.operations import KEYS_KEPT_MS
+from bridge.sandbox import create_sandbox
 from tests.harness import APP_ID, Rig, ends, rig, track
 
 MAPPING = """
@@ -149,4 +154,74 @@ async def test_a_push_that_may_have_arrived_is_not_forgotten_to_have_been_tried_
         (dead,) = await here.bridge.journal.dead_letters()
         assert dead.uncertain
         assert len(set(keys(here))) == 1
+        assert len(here.sandbox.pushes) == 1
+
+
+@pytest.mark.parametrize("way", ["alone", "in a group"])
+async def test_what_may_have_arrived_is_not_sent_again_once_its_key_is_forgotten(
+    tmp_path: Path, way: str
+) -> None:
+    mapping = MAPPING if way == "in a group" else MAPPING.replace("    group: 3s\n", "")
+    async with rig(tmp_path, mapping) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        slow = {"status": 503, "headers": {"Retry-After": "3000"}}
+        fail(here, {"reset": True, "applied": True}, *[slow] * 6)
+        await here.post(track("Sale"))
+        await here.settle(within=6 * 3600)
+        (dead,) = await here.bridge.journal.dead_letters()
+        assert dead.uncertain
+        here.sandbox.faults.clear()
+        here.clock.advance(KEYS_KEPT_MS / 1000)
+        journal, now = here.bridge.journal, here.clock.now_ms
+        assert (await replay(journal, dead.id, now_ms=now())).done == "key-forgotten"
+        all_of_it = await replay_all(
+            journal, Choice(), replan=True, now=now, nudge=here.bridge.nudge
+        )
+        assert (all_of_it.replayed, all_of_it.forgotten) == (0, 1)
+        await here.settle()
+        assert len(here.sandbox.pushes) == 1
+
+
+@pytest.mark.parametrize("way", ["alone", "in a group"])
+async def test_nor_by_itself_however_long_it_was_paused(tmp_path: Path, way: str) -> None:
+    mapping = MAPPING if way == "in a group" else MAPPING.replace("    group: 3s\n", "")
+    mapping = mapping.replace('"Sale"\n', '"Sale"\n    max_age: 90d\n')
+    async with rig(tmp_path, mapping) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        fail(
+            here,
+            {"reset": True, "applied": True},
+            {"status": 503, "headers": {"Retry-After": "60"}},
+        )
+        await here.post(track("Sale"))
+        await here.pass_time(30)
+        await here.bridge.brake.pull(PUSHES)
+        here.clock.advance(KEYS_KEPT_MS / 1000)
+        await here.bridge.brake.let_go(PUSHES)
+        await here.settle()
+        assert ends(await here.outcomes()) == {
+            "offer/send_notification": ("dead", "unknown_outcome")
+        }
+        assert len(here.sandbox.pushes) == 1
+
+
+@pytest.mark.parametrize("way", ["alone", "in a group"])
+async def test_what_was_held_for_longer_than_that_was_never_sent_and_leaves(
+    tmp_path: Path, way: str
+) -> None:
+    mapping = MAPPING if way == "in a group" else MAPPING.replace("    group: 3s\n", "")
+    clock = ManualClock()
+    app = create_sandbox(clock=clock)
+    app.state.sandbox.add_device("u1", "android", app_id=APP_ID)
+    async with rig(tmp_path, mapping, clock=clock, onesignal=app) as here:
+        await here.bridge.brake.pull(PUSHES)
+        await here.post(track("Sale"))
+        await here.settle()
+    clock.advance(KEYS_KEPT_MS / 1000)
+    async with rig(tmp_path, mapping, clock=clock, onesignal=app) as here:
+        await here.bridge.brake.let_go(PUSHES)
+        await release_resumed(here.bridge.journal, here.bridge.brake, nudge=here.bridge.nudge)
+        fail(here, {"reset": True})
+        await here.settle()
+        assert ends(await here.outcomes()) == {"offer/send_notification": ("delivered", None)}
         assert len(here.sandbox.pushes) == 1

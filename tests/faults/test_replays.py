@@ -208,7 +208,7 @@ async def shown(stage: Stage, pile: Pile) -> tuple[list[int], list[int]]:
     replaying = asyncio.create_task(replayed_twice(stage))
     await live(stage, pile, "during", first=pile.dead + pile.live)
     assert await replaying == dead
-    assert await stage.ask() == {"replayed": 0, "no_events": 0}
+    assert await stage.ask() == {"replayed": 0, "no_events": 0, "forgotten": 0}
     await stage.until(lambda: waiting(stage.world.database) == 0)
     check_keys(stage, pile)
     return stage.delays("before"), stage.delays("during")
@@ -259,7 +259,7 @@ async def test_what_is_replayed_while_onesignal_is_down_is_done_once_when_it_is_
         assert await replayed_twice(stage) == dead
         await stage.passes(600)
         assert (await stage.ask(dry_run=True))["count"] == 0
-        assert await stage.ask() == {"replayed": 0, "no_events": 0}
+        assert await stage.ask() == {"replayed": 0, "no_events": 0, "forgotten": 0}
         assert waiting(inside.database) >= dead
         await stage.well()
         await stage.until(lambda: waiting(inside.database) == 0)

@@ -43,6 +43,7 @@ PLANS = {
         "send USING INDEX send_call (call_key=?)",
     ],
     "retry_call": ["call USING PRIMARY KEY (key=?)"],
+    "release_call": ["call USING PRIMARY KEY (key=?)", "meta USING PRIMARY KEY (key=?)"],
     "postpone": ["pending USING INTEGER PRIMARY KEY (rowid=?)"],
     "remember": ["event USING INTEGER PRIMARY KEY (rowid=?)"],
     "finish_events": ["pending USING INTEGER PRIMARY KEY (rowid=?)"],

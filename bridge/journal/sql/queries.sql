@@ -254,7 +254,7 @@ ON CONFLICT (seq) DO UPDATE SET
 
 -- send_one --
 SELECT key, seq, app, rule, operation, user_hash, label, recipient, generation, revision, state,
-       person_hash, once, once_ms
+       person_hash, once, once_ms, created_ms
 FROM send WHERE key = :key;
 
 -- gates --

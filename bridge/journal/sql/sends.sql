@@ -150,5 +150,9 @@ ORDER BY created_ms LIMIT :limit;
 -- Nobody asks again how old it is.
 UPDATE send SET state = 'pending', hold = NULL, expires_ms = NULL WHERE key = :key;
 
+-- release_call --
+-- What is held was certainly never sent, whichever process wrote it, and is tried for as long as what is new.
+UPDATE call SET run = (SELECT value FROM meta WHERE key = 'run'), created_ms = coalesce(:now_ms, created_ms) WHERE key = :call_key;
+
 -- discard_send --
 UPDATE send SET state = 'discarded', hold = NULL, counted = 0, ended_ms = :at_ms WHERE key = :key;
