@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from bridge.kinds import (
     Duration,
@@ -27,6 +27,15 @@ SENDS_PER_SECOND = {"free": 150, "growth": 6000, "professional": 6000, "enterpri
 TAG_CAP = {"free": 2, "growth": 10, "professional": 100, "enterprise": None}
 
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+
+
+def _at_least(*, days: int) -> AfterValidator:
+    def checked(value: timedelta) -> timedelta:
+        if value < timedelta(days=days):
+            raise ValueError(f"has to be at least {days}d")
+        return value
+
+    return AfterValidator(checked)
 
 
 class Settings(BaseModel):
@@ -100,7 +109,7 @@ class Settings(BaseModel):
     #: A device that is another user's: it moves, is refused, or is both users'.
     devices_of_another: Literal["move", "refuse", "share"] = "move"
     #: Devices that were not seen for so long are no target, and forgotten.
-    devices_expire: Annotated[Duration, Field(ge=timedelta(days=1))] = timedelta(days=180)
+    devices_expire: Annotated[Duration, _at_least(days=1)] = timedelta(days=180)
 
     admin_token: SecretStr | None = None
     #: More people than one, each a line: name, role, token; see `bridge.config.access`.
@@ -121,7 +130,7 @@ class Settings(BaseModel):
     #: How long payloads are kept once nothing needs them any more; 0: not at all.
     keep_payloads: Duration = timedelta(days=3)
     #: And what became of an event, with the event itself; a week is what a repeat is known by.
-    keep_outcomes: Annotated[Duration, Field(ge=timedelta(days=7))] = timedelta(days=30)
+    keep_outcomes: Annotated[Duration, _at_least(days=7)] = timedelta(days=30)
     keep_dead: Duration = timedelta(days=30)
     #: Calls to OneSignal, word for word.
     keep_calls: Duration = timedelta(days=3)

@@ -17,6 +17,7 @@ from bridge.journal.records import End, GateRow, Merge, operation_name
 from bridge.journal.trace import Ended, Sent, Trace, Traces
 from bridge.mapping.rules import Mapping
 from bridge.onesignal.platforms import excludes_ios
+from bridge.segment.deletion import DELETE
 
 ORDER = ("pending", "held", "dead", "delivered", "no_recipients", "discarded", "skipped")
 """An event is what the first of its operations is that there is one of."""
@@ -393,6 +394,8 @@ def _remarks(
             "The event's payload is not kept (any more), so rules that did not act are told by its"
             " type and name only. BRIDGE_KEEP_UNMATCHED keeps that of events which no rule wants."
         )
+    elif trace.event.type == DELETE:  # it goes by no mapping, and may be a person's, of no source
+        return
     elif mapping is None:
         yield f"The source {trace.event.source} is not configured any more."
     elif planned is None and trace.event.type:

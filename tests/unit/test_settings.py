@@ -278,6 +278,11 @@ def test_a_value_that_cannot_be_is_named_by_its_variable(name: str, text: str) -
     assert codes(ENOUGH | {PREFIX + name: text}) == [("setting-invalid", PREFIX + name)]
 
 
+def test_a_time_that_is_too_short_is_told_as_it_is_written() -> None:
+    (finding,) = wrong(ENOUGH | {"BRIDGE_KEEP_OUTCOMES": "2d"})
+    assert finding.message == "BRIDGE_KEEP_OUTCOMES: has to be at least 7d"
+
+
 @pytest.mark.parametrize(
     "url", ["postgresql://db/bridge", "bridge.db", "sqlite:///", "sqlite:///:memory:", ""]
 )
