@@ -1,4 +1,4 @@
-"""The machine's clock is set back: nothing waits for longer because of it.
+"""The machine's clock is set back: nothing waits for longer because of it, and nothing counts for longer.
 
 What waits does so until a time of day, in memory and on disk, so that it outlasts a restart. When
 time itself has passed and the time of day has not, somebody has set the clock, and every such time

@@ -138,7 +138,10 @@ class Journal(Protocol):
         """When the newest event was received, by the clock of then; 0: there is none."""
 
     async def set_back(self, *, by_ms: int, now_ms: int) -> None:
-        """The clock was set back by so much: what was to wait until a time waits no longer for it."""
+        """The clock was set back by so much: what was to wait until a time waits no longer for it.
+
+        Nor does what was sent count for longer.
+        """
 
     async def retry_call(
         self, key: str, *, not_before_ms: int, attempt: int, uncertain: bool, error: str

@@ -62,6 +62,8 @@ if TYPE_CHECKING:
 
 AHEAD_ROWS = 100
 """Pending events of a user that are looked at for what contradicts an earlier one."""
+_SET_BACK = ("pending", "calls", "merges", "gates", "sends", "places", "paces", "no_paces")
+"""Whose times of day are moved along when the clock is set back."""
 
 
 class SqliteJournal:
@@ -205,7 +207,7 @@ class SqliteJournal:
         values = {"by_ms": by_ms, "now_ms": now_ms}
 
         def write(connection: sqlite3.Connection) -> None:
-            for what in ("pending", "calls", "merges", "gates"):
+            for what in _SET_BACK:
                 connection.execute(queries()[f"set_back_{what}"], values)
 
         await self._writer.aside(write)

@@ -12,7 +12,7 @@ import pytest
 from bridge.clock import ManualClock
 from bridge.config import DEFAULT as APP
 from bridge.deliver.brake import PUSHES
-from bridge.deliver.held import release_resumed
+from bridge.deliver.held import holdings, release, release_resumed
 from bridge.deliver.replay import replay, replay_all
 from bridge.errors import JournalUnavailableError
 from bridge.journal.piles import Choice
@@ -225,3 +225,65 @@ async def test_what_was_held_for_longer_than_that_was_never_sent_and_leaves(
         await here.settle()
         assert ends(await here.outcomes()) == {"offer/send_notification": ("delivered", None)}
         assert len(here.sandbox.pushes) == 1
+
+
+COUNTED = """
+version: 1
+push: {platforms: {exclude: [ios]}}
+rules:
+  - name: capped
+    when: event = "Sale"
+    do: {send_notification: {contents: "{{ messageId }}"}}
+  - name: limited
+    when: event = "News"
+    limit: {max: 5, per: 10m}
+    do: {send_notification: {contents: "{{ messageId }}"}}
+  - name: once
+    when: event = "Hello"
+    once_per: {time: 20m}
+    do: {send_notification: {contents: "{{ messageId }}"}}
+"""
+
+
+class SetClock(ManualClock):
+    """Somebody sets it: what it says of the time of day changes, and time itself does not."""
+
+    def set_by(self, seconds: float) -> None:
+        self._start_ms += round(seconds * 1000)
+
+
+async def test_what_was_sent_counts_for_no_longer_because_the_clock_was_set_back(
+    tmp_path: Path,
+) -> None:
+    clock = SetClock()
+    async with rig(tmp_path, COUNTED, clock=clock) as here:
+        for user in ("u1", "u2", "u3", "u4", "u5", "u6"):
+            here.sandbox.add_device(user, "android", app_id=APP_ID)
+        for number in range(5):
+            await here.post(track("Sale", "u1", f"sale-{number}"))
+            await here.post(track("News", f"u{number + 2}", f"news-{number}"))
+        await here.post(track("Hello", "u2", "hello"))
+        await here.settle()
+        assert len(here.sandbox.pushes) == 11
+        clock.set_by(-86_400)
+        # It counts still, because no time has passed.
+        assert await again(here, "at once") == {("skipped", "person_cap"), ("skipped", "once_per")}
+        assert (await here.bridge.journal.counts()).held == 1
+        await release(
+            here.bridge.journal,
+            await holdings(here.bridge.journal),
+            now_ms=clock.now_ms(),
+            nudge=here.bridge.nudge,
+        )
+        await here.pass_time(25 * 60)
+        assert await again(here, "later") == {("delivered", None)}
+        assert (await here.bridge.journal.counts()).held == 0
+
+
+async def again(here: Rig, when: str) -> set[tuple[str, str | None]]:
+    """One more of each; how they end."""
+    ended = len(await here.outcomes())
+    for event, user in (("Sale", "u1"), ("News", "u3"), ("Hello", "u2")):
+        await here.post(track(event, user, f"{event} {when}"))
+    await here.pass_time(5)
+    return {(status, reason) for _, _, _, status, reason in (await here.outcomes())[ended:]}
