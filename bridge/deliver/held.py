@@ -8,7 +8,7 @@ released at the next start too.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bridge.deliver.brake import Brake, Pause
 from bridge.deliver.standing import VOLUME_MS
@@ -38,6 +38,8 @@ class Holding:
     count: int
     #: By which they are found again.
     choice: Choice
+    #: Of these the custom events alone.
+    only_events: bool = False
 
 
 async def holdings(journal: Journal, choice: Choice = EVERYTHING) -> list[Holding]:
@@ -63,7 +65,10 @@ async def release(journal: Journal, chosen: Iterable[Holding], *, now_ms: int, n
 
     async def some(one: Holding) -> int:
         released = await journal.sends.release(
-            one.choice, limit=AT_ONCE, volume=Volume(now_ms, VOLUME_MS)
+            one.choice,
+            limit=AT_ONCE,
+            volume=Volume(now_ms, VOLUME_MS),
+            only_events=one.only_events,
         )
         told.add(one.app, released.users)
         return released.sends
@@ -128,5 +133,10 @@ async def keep_back(journal: Journal, pause: Pause | None) -> int:
 
 async def release_resumed(journal: Journal, brake: Brake, *, nudge: Nudge) -> int:
     """Let go what was held for a pause, and is not paused any more; what a limit holds stays held."""
-    over = [one for one in await holdings(journal, PAUSED) if not brake.paused(one.rule)]
+    over = [
+        # Pausing pushes lets the custom events of a rule go on.
+        replace(one, only_events=brake.paused(one.rule))
+        for one in await holdings(journal, PAUSED)
+        if not brake.stops(one.rule)
+    ]
     return await release(journal, over, now_ms=brake.clock.now_ms(), nudge=nudge)

@@ -136,7 +136,7 @@ async def replay_skipped(journal: Journal, choice: Choice, *, nudge: Nudge) -> i
 def is_forgotten(send: Send, now_ms: int) -> bool:
     """Whether a push that may have been sent would be sent again, and no repeat, if it were tried now."""
     is_push = send.operation == SendNotification.name
-    return is_push and now_ms > send.created_ms + KEYS_KEPT_MS
+    return is_push and now_ms > send.key_ms + KEYS_KEPT_MS
 
 
 async def _person(journal: Journal, send: Send) -> Recipient | None:

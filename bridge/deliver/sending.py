@@ -53,6 +53,7 @@ def opened(new: NewSend) -> OpenSend:
         not_before_ms=0,
         attempt=0,
         created_ms=new.created_ms,
+        key_ms=new.created_ms,
         label=new.label,
         recipient=new.recipient,
         uncertain=False,
@@ -124,7 +125,7 @@ class Sending:
 
     def _expired(self) -> bool:
         expires, now = self.send.expires_ms, self.means.clock.now_ms()
-        is_forgotten = self.uncertain and now > self.send.created_ms + KEYS_KEPT_MS
+        is_forgotten = self.uncertain and now > self.send.key_ms + KEYS_KEPT_MS
         return is_forgotten or (expires is not None and now > expires)
 
     def _is_listed(self) -> bool:

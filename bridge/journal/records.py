@@ -118,6 +118,8 @@ class OpenSend(NamedTuple):
     not_before_ms: int
     attempt: int
     created_ms: int
+    #: OneSignal has not seen its key before.
+    key_ms: int
     label: str
     recipient: str
     #: An attempt may have been performed.
@@ -329,7 +331,8 @@ class Send(NamedTuple):
     person_hash: int
     once: int | None
     once_ms: int | None
-    created_ms: int
+    #: OneSignal has not seen the key of its call before.
+    key_ms: int
 
 
 class GateRow(NamedTuple):

@@ -159,12 +159,18 @@ class Sends(Protocol):
         """How many by app, rule and why, most first."""
 
     async def release(
-        self, choice: Choice, *, limit: int, volume: Volume | None = None
+        self,
+        choice: Choice,
+        *,
+        limit: int,
+        volume: Volume | None = None,
+        only_events: bool = False,
     ) -> Released:
         """Let some of what an app holds go, oldest first; not more than `limit` of them.
 
         It is checked no more: what a person releases is not too old. The last that a rule's limit
-        held re-arms it. What is under no cap counts for the volume of those.
+        held re-arms it. What is under no cap counts for the volume of those. `only_events`: nothing but
+        custom events goes, of a choice that names a rule and a reason.
         """
 
     async def discard(self, choice: Choice, *, limit: int, at_ms: int) -> int:

@@ -31,10 +31,15 @@ def counts(connection: sqlite3.Connection, choice: Choice) -> list[tuple[str, st
 
 
 def release(
-    connection: sqlite3.Connection, choice: Choice, limit: int, volume: Volume | None = None
+    connection: sqlite3.Connection,
+    choice: Choice,
+    limit: int,
+    volume: Volume | None = None,
+    *,
+    only_events: bool = False,
 ) -> Released:
     """Let some of what is held by one app go; the choice names the app."""
-    found = _some(connection, choice, limit)
+    found = _some(connection, choice, limit, only_events=only_events)
     for one in found:
         _release(connection, one, None if volume is None else volume.now_ms)
         if volume is not None and one["operation"] == PUSH and not one["counted"]:
@@ -56,17 +61,21 @@ def discard(connection: sqlite3.Connection, choice: Choice, limit: int, at_ms: i
     return len(found)
 
 
-def _some(connection: sqlite3.Connection, choice: Choice, limit: int) -> list[dict[str, Any]]:
+def _some(
+    connection: sqlite3.Connection, choice: Choice, limit: int, *, only_events: bool = False
+) -> list[dict[str, Any]]:
     # The most common question, of which there may be a million answers, is asked of the index.
     indexed = choice.rule and choice.reason and choice.ids is None
     query = "held_of_rule" if indexed else "held_some"
+    if only_events:
+        query = "held_events_of_rule"
     found = connection.execute(queries()[query], choice.values() | {"limit": limit})
     names = [column[0] for column in found.description]
     return [dict(zip(names, row, strict=True)) for row in found]
 
 
 def _release(connection: sqlite3.Connection, one: dict[str, Any], now_ms: int | None) -> None:
-    connection.execute(queries()["release_send"], one)
+    connection.execute(queries()["release_send"], one | {"now_ms": now_ms})
     if one["group_id"] is None:
         connection.execute(queries()["release_call"], one | {"now_ms": now_ms})
         revival.back_to_work(connection, one["seq"], one["rule"], one["operation"])

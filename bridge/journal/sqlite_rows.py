@@ -230,6 +230,7 @@ def insert_send(connection: sqlite3.Connection, send: NewSend, *, hold: str | No
         send.key, send.seq, send.app, send.rule, send.operation, send.user_hash, send.person_hash,
         send.label, send.recipient, send.generation, send.revision, send.expires_ms, state, hold,
         send.counted, send.once, send.once_ms, group_id, send.part, call_key, send.created_ms,
+        send.created_ms,
     )  # fmt: skip
     insert(connection, "append_send", [row])
     if group is None:

@@ -133,10 +133,17 @@ class SqliteSends:
         return await self._look(lambda connection: held.counts(connection, choice))
 
     async def release(
-        self, choice: Choice, *, limit: int, volume: Volume | None = None
+        self,
+        choice: Choice,
+        *,
+        limit: int,
+        volume: Volume | None = None,
+        only_events: bool = False,
     ) -> Released:
         result: Released = await self._write(
-            lambda connection: held.release(connection, choice, limit, volume)
+            lambda connection: held.release(
+                connection, choice, limit, volume, only_events=only_events
+            )
         )
         return result
 

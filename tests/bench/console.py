@@ -249,10 +249,10 @@ def _events(connection: sqlite3.Connection, events: int, users: list[int]) -> No
         sorted((users[n % PEOPLE], n) for n in range(1, events + 1)),
     )
     held = [n for n, one in enumerate(shapes, 1) if one[2] == "held"]
-    columns = "key, seq, app, rule, operation, user_hash, person_hash, label, recipient, revision, state, hold, call_key, created_ms"
+    columns = "key, seq, app, rule, operation, user_hash, person_hash, label, recipient, revision, state, hold, call_key, created_ms, key_ms"
     connection.executemany(
-        f"INSERT INTO send ({columns}) VALUES (?, ?, 'default', 'order-shipped', 'send_notification', ?, ?, 'external_id', 'u', 'r', 'held', 'limit', ?, ?)",
-        ((f"k{n}", n, users[n % PEOPLE], users[n % PEOPLE], f"k{n}", start) for n in held),
+        f"INSERT INTO send ({columns}) VALUES (?, ?, 'default', 'order-shipped', 'send_notification', ?, ?, 'external_id', 'u', 'r', 'held', 'limit', ?, ?, ?)",
+        ((f"k{n}", n, users[n % PEOPLE], users[n % PEOPLE], f"k{n}", start, start) for n in held),
     )
     dead = [n for n, one in enumerate(shapes, 1) if one[2] == "dead"]
     columns = "seq, rule, operation, source, app, message_id, name, user_hash, event_ms, reason, attempt, died_ms"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import orjson
 import pytest
 
+from bridge.console.web.said import SAID
 from bridge.journal.looks import PAGE
 from bridge.journal.piles import Choice
-from tests.console.visiting import Visitor, form_of, text_of, visiting
+from bridge.onesignal.operations import KEYS_KEPT_MS
+from tests.console.visiting import TOKENS, Visitor, form_of, text_of, visiting
 from tests.harness import APP_ID, Rig, track
 
 WAITING = "/console/waiting"
@@ -166,6 +169,41 @@ async def test_one_letter_alone_is_replayed(tmp_path: Path) -> None:
         page = await visitor.get(done.headers["location"])
         assert "It is tried again: what becomes of it stands here." in page
         assert "shipped push accepted" in text_of(page)
+
+
+@pytest.mark.parametrize("letters", ["all", "one"])
+async def test_it_says_why_what_may_have_been_sent_long_ago_is_not_tried_again(
+    tmp_path: Path, letters: str
+) -> None:
+    async with visiting(tmp_path, keep_dead=timedelta(days=90)) as (here, visitor):
+        for user in ("u1", "u2"):
+            here.sandbox.add_device(user, "android", app_id=APP_ID)
+        for user in ("u1", "u2"):
+            answers = [{"reset": True, "applied": True}, {"status": 400}]
+            here.sandbox.faults.script(REFUSES | {"answers": answers, "times": 1})
+            await here.post(track("Order Shipped", user, properties={"id": f"A-{user}"}))
+            await here.settle()
+        dead = await here.bridge.journal.dead_letters()
+        assert [one.uncertain for one in dead] == [True, True]
+        here.clock.advance(KEYS_KEPT_MS / 1000 + 1)
+        await visitor.sign_in(TOKENS["operate"])
+        which = "reason=http_400" if letters == "all" else f"id={dead[0].id}"
+        done = await visitor.post(ACT, on=f"{ACT}?pile=dead&act=replay&{which}")
+        page = await visitor.get(done.headers["location"])
+        assert "0 are tried again" not in page
+        if letters == "all":
+            assert "2 are not tried again: they may have been sent, and after 30 days" in page
+        else:
+            assert "One is not tried again: it may have been sent, and after 30 days" in page
+        assert len(await here.bridge.journal.dead_letters()) == 2
+
+
+def test_what_an_address_makes_up_is_not_said() -> None:
+    said = SAID["replayed"]
+    assert said({"count": "2", "forgotten": "many", "no_events": "0"}) == "2 are tried again."
+    assert said({"count": "1", "no_events": "1"}) == (
+        "One is tried again. One is not tried again: what was sent is no event."
+    )
 
 
 async def test_of_many_that_died_alike_the_newest_is_tried_first(tmp_path: Path) -> None:

@@ -258,6 +258,55 @@ async def test_pausing_a_rule_holds_its_events_that_wait_in_a_group_and_no_other
         assert not here.sandbox.complaints
 
 
+async def test_events_of_a_rule_that_is_resumed_leave_though_all_pushes_are_paused(
+    tmp_path: Path,
+) -> None:
+    both_kinds = """
+version: 1
+push: {platforms: {exclude: [ios]}}
+rules:
+  - name: bought
+    when: event = "Order Completed"
+    do:
+      track_custom_event: {name: "bought"}
+      send_notification: {contents: "Thank you"}
+"""
+    async with rig(tmp_path, both_kinds) as here:
+        people(here.sandbox, 2)
+        brake, journal = here.bridge.brake, here.bridge.journal
+        await brake.pull(rule_target("bought"))
+        await brake.pull(PUSHES)
+        await buy(here, 2)
+        await here.settle()
+        assert (await journal.counts()).held == 4
+        await brake.let_go(rule_target("bought"))
+        assert await release_resumed(journal, brake, nudge=here.bridge.nudge) == 2
+        await here.settle()
+        assert [one.name for one in here.sandbox.events] == ["bought", "bought"]
+        assert (await journal.counts()).held == 2
+        await brake.let_go(PUSHES)
+        assert await release_resumed(journal, brake, nudge=here.bridge.nudge) == 2
+        await here.settle()
+        assert len(here.sandbox.events) == len(here.sandbox.pushes) == 2
+        assert await statuses(here) == {("delivered", None): 4}
+
+
+async def test_events_of_a_rule_that_is_paused_still_stay_when_pushes_are_resumed(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        people(here.sandbox, 1)
+        brake, journal = here.bridge.brake, here.bridge.journal
+        await brake.pull(rule_target("bought"))
+        await brake.pull(PUSHES)
+        await buy(here, 1)
+        await here.settle()
+        await brake.let_go(PUSHES)
+        assert await release_resumed(journal, brake, nudge=here.bridge.nudge) == 0
+        await here.settle()
+        assert not here.sandbox.events
+
+
 async def test_a_paused_rule_stops_no_call_that_may_have_arrived(tmp_path: Path) -> None:
     async with rig(tmp_path, TWO_RULES) as here:
         people(here.sandbox, 2)

@@ -227,6 +227,63 @@ async def test_what_was_held_for_longer_than_that_was_never_sent_and_leaves(
         assert len(here.sandbox.pushes) == 1
 
 
+@pytest.mark.parametrize("way", ["alone", "in a group"])
+async def test_a_key_does_not_grow_younger_because_a_person_tries_again(
+    tmp_path: Path, way: str
+) -> None:
+    mapping = MAPPING if way == "in a group" else MAPPING.replace("    group: 3s\n", "")
+    async with rig(tmp_path, mapping) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        slow = {"status": 503, "headers": {"Retry-After": "3000"}}
+        fail(here, {"reset": True, "applied": True}, *[slow] * 6)
+        await here.post(track("Sale"))
+        await here.settle(within=6 * 3600)
+        (dead,) = await here.bridge.journal.dead_letters()
+        here.sandbox.faults.clear()
+        here.clock.advance(KEYS_KEPT_MS / 1000 - 8 * 3600)
+        fail(here, *[slow] * 20)
+        journal, now = here.bridge.journal, here.clock.now_ms
+        assert (await replay(journal, dead.id, now_ms=now())).done == "replayed"
+        here.bridge.nudge(APP, frozenset({dead.user_hash}))
+        await here.pass_time(60)
+        await here.bridge.brake.pull(PUSHES)
+        here.sandbox.faults.clear()
+        here.clock.advance(9 * 3600)
+        await here.bridge.brake.let_go(PUSHES)
+        await here.settle()
+        assert ends(await here.outcomes()) == {
+            "offer/send_notification": ("dead", "unknown_outcome")
+        }
+        assert len(here.sandbox.pushes) == 1
+
+
+@pytest.mark.parametrize("way", ["alone", "in a group"])
+async def test_the_key_of_what_was_held_for_weeks_is_as_old_as_its_first_call(
+    tmp_path: Path, way: str
+) -> None:
+    mapping = MAPPING if way == "in a group" else MAPPING.replace("    group: 3s\n", "")
+    async with rig(tmp_path, mapping) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        await here.bridge.brake.pull(PUSHES)
+        await here.post(track("Sale"))
+        await here.settle()
+        here.clock.advance(21 * 86_400)
+        journal, now = here.bridge.journal, here.clock.now_ms
+        fail(here, {"reset": True, "applied": True}, {"status": 400})
+        await here.bridge.brake.let_go(PUSHES)
+        await release_resumed(journal, here.bridge.brake, nudge=here.bridge.nudge)
+        await here.settle()
+        (dead,) = await journal.dead_letters()
+        assert dead.uncertain
+        here.sandbox.faults.clear()
+        here.clock.advance(20 * 86_400)
+        assert (await replay(journal, dead.id, now_ms=now())).done == "replayed"
+        here.bridge.nudge(APP, frozenset({dead.user_hash}))
+        await here.settle()
+        assert ends(await here.outcomes()) == {"offer/send_notification": ("delivered", None)}
+        assert len(here.sandbox.pushes) == 1
+
+
 COUNTED = """
 version: 1
 push: {platforms: {exclude: [ios]}}

@@ -98,6 +98,7 @@ PLANS = {
     "held_of_rule": [
         "send USING INDEX send_held (app=? AND rule=? AND hold=? AND created_ms>? AND created_ms<?)"
     ],
+    "held_events_of_rule": ["send USING INDEX send_held_event (app=? AND rule=? AND hold=?)"],
     "held_some": ["send USING INDEX send_held (app=?)"],
     "release_send": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],
     "discard_send": ["send USING INDEX sqlite_autoindex_send_1 (key=?)"],

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from bridge.console.brake import PUSHES, RULE
 from bridge.console.views.waiting import Waiting
 from bridge.console.web.door import Door, inside
+from bridge.console.web.said import NUMBERS
 from bridge.console.web.shell import HEADERS, ROOT, Shell
 from bridge.console.web.visit import Visit
 from bridge.journal.piles import Choice
@@ -82,7 +83,7 @@ def back(visit: Visit, **said: Any) -> Response:
     kept = [
         part
         for part in query.split("&")
-        if part and part.partition("=")[0] not in {"said", "count"}
+        if part and part.partition("=")[0] not in {"said", *NUMBERS}
     ]
     address = "&".join([*kept, urlencode(said)])
     return RedirectResponse(f"{path}?{address}", 303, HEADERS)

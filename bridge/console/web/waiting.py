@@ -190,7 +190,9 @@ class WaitingPage:
             case "dead", "replay":
                 done = await acts.replay_all(choice, form.get("replan") == "yes", who)
                 said = "replayed-one" if choice.ids and done.replayed else "replayed"
-                return back(visit, said=said, count=done.replayed)
+                nots = {"no_events": done.no_events, "forgotten": done.forgotten}
+                left = {name: count for name, count in nots.items() if count}
+                return back(visit, said=said, count=done.replayed, **left)
             case "dead", "discard":
                 count = await acts.discard_all(choice, who)
                 return back(visit, said="dead-discarded", count=count)

@@ -101,7 +101,7 @@ DELETE FROM state WHERE user_hash > :after AND user_hash <= :last AND used_ms < 
 -- open_sends --
 -- Sends of one event that have not ended, with the bytes of their call.
 SELECT s.key, s.rule, s.operation, s.expires_ms, c.key AS call_key, c.method, c.path, c.body,
-       c.not_before_ms, c.attempt, c.created_ms, s.label, s.recipient,
+       c.not_before_ms, c.attempt, c.created_ms, s.key_ms, s.label, s.recipient,
        c.uncertain OR c.run <> (SELECT value FROM meta WHERE key = 'run') AS uncertain
 FROM send s JOIN call c ON c.key = s.call_key
 WHERE s.seq = :seq AND s.state = 'pending' AND s.group_id IS NULL;
@@ -253,8 +253,10 @@ ON CONFLICT (seq) DO UPDATE SET
             UNION SELECT value FROM json_each(excluded.done)));
 
 -- send_one --
+-- Of one that shares a call it is the call's key that OneSignal knows.
 SELECT key, seq, app, rule, operation, user_hash, label, recipient, generation, revision, state,
-       person_hash, once, once_ms, created_ms
+       person_hash, once, once_ms,
+       coalesce((SELECT created_ms FROM call WHERE call.key = send.call_key AND call.group_id IS NOT NULL), key_ms)
 FROM send WHERE key = :key;
 
 -- gates --

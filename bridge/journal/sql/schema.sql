@@ -106,6 +106,7 @@ CREATE TABLE send (
   part        BLOB,                              -- its own part of a call that it shares
   call_key    TEXT,                              -- NULL: its group is not sealed yet
   created_ms  INTEGER NOT NULL,
+  key_ms      INTEGER NOT NULL,                  -- OneSignal has not seen its key before
   ended_ms    INTEGER,
   CHECK ((state IN ('pending', 'held')) = (ended_ms IS NULL)),
   CHECK ((state = 'held') = (hold IS NOT NULL)),
@@ -116,6 +117,8 @@ CREATE INDEX send_seq ON send (seq);
 CREATE INDEX send_call ON send (call_key) WHERE call_key IS NOT NULL AND (ended_ms IS NULL OR state = 'dead');
 -- The last columns are there so that who counts reads nothing but the index.
 CREATE INDEX send_held ON send (app, rule, hold, created_ms, state, key) WHERE state = 'held';
+CREATE INDEX send_held_event ON send (app, rule, hold, created_ms)
+  WHERE state = 'held' AND operation = 'track_custom_event';
 CREATE INDEX send_person ON send (person_hash, ended_ms, state, counted) WHERE counted = 1;
 -- Whom others' events are about.
 CREATE INDEX send_other ON send (person_hash) WHERE person_hash <> user_hash;

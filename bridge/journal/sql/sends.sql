@@ -18,7 +18,7 @@ SELECT (SELECT seq FROM send WHERE key = :key) AS written,
 
 -- append_send --
 INSERT INTO send (key, seq, app, rule, operation, user_hash, person_hash, label, recipient, generation, revision,
-                  expires_ms, state, hold, counted, once, once_ms, group_id, part, call_key, created_ms) VALUES
+                  expires_ms, state, hold, counted, once, once_ms, group_id, part, call_key, created_ms, key_ms) VALUES
 
 -- write_call --
 INSERT INTO call (key, app, method, path, body, lane, run, created_ms)
@@ -146,9 +146,16 @@ WHERE state = 'held' AND app = :app AND rule = :rule AND hold = :reason
     (SELECT hash_of(send.app, :user) UNION ALL SELECT person_hash FROM identity WHERE id = :user AND app = send.app))
 ORDER BY created_ms LIMIT :limit;
 
+-- held_events_of_rule --
+-- Custom events go on while pushes are paused: there may be a million of these, which are passed over unseen.
+SELECT key, seq, coalesce((SELECT person_hash FROM identity WHERE id_hash = send.user_hash), send.user_hash) AS user_hash, rule, operation, hold,
+       app, counted, group_id, call_key FROM send
+WHERE state = 'held' AND operation = 'track_custom_event' AND app = :app AND rule = :rule AND hold = :reason
+ORDER BY created_ms LIMIT :limit;
+
 -- release_send --
--- Nobody asks again how old it is.
-UPDATE send SET state = 'pending', hold = NULL, expires_ms = NULL WHERE key = :key;
+-- Nobody asks again how old it is, and OneSignal has not seen its key.
+UPDATE send SET state = 'pending', hold = NULL, expires_ms = NULL, key_ms = coalesce(:now_ms, key_ms) WHERE key = :key;
 
 -- release_call --
 -- What is held was certainly never sent, whichever process wrote it, and is tried for as long as what is new.
