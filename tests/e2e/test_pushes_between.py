@@ -337,6 +337,32 @@ async def test_what_was_sent_counts_for_no_longer_because_the_clock_was_set_back
         assert (await here.bridge.journal.counts()).held == 0
 
 
+async def test_so_it_is_of_what_was_sent_long_after_anything_was_heard(tmp_path: Path) -> None:
+    clock = SetClock()
+    app = create_sandbox(clock=clock)
+    async with rig(tmp_path, COUNTED, clock=clock, onesignal=app) as here:
+        users = [f"u{number}" for number in range(1, 7)]
+        for user in users:
+            here.sandbox.add_device(user, "android", app_id=APP_ID)
+        here.means.destination.sends.hold(20 * 60)
+        for user in users:
+            # What comes after it is not written before it has left.
+            await here.post(track("Sale", user, f"sale-{user}"))
+        for number in range(4):
+            await here.post(track("Sale", "u1", f"sale-{number}"))
+        for user in users[1:]:
+            await here.post(track("News", user, f"news-{user}"))
+        await here.post(track("Hello", "u2", "hello"))
+        await here.settle()
+        assert len(here.sandbox.pushes) == 16
+    clock.set_by(-86_400)
+    async with rig(tmp_path, COUNTED, clock=clock, onesignal=app) as here:
+        assert await again(here, "at once") == {("skipped", "person_cap"), ("skipped", "once_per")}
+        assert (await here.bridge.journal.counts()).held == 1
+        await here.pass_time(25 * 60)
+        assert await again(here, "later") == {("delivered", None)}
+
+
 async def again(here: Rig, when: str) -> set[tuple[str, str | None]]:
     """One more of each; how they end."""
     ended = len(await here.outcomes())

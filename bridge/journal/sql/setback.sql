@@ -14,15 +14,18 @@ UPDATE merge SET not_before_ms = not_before_ms - :by_ms WHERE not_before_ms > :n
 UPDATE gate SET blocked_until_ms = blocked_until_ms - :by_ms WHERE blocked_until_ms > :now_ms;
 
 -- set_back_sends --
--- Of those that a cap counts, when they ended.
-UPDATE send SET ended_ms = ended_ms - :by_ms WHERE counted = 1 AND ended_ms > :now_ms;
+-- Of those that a cap counts, when they ended. Nothing of this kind is to come: after a stop it may have been set
+-- back by more than is known.
+UPDATE send SET ended_ms = min(ended_ms - :by_ms, :now_ms) WHERE counted = 1 AND ended_ms > :now_ms;
 
 -- set_back_places --
-UPDATE place SET taken_ms = taken_ms - :by_ms, until_ms = until_ms - :by_ms WHERE taken_ms > :now_ms;
+UPDATE place SET taken_ms = min(taken_ms - :by_ms, :now_ms), until_ms = until_ms - max(:by_ms, taken_ms - :now_ms)
+WHERE taken_ms > :now_ms;
 
 -- set_back_paces --
 -- What was written in a stretch that is to come counts where it is moved to, beside what counts there.
-INSERT INTO pace (app, rule, slot_ms, sends) SELECT app, rule, slot_ms - :by_ms, sends FROM pace WHERE slot_ms > :now_ms
+INSERT INTO pace (app, rule, slot_ms, sends)
+SELECT app, rule, min(slot_ms - :by_ms, :now_ms), sends FROM pace WHERE slot_ms > :now_ms
 ON CONFLICT DO UPDATE SET sends = sends + excluded.sends;
 
 -- set_back_no_paces --
