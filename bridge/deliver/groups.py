@@ -16,13 +16,12 @@ at the gate has come, not before: while OneSignal is away groups grow instead of
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
+from bridge.deliver.alarms import Alarms, Line, What
 from bridge.deliver.attempts import ask_sealed, turn
 from bridge.deliver.gate import Gate, StoppingError
 from bridge.deliver.means import About, Means
@@ -31,7 +30,7 @@ from bridge.deliver.seal import OPERATIONS, Sealer
 from bridge.deliver.settling import Settling
 from bridge.deliver.sifting import Sifting
 from bridge.errors import BridgeError
-from bridge.journal.groups import Endpoint, OpenCall, OpenGroup, Sealed
+from bridge.journal.groups import OpenCall, OpenGroup, Sealed
 from bridge.journal.records import BULK, SendGroup
 from bridge.onesignal.verdict import Verdict
 from bridge.telemetry import log
@@ -42,13 +41,6 @@ FORMING = 20_000
 """Groups, and calls that wait, that are known in memory; the journal knows of more."""
 _TROUBLE_MS = 5_000
 _LATER_MS = 1_000
-
-
-class Line(NamedTuple):
-    """Those that wait for the same turns: a gate that is shut, or a flood of bulk, fills its own line only."""
-
-    endpoint: Endpoint
-    rank: int
 
 
 @dataclass(slots=True)
@@ -71,9 +63,8 @@ class Groups:
         self._forming: dict[bytes, _Forming] = {}
         #: Calls that wait for a time of their own.
         self._calls: dict[str, OpenCall] = {}
-        self._alarms: dict[Line, list[tuple[int, int, bytes | str]]] = defaultdict(list)
-        self._alarm_count = itertools.count()
-        self._working: dict[bytes | str, asyncio.Task[None]] = {}
+        self._alarms = Alarms()
+        self._working: dict[What, asyncio.Task[None]] = {}
         self._at_work: Counter[Line] = Counter()
         #: Of each group the call that is out for the first time: to the journal it is one that waits.
         self._out: dict[bytes, str] = {}
@@ -128,9 +119,7 @@ class Groups:
             forming.due_ms -= by_ms
         for key, call in self._calls.items():
             self._calls[key] = call._replace(not_before_ms=call.not_before_ms - by_ms)
-        for line, alarms in self._alarms.items():
-            self._alarms[line] = [(max(0, at - by_ms), number, what) for at, number, what in alarms]
-            heapq.heapify(self._alarms[line])
+        self._alarms.set_back(by_ms)
         self._wake.set()
 
     async def flush(self, seconds: float) -> None:
@@ -179,11 +168,8 @@ class Groups:
         if missing > 0:
             self._form(group._replace(members=missing), 0)
 
-    def _alarm(self, at_ms: int, what: bytes | str, line: Line) -> None:
-        alarms = self._alarms[line]
-        is_first = not alarms or at_ms < alarms[0][0]
-        heapq.heappush(alarms, (at_ms, next(self._alarm_count), what))
-        if is_first:
+    def _alarm(self, at_ms: int, what: What, line: Line) -> None:
+        if self._alarms.set(at_ms, what, line):
             self._wake.set()
 
     async def _find(self) -> None:
@@ -215,9 +201,9 @@ class Groups:
     async def _rest(self) -> None:
         """Until something is new, or due."""
         waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._wake.wait())]
-        firsts = [alarms[0][0] for line, alarms in self._alarms.items() if self._moves(line)]
-        if firsts:
-            seconds = (min(firsts) - self._means.clock.now_ms()) / 1000
+        first_ms = self._alarms.first_ms(self._moves)
+        if first_ms is not None:
+            seconds = (first_ms - self._means.clock.now_ms()) / 1000
             waits.append(asyncio.ensure_future(self._means.clock.sleep(max(seconds, 0.001))))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -226,18 +212,17 @@ class Groups:
                 wait.cancel()
 
     def _moves(self, line: Line) -> bool:
-        """Whether somebody of this line waits, and may begin when it is time."""
-        return bool(self._alarms[line]) and self._at_work[line] < AT_ONCE
+        """Whether another of this line may begin when it is time."""
+        return self._at_work[line] < AT_ONCE
 
     def _begin_due(self) -> None:
         now = self._means.clock.now_ms()
         # Live first, because what begins is at the gate before the other.
-        for line in sorted(self._alarms, key=lambda one: one.rank):
-            alarms = self._alarms[line]
-            while self._moves(line) and alarms[0][0] <= now:
-                self._begin_one(heapq.heappop(alarms)[2], line, now)
+        for line in self._alarms.lines():
+            while self._moves(line) and (what := self._alarms.pop_due(line, now)) is not None:
+                self._begin_one(what, line, now)
 
-    def _begin_one(self, what: bytes | str, line: Line, now_ms: int) -> None:
+    def _begin_one(self, what: What, line: Line, now_ms: int) -> None:
         if what in self._working:
             return
         if isinstance(what, str):
@@ -250,14 +235,12 @@ class Groups:
         is_full = forming.members >= self._sealer.limit(forming.line.endpoint)
         return is_full or forming.due_ms <= now_ms
 
-    def _begin(self, what: bytes | str, line: Line, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, what: What, line: Line, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(self._guarded(what, line, work))
         self._working[what] = task
         self._at_work[line] += 1
 
-    async def _guarded(
-        self, what: bytes | str, line: Line, work: Coroutine[Any, Any, None]
-    ) -> None:
+    async def _guarded(self, what: What, line: Line, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
         except StoppingError:
@@ -271,7 +254,7 @@ class Groups:
             self._at_work[line] -= 1
             self._after(what)
 
-    def _after(self, what: bytes | str) -> None:
+    def _after(self, what: What) -> None:
         if isinstance(what, str):
             if (call := self._calls.get(what)) is not None:
                 self._wait_for(call)
