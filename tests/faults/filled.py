@@ -23,7 +23,7 @@ _ROWS = {
         "'key' || i, i, 'default', 'rule' || i % 3, 'send_notification', i, i, 'external_id', 'u' || i,"
         f" 0, 'r1', NULL, {_STATES}, CASE i % 4 WHEN 1 THEN CASE i % 8 WHEN 1 THEN 'limit' ELSE 'paused' END END,"
         f" 1, NULL, NULL, CASE i % 4 WHEN 3 THEN CAST(i % 16 AS BLOB) END, NULL,"
-        f" CASE WHEN i % 4 <> 3 THEN 'key' || i END, {NOW} + i, {_ENDED}"
+        f" CASE WHEN i % 4 <> 3 THEN 'key' || i END, {NOW} + i, {NOW} + i, {_ENDED}"
     ),
     "call": f"'key' || i, 'default', 'POST', '/notifications', '{{}}', i % 256, NULL, 0, 0, 0, 1, {NOW}, NULL",
     "call_log": (
