@@ -152,12 +152,17 @@ class Aliasing(Stepwise[CreateAlias]):
 
     def refused(self, row: Row, decided: Decided, ended: Ended) -> Row:
         """That another has it by a later word says nothing of the id that the user has."""
-        if ended.http != _CONFLICT:
+        if not self._is_in_vain(ended):
             return Stepwise.refused(self, row, decided, ended)
         not_its = accepted({self._asked: None}, self.work.at, self.means.clock.now_ms())
         if ended == _OVERTAKEN:
             return not_its | {name: row[name] for name in [self._fact] if name in row}
         return join(not_its, Stepwise.refused(self, row, decided, ended))
+
+    def _is_in_vain(self, ended: Ended) -> bool:
+        """Whether it was certainly not given: no attempt before this one can have been performed, either."""
+        is_first = self.work.row.attempt == 0
+        return ended.http == _CONFLICT or (is_first and ended.http in range(400, 500))
 
     async def settle(self, user: int, ended: Ended, delta: Row) -> None:
         self.end(ended)

@@ -129,6 +129,20 @@ async def test_what_was_asked_for_in_vain_is_not_known_to_be_anybodys(tmp_path: 
         assert [one[1] for one in await how(here)] == ["alias_conflict", "alias_conflict"]
 
 
+async def test_nor_is_what_was_refused_for_another_reason(tmp_path: Path) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        with_users(here, "u1", "u2")
+        now, user = here.clock.now_ms(), here.sandbox.user("u1", app_id=APP_ID)
+        assert user is not None
+        next_identity(here.sandbox, {"status": 400})
+        await hear(here, said("Linked", "u1", at_ms=now - 2 * HOUR, crm="c7"))
+        # A person gives it to the one who asked.
+        here.sandbox.world.app(APP_ID).link(user, {"crm": "c7"})
+        await hear(here, said("Linked", "u2", at_ms=now - HOUR, crm="c7"))
+        assert holders(here) == ["u1"]
+        assert [one[1] for one in await how(here)] == ["http_400", "alias_conflict"]
+
+
 async def test_what_was_asked_for_is_no_part_of_a_user_who_is_created_again(tmp_path: Path) -> None:
     async with rig(tmp_path, MAPPING) as here:
         with_users(here, "u1")
