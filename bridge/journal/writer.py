@@ -281,10 +281,11 @@ class Writer:
 
     def _upkeep(self) -> Callable[[], None] | None:
         """What the disk has to do before the next group: one thing at a time, because callers wait."""
+        if self._beside:
+            # First, because who asked for it waits: a tail is full again and again while events come.
+            return self._beside.popleft()
         if self._tail.is_full:
             return self._index
-        if self._beside:
-            return self._beside.popleft()
         due = CHECKPOINT_ROWS if self._works else CHECKPOINT_IDLE_ROWS
         return self._checkpoint if self._rows_since_checkpoint >= due else None
 

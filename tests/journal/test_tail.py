@@ -147,6 +147,18 @@ async def test_a_tail_that_cannot_be_indexed_is_kept_and_tried_again(short: Sqli
     assert not short.broken.done()
 
 
+async def test_what_is_done_aside_does_not_wait_for_the_indexes(tmp_path: Path) -> None:
+    """Under load a tail is full all the time, and what removes the old would never be its turn."""
+    async with opened(tmp_path, most=1) as journal:
+        kept = asyncio.ensure_future(journal.append([entry("m1")]))
+        aside = journal._writer.aside(lambda db: db.execute("SELECT seq FROM tail").fetchall())
+        await kept
+        assert await aside == [(1,)]
+        # Its turn comes after the next group.
+        await journal.append([])
+        assert await in_tail(journal) == []
+
+
 async def test_a_replay_of_an_event_in_the_tail_is_there_once(short: SqliteJournal) -> None:
     await short.append([entry("m1"), entry("m2")])
     died = death(operation="update_user", key=None)
