@@ -165,7 +165,7 @@ def _linking(
     ]
     plain = triaged._replace(links=())
     unlinked = None
-    if not (triaged.rules or triaged.learns):
+    if not plain.wants:
         nothing = plain._replace(skip=Skip(reason="no_rule"))
         unlinked = _entry(event, nothing, raw, source, hashing)
     entry = _entry(event, plain, raw, source, hashing)
@@ -224,14 +224,21 @@ def _note(event: Event, triaged: Triage, mapping: Mapping) -> str:
         is_legacy = mapping.api == "legacy"
         return _ERASED_HERE if is_legacy else "the user is erased, at OneSignal and here"
     if triaged.skip is None:
-        acting = f"rules that may act: {', '.join([rule.name for rule in triaged.rules])}"
-        if not triaged.links:
-            return acting
-        linking = "two ids are one person's from now on, if that is news"
-        return f"{linking}; {acting}" if triaged.rules else linking
+        return _what_may_come(triaged)
     if triaged.skip.reason != "no_rule":
         return f"skipped: {triaged.skip.reason}"
     return f"no rule wants this event{_what_is_near(event, mapping)}"
+
+
+def _what_may_come(triaged: Triage) -> str:
+    acting = f"rules that may act: {', '.join([rule.name for rule in triaged.rules])}"
+    if triaged.links:
+        linking = "two ids are one person's from now on, if that is news"
+        return f"{linking}; {acting}" if triaged.rules else linking
+    if triaged.rules:
+        return acting
+    what = "its phone" if triaged.token else "an audience"
+    return f"no rule acts on this event; what it says of {what} is remembered"
 
 
 def _what_is_near(event: Event, mapping: Mapping) -> str:

@@ -454,6 +454,25 @@ async def test_a_visitors_phone_is_the_persons_once_it_is_known_who_that_is(
         assert one.subscription_id == phones(here)[T1].id
 
 
+async def test_a_new_token_counts_though_the_event_that_brings_it_links_nobody_any_more(
+    tmp_path: Path,
+) -> None:
+    mapping = TOKENS.replace("version: 1", "version: 1\nidentity: {anonymous: alias}")
+    async with rig(tmp_path, mapping) as here:
+        for number, token in enumerate((T1, T2)):
+            login = identify("u1", f"i{number}") | {"anonymousId": "a1", "context": phone(token)}
+            await hear(here, login)
+        assert on(here, "u1") == [T2]
+
+
+async def test_the_answer_says_that_only_the_phone_is_of_interest(tmp_path: Path) -> None:
+    async with rig(tmp_path, TOKENS) as here:
+        told = await here.post(opens())
+        assert told["note"] == (
+            "no rule acts on this event; what it says of its phone is remembered"
+        )
+
+
 async def test_a_phone_on_which_somebody_else_has_logged_in_is_not_moved_by_a_merge(
     tmp_path: Path,
 ) -> None:

@@ -391,6 +391,19 @@ async def test_the_answer_to_one_event_says_what_will_come_of_it(
         assert (await here.post(event))["note"] == note
 
 
+async def test_the_answer_says_that_a_membership_is_learnt_though_no_rule_acts(
+    tmp_path: Path,
+) -> None:
+    entering = "audience.key = 'vip' and audience.entered = true"
+    push = "{send_notification: {contents: hello, platforms: all}}"
+    rule = f'{{name: hello, when: "{entering}", do: {push}}}'
+    left = track("Audience Exited", properties={"audience_key": "vip", "vip": False})
+    async with rig(tmp_path, f"version: 1\nrules: [{rule}]\n") as here:
+        assert (await here.post(left))["note"] == (
+            "no rule acts on this event; what it says of an audience is remembered"
+        )
+
+
 @pytest.mark.parametrize("path", ["/v1/segment", "/v1/segment/default", "/v1/segment/nobody/token"])
 async def test_a_browser_at_the_address_is_told_what_it_is_and_not_whose(
     tmp_path: Path, path: str
