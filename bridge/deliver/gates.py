@@ -130,7 +130,6 @@ class Gates:
         if gate.closed is not None:
             gate.close(reason)
             return
-        self._refused = {gate.name}
         for one in self:
             one.close(reason)
         log().error("gates.closed", app=self.app, gate=gate.name, reason=reason)

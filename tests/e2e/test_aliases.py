@@ -65,6 +65,24 @@ async def how(here: Rig) -> list[tuple[str, str | None]]:
     return [(one[3], one[4]) for one in await here.outcomes()]
 
 
+async def test_a_user_comes_back_without_what_is_another_users_by_now(tmp_path: Path) -> None:
+    async with rig(tmp_path, LINKS) as here:
+        with_users(here, "u1", "u2")
+        await hear(here, links("u1", at_ms=here.clock.now_ms()))
+        app = here.sandbox.world.app(APP_ID)
+        for user in list(app.users.values()):
+            if user.external_id == "u1":
+                app.remove_user(user)
+            else:
+                app.link(user, {"crm": "c7"})
+        await here.pass_time(120)
+        await hear(here, track("Seen", "u1"))
+        found = here.sandbox.user("u1", app_id=APP_ID)
+        assert found is not None
+        assert (found.tags, holders(here)) == ({"seen": "yes"}, ["u2"])
+        assert [status for status, _ in await how(here)] == ["delivered", "delivered"]
+
+
 # The later word --------------------------------------------------------------------------------------
 
 

@@ -169,7 +169,8 @@ async def test_what_is_to_be_looked_at_outlasts_a_restart(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "answer", [{"status": 503}, {"status": 429, "headers": {}}, {"reset": True}]
+    "answer",
+    [{"status": 503}, {"status": 429, "headers": {}}, {"reset": True}, {"status": 401}],
 )
 async def test_a_look_that_fails_is_tried_again_and_then_given_up(
     tmp_path: Path, answer: dict[str, Any]

@@ -317,6 +317,25 @@ async def test_what_was_too_old_when_it_came_is_sent_when_a_person_says_so_once(
         assert not here.sandbox.complaints
 
 
+async def test_what_was_too_old_is_sent_though_another_push_of_its_event_is_still_out(
+    tmp_path: Path,
+) -> None:
+    patient = """
+  - name: patient
+    when: event = "Flash Sale"
+    max_age: 30d
+    do: {send_notification: {contents: "Later"}}
+"""
+    async with rig(tmp_path, SHOP + patient, **WITH_ADMIN) as here:
+        phones(here, ["u1"])
+        refuse(here, 1, status=503, headers={"Retry-After": "600"})
+        await here.post(track("Flash Sale", timestamp=iso(here.clock.now_ms() - 3_600_000)))
+        await here.pass_time(1)
+        assert await ask(here, "skipped/replay", {"rule": "flash"}) == {"replayed": 1}
+        await here.settle()
+        assert texts(here) == ["Later", "Now!"]
+
+
 @pytest.mark.parametrize("group", ["", "\n    group: 1s"])
 async def test_what_grew_too_old_after_it_was_written_is_sent_when_a_person_says_so(
     tmp_path: Path, group: str

@@ -133,17 +133,24 @@ class FullJournal:
         await self.inner.retry_call(*args, **named)
 
 
+@pytest.mark.parametrize("way", ["alone", "in a group"])
+@pytest.mark.parametrize("before", [0, 1])
 async def test_a_push_that_may_have_arrived_is_not_forgotten_to_have_been_tried_while_it_is_paused(
-    tmp_path: Path,
+    tmp_path: Path, way: str, before: int
 ) -> None:
-    async with rig(tmp_path, MAPPING.replace("    group: 3s\n", "")) as here:
+    mapping = MAPPING if way == "in a group" else MAPPING.replace("    group: 3s\n", "")
+    async with rig(tmp_path, mapping) as here:
         here.sandbox.add_device("u1", "android", app_id=APP_ID)
-        journal = FullJournal(here.bridge.journal, times=1)
+        journal = FullJournal(here.bridge.journal, times=0)
         here.means.journal = journal
-        fail(here, {"reset": True, "applied": True}, {"status": 400})
+        # Those before it were certainly not performed, and that is on disk.
+        fail(here, *[{"status": 302}] * before, {"reset": True, "applied": True}, {"status": 400})
         await here.post(track("Sale"))
-        await here.still()
-        assert not journal.times
+        while len(keys(here)) < before:
+            await here.pass_time(0.1)
+        journal.times = 1
+        while journal.times:
+            await here.pass_time(0.1)
         await here.bridge.brake.pull(PUSHES)
         await here.pass_time(60)
         # It is no person's to discard, because it may be on a phone.
@@ -154,6 +161,33 @@ async def test_a_push_that_may_have_arrived_is_not_forgotten_to_have_been_tried_
         (dead,) = await here.bridge.journal.dead_letters()
         assert dead.uncertain
         assert len(set(keys(here))) == 1
+        assert len(here.sandbox.pushes) == 1
+
+
+@pytest.mark.parametrize("way", ["alone", "in a group"])
+async def test_what_may_have_arrived_is_not_held_when_it_is_replayed_during_a_pause(
+    tmp_path: Path, way: str
+) -> None:
+    mapping = MAPPING if way == "in a group" else MAPPING.replace("    group: 3s\n", "")
+    async with rig(tmp_path, mapping) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        slow = {"status": 503, "headers": {"Retry-After": "3000"}}
+        fail(here, {"reset": True, "applied": True}, *[slow] * 6)
+        await here.post(track("Sale"))
+        await here.settle(within=6 * 3600)
+        here.sandbox.faults.clear()
+        (dead,) = await here.bridge.journal.dead_letters()
+        await here.bridge.brake.pull(PUSHES)
+        assert (
+            await replay(here.bridge.journal, dead.id, now_ms=here.clock.now_ms())
+        ).done == "replayed"
+        here.bridge.nudge(APP, frozenset({dead.user_hash}))
+        await here.pass_time(60)
+        # A person could discard it, and it may be on a phone.
+        assert (await here.bridge.journal.counts()).held == 0
+        await here.bridge.brake.let_go(PUSHES)
+        await here.settle()
+        assert ends(await here.outcomes()) == {"offer/send_notification": ("delivered", None)}
         assert len(here.sandbox.pushes) == 1
 
 

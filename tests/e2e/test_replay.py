@@ -159,6 +159,31 @@ async def test_an_update_is_planned_anew_and_nothing_else_of_its_event_is(tmp_pa
         assert len(here.sandbox.pushes) == 1
 
 
+async def test_of_two_rules_whose_update_was_refused_the_one_that_is_replayed_ends_anew(
+    tmp_path: Path,
+) -> None:
+    both = SHOP.replace(
+        "  - name: shipped",
+        """  - name: joined
+    when: type = "identify"
+    do: {update_user: {tags: {joined: "yes"}}}
+  - name: shipped""",
+    )
+    async with rig(tmp_path, both, admin_token=SecretStr(TOKEN)) as here:
+        fail(here, "write", {"status": 400})
+        await here.post(identify("u1", tier="gold"))
+        await here.settle()
+        dead = {one.rule: one.id for one in await here.bridge.journal.dead_letters()}
+        assert dead.keys() == {"profile", "joined"}
+        assert await replay(here, dead["joined"]) == 200
+        await here.settle()
+        assert (await only_dead(here)).rule == "profile"
+        assert last_ends(await here.outcomes()) == {
+            "joined/update_user": "delivered",
+            "profile/update_user": "dead",
+        }
+
+
 async def test_an_update_that_is_replayed_while_the_push_of_its_event_is_out_is_not_lost(
     tmp_path: Path,
 ) -> None:

@@ -280,6 +280,27 @@ async def test_a_user_who_was_deleted_at_onesignal_comes_back_whole(
         assert not here.sandbox.complaints
 
 
+async def test_what_did_not_come_back_with_the_user_is_written_when_it_is_said_again(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, SHOP) as here:
+        with_user(here)
+        first: dict[str, Any] = {f"t{n}": "x" for n in range(75)}
+        second: dict[str, Any] = {f"s{n}": "y" for n in range(75)}
+        await say(here, "m1", **first)
+        await here.pass_time(2)
+        await say(here, "m2", **second)
+        delete_at_onesignal(here)
+        await here.pass_time(120)
+        # The user is not there, is created with as much as a request holds, and the rest is refused.
+        fail(here, {"ordinary": True}, {"ordinary": True}, {"status": 400})
+        await say(here, "m3", tier="gold")
+        assert len(tags(here)) == 100
+        await here.pass_time(5)
+        await say(here, "m4", **first, **second)
+        assert tags(here) == first | second | {"tier": "gold"}
+
+
 async def test_the_values_of_a_refused_update_do_not_come_back_with_the_user(
     tmp_path: Path,
 ) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bridge.journal.groups import Member, MemberEnd, OpenGroup, Sealing
 from bridge.journal.piles import Choice
 from bridge.journal.records import SENDS_DECIDED, SendGroup
@@ -72,6 +74,85 @@ async def test_a_place_is_seen_by_other_events_of_the_same_person_and_key(
     assert (await known_of(journal, guard)).once_taken_ms is None
 
 
+ONCE = Guard(once=5, once_ms=1000)
+
+
+async def two_sends_of_one_event(journal: SqliteJournal, *, is_held: bool = False) -> int:
+    """One firing of a rule, as `key-0` and `key-1`, of which the second may be held; its event."""
+    ((seq, _),) = await journal.append([entry("m1")])
+    both = [new_send(seq, f"key-{n}", operation=f"send-{n}", once=5, once_ms=1000) for n in (0, 1)]
+    found: list[int | None] = []
+
+    def decide(number: int, known: Known) -> Ruling:
+        found.append(known.once_taken_ms)
+        return Ruling("hold", "paused") if is_held and number else Ruling("go")
+
+    await bid(journal, *both, guard=ONCE, decide=decide)
+    assert found == [None, None]
+    return seq
+
+
+@pytest.mark.parametrize("other", ["waits", "arrived", "is held"])
+async def test_two_sends_of_one_firing_share_its_place_until_neither_of_them_needs_it(
+    journal: SqliteJournal, other: str
+) -> None:
+    seq = await two_sends_of_one_event(journal, is_held=other == "is held")
+    if other == "arrived":
+        arrived = end(operation="send-1", key="key-1")
+        await journal.end_send(seq, "key-1", arrived, death=None, at_ms=NOW)
+    unreached = end("no_recipients", operation="send-0")
+    await journal.end_send(seq, "key-0", unreached, death=None, at_ms=NOW)
+    assert (await known_of(journal, ONCE)).once_taken_ms == NOW
+
+
+async def test_the_place_of_a_firing_is_free_when_all_of_it_reached_nobody(
+    journal: SqliteJournal,
+) -> None:
+    seq = await two_sends_of_one_event(journal)
+    # Of another rule of the same event, which has arrived: it has nothing to do with the place.
+    await bid(journal, new_send(seq, "key-2", rule="other"))
+    await journal.end_send(seq, "key-2", end(rule="other", key="key-2"), death=None, at_ms=NOW)
+    for number in (0, 1):
+        key = f"key-{number}"
+        unreached = end("no_recipients", operation=f"send-{number}", key=key)
+        await journal.end_send(seq, key, unreached, death=None, at_ms=NOW)
+    assert (await known_of(journal, ONCE)).once_taken_ms is None
+
+
+async def test_a_place_that_another_event_has_taken_since_is_not_given_back(
+    journal: SqliteJournal,
+) -> None:
+    (first, second) = await journal.append([entry("m1"), entry("m2")])
+    await bid(journal, new_send(first.seq, once=5, once_ms=1000), guard=ONCE)
+    later = new_send(second.seq, "key-1", once=5, once_ms=1000)
+    await bid(journal, later, guard=ONCE, now_ms=NOW + 1000)
+    await journal.end_send(first.seq, "key-0", end("no_recipients"), death=None, at_ms=NOW + 1001)
+    assert (await known_of(journal, ONCE)).once_taken_ms == NOW + 1000
+
+
+async def test_what_a_rule_has_sent_is_counted_by_its_own_time(journal: SqliteJournal) -> None:
+    (long, short) = await journal.append([entry("m1"), entry("m2")])
+    hour, second = Guard(limit_ms=3_600_000), Guard(limit_ms=1000)
+    await bid(journal, new_send(long.seq, rule="long"), guard=hour)
+    await bid(
+        journal, new_send(short.seq, "key-1", rule="short"), guard=second, now_ms=NOW + 60_000
+    )
+    known = await known_of(journal, hour, rule="long", now_ms=NOW + 60_000)
+    assert known.rule_sends == 1
+
+
+async def test_what_was_written_before_the_clock_was_set_back_counts_beside_the_rest(
+    journal: SqliteJournal,
+) -> None:
+    guard = Guard(limit_ms=600_000)
+    (one, other) = await journal.append([entry("m1"), entry("m2")])
+    await bid(journal, new_send(one.seq), guard=guard)
+    await bid(journal, new_send(other.seq, "key-1"), guard=guard, now_ms=NOW + 20_000)
+    await journal.set_back(by_ms=20_000, now_ms=NOW)
+    assert (await known_of(journal, guard)).rule_sends == 2
+    assert (await known_of(journal, guard, now_ms=NOW + 620_000)).rule_sends == 0
+
+
 async def test_places_that_are_over_do_not_gather(journal: SqliteJournal) -> None:
     appended = await journal.append([entry(f"m{n}") for n in range(20)])
     for number, (seq, _) in enumerate(appended):
@@ -96,6 +177,27 @@ async def test_pushes_under_way_and_those_that_just_arrived_are_counted(
     died = death(key="key-1")
     await journal.end_send(appended[1].seq, "key-1", refused, death=died, at_ms=NOW)
     assert (await known_of(journal, guard, now_ms=NOW + 1000)).person_sends == 1
+
+
+async def test_a_push_counts_for_its_person_from_when_it_arrived(journal: SqliteJournal) -> None:
+    ((seq, _),) = await journal.append([entry("m1")])
+    await bid(journal, new_send(seq, counted=True))
+    await journal.end_send(seq, "key-0", end(), death=None, at_ms=NOW + 5000)
+    guard = Guard(cap_ms=1000)
+    assert (await known_of(journal, guard, now_ms=NOW + 5999)).person_sends == 1
+    assert (await known_of(journal, guard, now_ms=NOW + 6000)).person_sends == 0
+
+
+async def test_what_is_held_or_was_discarded_takes_no_place_of_its_person(
+    journal: SqliteJournal,
+) -> None:
+    ((seq, _),) = await journal.append([entry("m1")])
+    held = new_send(seq, counted=True)
+    await bid(journal, held, decide=lambda *_: Ruling("hold", "paused"))
+    guard = Guard(cap_ms=1000)
+    assert (await known_of(journal, guard)).person_sends == 0
+    assert await journal.sends.discard(Choice(app="default"), limit=9, at_ms=NOW) == 1
+    assert (await known_of(journal, guard, now_ms=NOW + 1)).person_sends == 0
 
 
 async def test_people_reached_are_counted_once_and_for_thirty_days(journal: SqliteJournal) -> None:
@@ -227,6 +329,15 @@ async def test_a_call_ends_with_the_last_of_its_members_and_its_group_with_it(
     assert {row[3] for row in await outcomes(journal)} == {"delivered"}
 
 
+async def test_a_group_of_which_all_is_discarded_is_there_no_more(journal: SqliteJournal) -> None:
+    await grouped(journal, 2)
+    assert await journal.groups.hold_unsealed(GROUP.id, "paused") == 2
+    assert await journal.sends.discard(Choice(app="default"), limit=1, at_ms=NOW) == 1
+    assert await select(journal, "SELECT count(*) FROM send_group") == [(1,)]
+    assert await journal.sends.discard(Choice(app="default"), limit=1, at_ms=NOW) == 1
+    assert await select(journal, "SELECT count(*) FROM send_group") == [(0,)]
+
+
 async def test_the_members_of_a_call_that_was_not_made_wait_again(journal: SqliteJournal) -> None:
     await grouped(journal, 2)
     first = await seal(journal)
@@ -282,3 +393,16 @@ async def test_members_that_died_of_an_unknown_outcome_are_revived_together(
     assert call is not None
     assert (call.body, call.members, bool(call.uncertain)) == (sealing.call.body, 3, True)
     assert await outcomes(journal) == []
+
+
+async def test_a_send_is_no_less_certain_for_another_of_its_event(journal: SqliteJournal) -> None:
+    ((seq, _),) = await journal.append([entry("m1")])
+    await bid(journal, new_send(seq), new_send(seq, "key-1", rule="other"))
+    doubtful = death(uncertain=True, reason="unknown_outcome")
+    await journal.end_send(seq, "key-0", end("dead"), death=doubtful, at_ms=NOW)
+    refused = death(key="key-1", rule="other")
+    await journal.end_send(
+        seq, "key-1", end("dead", rule="other", key="key-1"), death=refused, at_ms=NOW
+    )
+    letters = {one.send_key: one.uncertain for one in await journal.dead_letters()}
+    assert letters == {"key-0": True, "key-1": False}

@@ -89,6 +89,20 @@ async def test_a_probe_that_succeeds_opens_its_gate_and_those_that_only_followed
     assert set(states(gates).values()) == {None}
 
 
+async def test_what_an_app_may_not_do_does_not_open_with_a_key_that_is_right_again(
+    journal: SqliteJournal, clock: ManualClock
+) -> None:
+    """It would be refused at once, and close every gate for another minute."""
+    gates = gates_of(journal, clock)
+    await hear(gates, "send", FORBIDDEN)
+    clock.advance(60)
+    await hear(gates, "write", FINE)
+    await hear(gates, "write", FORBIDDEN)
+    clock.advance(60)
+    await hear(gates, "write", FINE)
+    assert states(gates) == {"write": None, "send": "http_403", "view": None, "event": None}
+
+
 async def test_an_answer_to_a_call_from_before_says_nothing_of_the_key_now(
     journal: SqliteJournal, clock: ManualClock
 ) -> None:
