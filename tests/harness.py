@@ -77,6 +77,13 @@ def signed(body: Any, secret: str = SECRET) -> tuple[bytes, dict[str, str]]:
     return raw, {"x-signature": signature(covered, secret), "content-type": "application/json"}
 
 
+class SetClock(ManualClock):
+    """Somebody sets it: what it says of the time of day changes, and time itself does not."""
+
+    def set_by(self, seconds: float) -> None:
+        self._start_ms += round(seconds * 1000)
+
+
 class Rig:
     """A running bridge and everything around it."""
 

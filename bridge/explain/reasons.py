@@ -70,6 +70,8 @@ class Reasons:
         place = self._place(end.rule, end.operation, terms.once)
         if place is None or place.taken_ms > ended.at_ms:
             return f"had got {end.rule}{of} already {every}"
+        if place.is_under_way:
+            return f"{end.rule}{of} was under way already {every}, by message {place.message_id or '?'}"
         before = words.ago(ended.at_ms - place.taken_ms)
         return f"got {end.rule}{of} {before} before {every}, by message {place.message_id or '?'}"
 

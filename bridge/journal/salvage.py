@@ -32,6 +32,7 @@ _MENDING = (
     "salvaged_orphans",
     "salvaged_work",
     "salvaged_dedupe",
+    "salvaged_places",
     "salvaged_indexed",
     "index_done",
     "forget_tallies",

@@ -62,7 +62,17 @@ if TYPE_CHECKING:
 
 AHEAD_ROWS = 100
 """Pending events of a user that are looked at for what contradicts an earlier one."""
-_SET_BACK = ("pending", "calls", "merges", "gates", "sends", "places", "paces", "no_paces")
+_SET_BACK = (
+    "pending",
+    "calls",
+    "merges",
+    "gates",
+    "sends",
+    "keys",
+    "places",
+    "paces",
+    "no_paces",
+)
 """Whose times of day are moved along when the clock is set back."""
 
 

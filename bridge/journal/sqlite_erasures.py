@@ -192,6 +192,7 @@ def _forget_sends(
     values = {"keys": _json([one[0] for one in found]), "at_ms": at_ms}
     connection.execute(queries()["discard_sends"], values)
     connection.execute(queries()["forget_dead"], values)
+    connection.execute(queries()["keep_places"], values)
     connection.execute(queries()["forget_sends"], values)
     for group, call in {(one[5], one[6]) for one in found}:
         query = "end_call" if group is None else "end_group_call"

@@ -21,7 +21,7 @@ from bridge.journal.queries import queries, schema
 from bridge.journal.records import Counts
 
 APPLICATION_ID = 0x5E601516
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 QUICK_CHECK_BYTES = 2_000_000_000
 ITS_OWNERS = 0o600
 """Events are people's: nobody else on the machine reads them. SQLite makes the log like the file beside it."""

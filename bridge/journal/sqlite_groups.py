@@ -259,9 +259,11 @@ def _end(
     connection.execute(queries()["end_member_outcomes"], values)
     if end.status == "delivered":
         connection.execute(queries()["reach_members"], values | {"day": at_ms // DAY_MS})
-    if not kept:
-        for (key,) in connection.execute(queries()["with_places"], values).fetchall():
-            connection.execute(queries()["return_place"], {"key": key})
+    for (key,) in connection.execute(queries()["with_places"], values).fetchall():
+        place = {"key": key, "at_ms": at_ms}
+        if not kept:
+            connection.execute(queries()["return_place"], place)
+        connection.execute(queries()["keep_place"], place)
     return counts
 
 

@@ -84,6 +84,7 @@ def _release(connection: sqlite3.Connection, one: dict[str, Any], now_ms: int | 
 def _discard(connection: sqlite3.Connection, one: dict[str, Any], at_ms: int) -> None:
     connection.execute(queries()["discard_send"], one | {"at_ms": at_ms})
     connection.execute(queries()["return_place"], one)
+    connection.execute(queries()["keep_place"], one | {"at_ms": at_ms})
     connection.execute(queries()["end_call"], {"key": one["call_key"]})
     connection.execute(queries()["end_group"], {"id": one["group_id"]})
     ended = End(one["rule"], one["operation"], "discarded", "by_person")

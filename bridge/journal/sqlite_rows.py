@@ -291,6 +291,8 @@ def learn_all(
 def begin_work(connection: sqlite3.Connection) -> bool:
     ended = connection.execute(queries()["meta_get"], {"key": "clean"}).fetchone()
     connection.execute(queries()["meta_keep"], {"key": "clean", "value": b"0"})
+    connection.execute(queries()["works"])
+    connection.execute(queries()["take_calls"])
     return ended is None or ended[0] == b"1"
 
 

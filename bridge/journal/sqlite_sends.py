@@ -208,6 +208,7 @@ def _known(
         "audience": guard.audience,
         "once": guard.once,
         "since_ms": None if guard.cap_ms is None else now_ms - guard.cap_ms,
+        "now_ms": now_ms,
     }
     found = connection.execute(queries()["standing"], whose).fetchone()
     written, fired, once_taken_ms, person_sends = found
@@ -321,6 +322,7 @@ def end(
         connection.execute(queries()["reach"], values | {"day": at_ms // DAY_MS})
     if not kept:
         connection.execute(queries()["return_place"], values)
+    connection.execute(queries()["keep_place"], values)
     connection.execute(queries()["end_call"], {"key": ended.call_key})
     rows.insert_ends(connection, seq, [ended], [death] if death else [], at_ms)
 

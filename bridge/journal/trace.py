@@ -135,6 +135,8 @@ class Place(NamedTuple):
     once: int
     seq: int
     taken_ms: int
+    #: It has not left yet.
+    is_under_way: bool
     message_id: str | None
 
 

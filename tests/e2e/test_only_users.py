@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from bridge.clock import ManualClock
 from bridge.deliver.brake import PUSHES
-from bridge.deliver.held import release_resumed
+from bridge.deliver.held import holdings, release, release_resumed
+from bridge.deliver.replay import replay
+from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from bridge.sandbox import create_sandbox
 from tests.harness import APP_ID, Rig, rig, track
 
@@ -126,6 +129,84 @@ async def test_what_was_held_is_not_sent_to_others_when_it_is_released(tmp_path:
         await here.settle()
         assert await ends(here) == {1: ("delivered", None), 2: NOT_LISTED}
     assert week.reached == ["friend"]
+
+
+async def test_what_a_command_lets_go_while_nothing_runs_was_never_sent(tmp_path: Path) -> None:
+    week = Week(tmp_path)
+    async with week.bridge() as here:
+        await here.bridge.brake.pull(PUSHES)
+        await tell(here, "Order Shipped")
+        await here.settle()
+        await here.bridge.brake.let_go(PUSHES)
+    await alone(tmp_path, release_all)
+    async with week.bridge(only_users=ONLY) as here:
+        await here.settle()
+        assert await ends(here) == {1: ("delivered", None), 2: NOT_LISTED}
+    assert week.reached == ["friend"]
+
+
+async def test_nor_was_what_a_command_replays_after_it_was_refused(tmp_path: Path) -> None:
+    week = Week(tmp_path)
+    async with week.bridge() as here:
+        week.fails({"status": 400}, {"status": 400})
+        await tell(here, "Order Shipped")
+        await here.settle()
+    await alone(tmp_path, replay_those_that_are_dead)
+    async with week.bridge(only_users=ONLY) as here:
+        await here.settle()
+        assert await ends(here) == {1: ("delivered", None), 2: NOT_LISTED}
+    assert week.reached == ["friend"]
+
+
+async def test_what_a_command_let_go_is_held_again_if_it_is_paused_before_it_leaves(
+    tmp_path: Path,
+) -> None:
+    week = Week(tmp_path)
+    async with week.bridge() as here:
+        await here.bridge.brake.pull(PUSHES)
+        await tell(here, "Order Shipped")
+        await here.settle()
+    await alone(tmp_path, release_all)
+    async with week.bridge() as here:
+        await here.settle()
+        assert (await here.bridge.journal.counts()).held == 2
+    assert not week.reached
+
+
+async def test_what_it_let_go_may_have_been_sent_by_who_ran_after_it(tmp_path: Path) -> None:
+    week = Week(tmp_path)
+    async with week.bridge() as here:
+        await here.bridge.brake.pull(PUSHES)
+        await tell(here, "Order Shipped")
+        await here.settle()
+        await here.bridge.brake.let_go(PUSHES)
+    await alone(tmp_path, release_all)
+    async with week.bridge() as here:
+        here.means.destination.sends.hold(600)
+        await here.still()
+    async with week.bridge(only_users=ONLY) as here:
+        await here.settle()
+        assert await ends(here) == {1: ("delivered", None), 2: ("dead", "unknown_outcome")}
+
+
+async def alone(folder: Path, work: Callable[[SqliteJournal], Awaitable[Any]]) -> None:
+    """A command opens the database while no bridge runs, as other commands do before and after it."""
+    for what in (None, work, None):
+        journal = open_sqlite(folder / "bridge.db")
+        if what is not None:
+            await what(journal)
+        await journal.close()
+
+
+async def release_all(journal: SqliteJournal) -> None:
+    await release(
+        journal, await holdings(journal), now_ms=ManualClock().now_ms(), nudge=lambda *_: None
+    )
+
+
+async def replay_those_that_are_dead(journal: SqliteJournal) -> None:
+    for letter in await journal.dead_letters():
+        await replay(journal, letter.id, now_ms=ManualClock().now_ms())
 
 
 async def test_custom_events_of_others_do_not_leave_either(tmp_path: Path) -> None:

@@ -9,16 +9,12 @@ from typing import Any
 
 import pytest
 
-from bridge.clock import ManualClock
 from bridge.config import DEFAULT as APP
 from bridge.deliver.brake import PUSHES
 from bridge.deliver.held import holdings, release, release_resumed
-from bridge.deliver.replay import replay, replay_all
 from bridge.errors import JournalUnavailableError
-from bridge.journal.piles import Choice
-from bridge.onesignal.operations import KEYS_KEPT_MS
 from bridge.sandbox import create_sandbox
-from tests.harness import APP_ID, Rig, ends, rig, track
+from tests.harness import APP_ID, Rig, SetClock, ends, rig, track
 
 MAPPING = """
 version: 1
@@ -33,6 +29,8 @@ rules:
     group: 3s
     do: {send_notification: {contents: "Shoes for it"}}
 """
+ALONE = MAPPING.replace("    group: 3s\n", "")
+both_ways = pytest.mark.parametrize("mapping", [ALONE, MAPPING], ids=["alone", "in a group"])
 
 
 def fail(here: Rig, *answers: dict[str, Any]) -> None:
@@ -55,11 +53,10 @@ async def test_a_push_in_a_group_leaves_though_another_of_its_event_finds_the_ga
         assert not here.sandbox.complaints
 
 
-@pytest.mark.parametrize("way", ["alone", "in a group"])
+@both_ways
 async def test_what_grows_too_old_at_a_shut_gate_while_it_is_paused_is_held(
-    tmp_path: Path, way: str
+    tmp_path: Path, mapping: str
 ) -> None:
-    mapping = MAPPING if way == "in a group" else MAPPING.replace("    group: 3s\n", "")
     async with rig(tmp_path, mapping) as here:
         here.sandbox.add_device("u1", "android", app_id=APP_ID)
         here.means.destination.sends.hold(5 * 3600)
@@ -133,12 +130,11 @@ class FullJournal:
         await self.inner.retry_call(*args, **named)
 
 
-@pytest.mark.parametrize("way", ["alone", "in a group"])
+@both_ways
 @pytest.mark.parametrize("before", [0, 1])
 async def test_a_push_that_may_have_arrived_is_not_forgotten_to_have_been_tried_while_it_is_paused(
-    tmp_path: Path, way: str, before: int
+    tmp_path: Path, mapping: str, before: int
 ) -> None:
-    mapping = MAPPING if way == "in a group" else MAPPING.replace("    group: 3s\n", "")
     async with rig(tmp_path, mapping) as here:
         here.sandbox.add_device("u1", "android", app_id=APP_ID)
         journal = FullJournal(here.bridge.journal, times=0)
@@ -164,160 +160,6 @@ async def test_a_push_that_may_have_arrived_is_not_forgotten_to_have_been_tried_
         assert len(here.sandbox.pushes) == 1
 
 
-@pytest.mark.parametrize("way", ["alone", "in a group"])
-async def test_what_may_have_arrived_is_not_held_when_it_is_replayed_during_a_pause(
-    tmp_path: Path, way: str
-) -> None:
-    mapping = MAPPING if way == "in a group" else MAPPING.replace("    group: 3s\n", "")
-    async with rig(tmp_path, mapping) as here:
-        here.sandbox.add_device("u1", "android", app_id=APP_ID)
-        slow = {"status": 503, "headers": {"Retry-After": "3000"}}
-        fail(here, {"reset": True, "applied": True}, *[slow] * 6)
-        await here.post(track("Sale"))
-        await here.settle(within=6 * 3600)
-        here.sandbox.faults.clear()
-        (dead,) = await here.bridge.journal.dead_letters()
-        await here.bridge.brake.pull(PUSHES)
-        assert (
-            await replay(here.bridge.journal, dead.id, now_ms=here.clock.now_ms())
-        ).done == "replayed"
-        here.bridge.nudge(APP, frozenset({dead.user_hash}))
-        await here.pass_time(60)
-        # A person could discard it, and it may be on a phone.
-        assert (await here.bridge.journal.counts()).held == 0
-        await here.bridge.brake.let_go(PUSHES)
-        await here.settle()
-        assert ends(await here.outcomes()) == {"offer/send_notification": ("delivered", None)}
-        assert len(here.sandbox.pushes) == 1
-
-
-@pytest.mark.parametrize("way", ["alone", "in a group"])
-async def test_what_may_have_arrived_is_not_sent_again_once_its_key_is_forgotten(
-    tmp_path: Path, way: str
-) -> None:
-    mapping = MAPPING if way == "in a group" else MAPPING.replace("    group: 3s\n", "")
-    async with rig(tmp_path, mapping) as here:
-        here.sandbox.add_device("u1", "android", app_id=APP_ID)
-        slow = {"status": 503, "headers": {"Retry-After": "3000"}}
-        fail(here, {"reset": True, "applied": True}, *[slow] * 6)
-        await here.post(track("Sale"))
-        await here.settle(within=6 * 3600)
-        (dead,) = await here.bridge.journal.dead_letters()
-        assert dead.uncertain
-        here.sandbox.faults.clear()
-        here.clock.advance(KEYS_KEPT_MS / 1000)
-        journal, now = here.bridge.journal, here.clock.now_ms
-        assert (await replay(journal, dead.id, now_ms=now())).done == "key-forgotten"
-        all_of_it = await replay_all(
-            journal, Choice(), replan=True, now=now, nudge=here.bridge.nudge
-        )
-        assert (all_of_it.replayed, all_of_it.forgotten) == (0, 1)
-        await here.settle()
-        assert len(here.sandbox.pushes) == 1
-
-
-@pytest.mark.parametrize("way", ["alone", "in a group"])
-async def test_nor_by_itself_however_long_it_was_paused(tmp_path: Path, way: str) -> None:
-    mapping = MAPPING if way == "in a group" else MAPPING.replace("    group: 3s\n", "")
-    mapping = mapping.replace('"Sale"\n', '"Sale"\n    max_age: 90d\n')
-    async with rig(tmp_path, mapping) as here:
-        here.sandbox.add_device("u1", "android", app_id=APP_ID)
-        fail(
-            here,
-            {"reset": True, "applied": True},
-            {"status": 503, "headers": {"Retry-After": "60"}},
-        )
-        await here.post(track("Sale"))
-        await here.pass_time(30)
-        await here.bridge.brake.pull(PUSHES)
-        here.clock.advance(KEYS_KEPT_MS / 1000)
-        await here.bridge.brake.let_go(PUSHES)
-        await here.settle()
-        assert ends(await here.outcomes()) == {
-            "offer/send_notification": ("dead", "unknown_outcome")
-        }
-        assert len(here.sandbox.pushes) == 1
-
-
-@pytest.mark.parametrize("way", ["alone", "in a group"])
-async def test_what_was_held_for_longer_than_that_was_never_sent_and_leaves(
-    tmp_path: Path, way: str
-) -> None:
-    mapping = MAPPING if way == "in a group" else MAPPING.replace("    group: 3s\n", "")
-    clock = ManualClock()
-    app = create_sandbox(clock=clock)
-    app.state.sandbox.add_device("u1", "android", app_id=APP_ID)
-    async with rig(tmp_path, mapping, clock=clock, onesignal=app) as here:
-        await here.bridge.brake.pull(PUSHES)
-        await here.post(track("Sale"))
-        await here.settle()
-    clock.advance(KEYS_KEPT_MS / 1000)
-    async with rig(tmp_path, mapping, clock=clock, onesignal=app) as here:
-        await here.bridge.brake.let_go(PUSHES)
-        await release_resumed(here.bridge.journal, here.bridge.brake, nudge=here.bridge.nudge)
-        fail(here, {"reset": True})
-        await here.settle()
-        assert ends(await here.outcomes()) == {"offer/send_notification": ("delivered", None)}
-        assert len(here.sandbox.pushes) == 1
-
-
-@pytest.mark.parametrize("way", ["alone", "in a group"])
-async def test_a_key_does_not_grow_younger_because_a_person_tries_again(
-    tmp_path: Path, way: str
-) -> None:
-    mapping = MAPPING if way == "in a group" else MAPPING.replace("    group: 3s\n", "")
-    async with rig(tmp_path, mapping) as here:
-        here.sandbox.add_device("u1", "android", app_id=APP_ID)
-        slow = {"status": 503, "headers": {"Retry-After": "3000"}}
-        fail(here, {"reset": True, "applied": True}, *[slow] * 6)
-        await here.post(track("Sale"))
-        await here.settle(within=6 * 3600)
-        (dead,) = await here.bridge.journal.dead_letters()
-        here.sandbox.faults.clear()
-        here.clock.advance(KEYS_KEPT_MS / 1000 - 8 * 3600)
-        fail(here, *[slow] * 20)
-        journal, now = here.bridge.journal, here.clock.now_ms
-        assert (await replay(journal, dead.id, now_ms=now())).done == "replayed"
-        here.bridge.nudge(APP, frozenset({dead.user_hash}))
-        await here.pass_time(60)
-        await here.bridge.brake.pull(PUSHES)
-        here.sandbox.faults.clear()
-        here.clock.advance(9 * 3600)
-        await here.bridge.brake.let_go(PUSHES)
-        await here.settle()
-        assert ends(await here.outcomes()) == {
-            "offer/send_notification": ("dead", "unknown_outcome")
-        }
-        assert len(here.sandbox.pushes) == 1
-
-
-@pytest.mark.parametrize("way", ["alone", "in a group"])
-async def test_the_key_of_what_was_held_for_weeks_is_as_old_as_its_first_call(
-    tmp_path: Path, way: str
-) -> None:
-    mapping = MAPPING if way == "in a group" else MAPPING.replace("    group: 3s\n", "")
-    async with rig(tmp_path, mapping) as here:
-        here.sandbox.add_device("u1", "android", app_id=APP_ID)
-        await here.bridge.brake.pull(PUSHES)
-        await here.post(track("Sale"))
-        await here.settle()
-        here.clock.advance(21 * 86_400)
-        journal, now = here.bridge.journal, here.clock.now_ms
-        fail(here, {"reset": True, "applied": True}, {"status": 400})
-        await here.bridge.brake.let_go(PUSHES)
-        await release_resumed(journal, here.bridge.brake, nudge=here.bridge.nudge)
-        await here.settle()
-        (dead,) = await journal.dead_letters()
-        assert dead.uncertain
-        here.sandbox.faults.clear()
-        here.clock.advance(20 * 86_400)
-        assert (await replay(journal, dead.id, now_ms=now())).done == "replayed"
-        here.bridge.nudge(APP, frozenset({dead.user_hash}))
-        await here.settle()
-        assert ends(await here.outcomes()) == {"offer/send_notification": ("delivered", None)}
-        assert len(here.sandbox.pushes) == 1
-
-
 COUNTED = """
 version: 1
 push: {platforms: {exclude: [ios]}}
@@ -334,13 +176,6 @@ rules:
     once_per: {time: 20m}
     do: {send_notification: {contents: "{{ messageId }}"}}
 """
-
-
-class SetClock(ManualClock):
-    """Somebody sets it: what it says of the time of day changes, and time itself does not."""
-
-    def set_by(self, seconds: float) -> None:
-        self._start_ms += round(seconds * 1000)
 
 
 async def test_what_was_sent_counts_for_no_longer_because_the_clock_was_set_back(

@@ -49,6 +49,15 @@ async def once_per(here: Rig) -> None:
     await happen(here, "Price Drop")
 
 
+async def under_way(here: Rig) -> None:
+    phones(here)
+    await here.bridge.brake.pull("pushes")
+    await happen(here, "Price Drop", "before")
+    await here.settle()
+    await here.pass_time(8 * 86_400)
+    await happen(here, "Price Drop")
+
+
 async def cap(here: Rig) -> None:
     phones(here)
     for number in range(3):
@@ -119,6 +128,10 @@ CASES: dict[str, tuple[Case, tuple[str, ...]]] = {
     "missing value": (missing_value, ("the event has no value for properties.item",)),
     "too old": (too_old, ("too old: 5 h, max_age 4h",)),
     "once_per": (once_per, ("got drop for 'A' 3 days before (once_per 7d), by message before",)),
+    "once_per, under way": (
+        under_way,
+        ("drop for 'A' was under way already (once_per 7d), by message before",),
+    ),
     "cap": (cap, ("the person had got 2 pushes in 15 minutes (push.cap)",)),
     "limit": (
         limit,

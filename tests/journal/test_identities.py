@@ -144,7 +144,7 @@ async def test_what_is_written_of_an_id_whose_events_moved_is_refused(
     assert await select(journal, "SELECT count(*) FROM send") == [(0,)]
 
 
-async def test_places_and_who_was_reached_are_one(journal: SqliteJournal) -> None:
+async def test_places_are_the_persons_and_who_was_reached_is_one(journal: SqliteJournal) -> None:
     rows = [
         "INSERT INTO place VALUES (107, 'default', 'r', 1, 1, 10, 100), (107, 'default', 'r', 2, 1, 10, 20)",
         "INSERT INTO place VALUES (7, 'default', 'r', 1, 2, 10, 50), (7, 'default', 'r', 2, 2, 15, 90)",
@@ -152,8 +152,13 @@ async def test_places_and_who_was_reached_are_one(journal: SqliteJournal) -> Non
     ]
     await execute(journal, *rows)
     await journal.append([linking("m", VISITOR)])
-    places = "SELECT person_hash, once, seq, until_ms FROM place ORDER BY once"
-    assert await select(journal, places) == [(7, 1, 1, 100), (7, 2, 2, 90)]
+    places = "SELECT person_hash, once, seq, until_ms FROM place ORDER BY once, seq"
+    assert await select(journal, places) == [
+        (7, 1, 1, 100),
+        (7, 1, 2, 50),
+        (7, 2, 1, 20),
+        (7, 2, 2, 90),
+    ]
     assert await select(journal, "SELECT person_hash, day FROM reached") == [(7, 5)]
     days = "SELECT day, people FROM reached_day WHERE people > 0"
     assert await select(journal, days) == [(5, 1)]

@@ -43,7 +43,11 @@ PLANS = {
         "send USING INDEX send_call (call_key=?)",
     ],
     "retry_call": ["call USING PRIMARY KEY (key=?)"],
-    "release_call": ["call USING PRIMARY KEY (key=?)", "meta USING PRIMARY KEY (key=?)"],
+    "release_call": [
+        "call USING PRIMARY KEY (key=?)",
+        "r USING PRIMARY KEY (key=?)",
+        "w USING PRIMARY KEY (key=?)",
+    ],
     "postpone": ["pending USING INTEGER PRIMARY KEY (rowid=?)"],
     "remember": ["event USING INTEGER PRIMARY KEY (rowid=?)"],
     "finish_events": ["pending USING INTEGER PRIMARY KEY (rowid=?)"],
@@ -82,9 +86,20 @@ PLANS = {
         "place USING COVERING INDEX place_until (until_ms<?)",
     ],
     "return_place": [
-        "place USING PRIMARY KEY (person_hash=? AND app=? AND rule=? AND once=?)",
+        "place USING PRIMARY KEY (person_hash=? AND app=? AND rule=? AND once=? AND seq=?)",
         "s USING INDEX sqlite_autoindex_send_1 (key=?)",
         "o USING INDEX send_seq (seq=?)",
+        "e USING INTEGER PRIMARY KEY (rowid=?)",
+        "d USING INDEX dead_user (user_hash=? AND seq=?)",
+    ],
+    "keep_place": [
+        "place USING PRIMARY KEY (person_hash=? AND app=? AND rule=? AND once=? AND seq=?)",
+        "s USING INDEX sqlite_autoindex_send_1 (key=?)",
+        "o USING INDEX send_seq (seq=?)",
+    ],
+    "take_calls": [
+        "call USING COVERING INDEX call_untried (run=?)",
+        "meta USING PRIMARY KEY (key=?)",
     ],
     "pace": ["pace USING PRIMARY KEY (app=? AND rule=? AND slot_ms>?)"],
     "forget_pace": ["pace USING PRIMARY KEY (app=? AND rule=? AND slot_ms<?)"],
@@ -466,7 +481,15 @@ async def test_every_statement_that_reads_is_in_the_table() -> None:
         "learn_many",
         "write_group_call",
     }
-    writes |= {"meta_keep", "begin_alone", "keep_audit", "release_slowly", "hold_on", "keep_alert"}
+    writes |= {
+        "meta_keep",
+        "works",
+        "begin_alone",
+        "keep_audit",
+        "release_slowly",
+        "hold_on",
+        "keep_alert",
+    }
     assert set(PLANS) | set(COUNTS) | TAIL | writes | ELSEWHERE | WHOLE == set(queries())
 
 

@@ -71,6 +71,13 @@ INSERT OR REPLACE INTO outcome (seq, rule, operation, status, reason, at_ms)
 SELECT seq, rule, operation, 'discarded', 'erased', :at_ms FROM send
 WHERE key IN (SELECT value FROM json_each(:keys)) AND state IN ('pending', 'held', 'dead');
 
+-- keep_places --
+-- Of those who get them, where the events are somebody else's: nothing is heard any more of how these end.
+UPDATE place SET taken_ms = :at_ms, until_ms = :at_ms + s.once_ms FROM send s
+WHERE s.key IN (SELECT value FROM json_each(:keys)) AND s.once IS NOT NULL
+ AND place.person_hash = s.person_hash AND place.app = s.app AND place.rule = s.rule AND place.once = s.once
+ AND place.seq = s.seq AND place.until_ms IS NULL;
+
 -- forget_sends --
 DELETE FROM send WHERE key IN (SELECT value FROM json_each(:keys));
 

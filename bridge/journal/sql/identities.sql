@@ -49,11 +49,8 @@ DELETE FROM membership WHERE user_hash = :user_hash AND app = :app AND audience 
 UPDATE OR IGNORE fired SET user_hash = :person_hash WHERE user_hash = :id_hash AND app = :app AND audience = :audience;
 
 -- join_places --
--- Of two places for one thing the one that lasts longer.
-INSERT INTO place (person_hash, app, rule, once, seq, taken_ms, until_ms)
-SELECT :person_hash, app, rule, once, seq, taken_ms, until_ms FROM place WHERE person_hash = :id_hash
-ON CONFLICT DO UPDATE SET seq = excluded.seq, taken_ms = excluded.taken_ms, until_ms = excluded.until_ms
-WHERE excluded.until_ms > until_ms;
+INSERT OR IGNORE INTO place (person_hash, app, rule, once, seq, taken_ms, until_ms)
+SELECT :person_hash, app, rule, once, seq, taken_ms, until_ms FROM place WHERE person_hash = :id_hash;
 
 -- join_reached --
 INSERT INTO reached (person_hash, app, day) SELECT :person_hash, app, day FROM reached WHERE person_hash = :id_hash

@@ -300,6 +300,14 @@ SELECT coalesce((SELECT value FROM meta WHERE key = 'run'), 0);
 -- next_run --
 INSERT INTO meta (key, value) VALUES ('run', 1) ON CONFLICT (key) DO UPDATE SET value = value + 1;
 
+-- works --
+-- This run is one that makes calls.
+INSERT OR REPLACE INTO meta (key, value) SELECT 'works', value FROM meta WHERE key = 'run';
+
+-- take_calls --
+-- Those that nobody has tried are this run's to try.
+UPDATE call SET run = (SELECT value FROM meta WHERE key = 'run') WHERE run = 0;
+
 -- meta_set --
 INSERT INTO meta (key, value) VALUES (:key, :value);
 

@@ -70,8 +70,8 @@ SELECT max(key) FROM (SELECT key FROM dedupe WHERE key > :after ORDER BY key LIM
 DELETE FROM dedupe WHERE key > :after AND key <= :last AND seq < :seq;
 
 -- drop_places --
-DELETE FROM place WHERE (person_hash, app, rule, once) IN
-  (SELECT person_hash, app, rule, once FROM place WHERE until_ms <= :before_ms LIMIT :limit);
+DELETE FROM place WHERE (person_hash, app, rule, once, seq) IN
+  (SELECT person_hash, app, rule, once, seq FROM place WHERE until_ms <= :before_ms LIMIT :limit);
 
 -- reached_page --
 SELECT max(person_hash) FROM

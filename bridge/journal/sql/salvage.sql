@@ -22,6 +22,11 @@ WHERE (payload IS NOT NULL AND seq NOT IN (SELECT seq FROM outcome))
 INSERT OR IGNORE INTO dedupe (key, seq)
 SELECT dedupe_key(source, message_id), seq FROM event WHERE message_id NOT LIKE 'segment-test-message-%';
 
+-- salvaged_places --
+-- What was taken for a send that could not be saved counts from when it was written, for as long as any rule may say.
+UPDATE place SET until_ms = taken_ms + 34560000000
+WHERE until_ms IS NULL AND NOT EXISTS (SELECT 1 FROM send WHERE seq = place.seq AND rule = place.rule AND ended_ms IS NULL);
+
 -- salvaged_indexed --
 UPDATE pending SET indexed = 1 WHERE indexed = 0;
 

@@ -172,12 +172,13 @@ CREATE TABLE call (
   not_before_ms INTEGER NOT NULL DEFAULT 0,
   attempt       INTEGER NOT NULL DEFAULT 0,
   uncertain     INTEGER NOT NULL DEFAULT 0 CHECK (uncertain IN (0, 1)), -- an attempt may have been performed
-  run           INTEGER NOT NULL,                -- of the process that wrote it: what an earlier one attempted is not known
+  run           INTEGER NOT NULL,                -- of the process that may try it: what an earlier one attempted is not known; 0: none yet
   created_ms    INTEGER NOT NULL,
   last_error    TEXT
 ) WITHOUT ROWID;
 CREATE INDEX call_lane ON call (lane, created_ms);
 CREATE INDEX call_group ON call (group_id) WHERE group_id IS NOT NULL;
+CREATE INDEX call_untried ON call (run) WHERE run = 0;
 
 -- What sends have in common that may share a call: all of a push but its recipients and its key.
 CREATE TABLE send_group (
@@ -311,16 +312,17 @@ CREATE TABLE fired (
   PRIMARY KEY (user_hash, app, audience, rule)
 ) WITHOUT ROWID;
 
--- Places of `once_per`: taken with the send, given back when it reached nobody.
+-- Places of `once_per`: taken with the send, given back when it reached nobody. Each event has its own, so that
+-- what one gives back is not another's.
 CREATE TABLE place (
   person_hash INTEGER NOT NULL,
   app         TEXT    NOT NULL,
   rule        TEXT    NOT NULL,
   once        INTEGER NOT NULL,                  -- a keyed hash of the rule's key
   seq         INTEGER NOT NULL,                  -- the event that took it
-  taken_ms    INTEGER NOT NULL,
-  until_ms    INTEGER NOT NULL,
-  PRIMARY KEY (person_hash, app, rule, once)
+  taken_ms    INTEGER NOT NULL,                  -- when the send was written; later, when it had ended
+  until_ms    INTEGER,                           -- NULL: it has not ended, however long ago it was written
+  PRIMARY KEY (person_hash, app, rule, once, seq)
 ) WITHOUT ROWID;
 CREATE INDEX place_until ON place (until_ms);
 

@@ -4,14 +4,14 @@ SELECT 1 FROM pending WHERE user_hash = :user_hash AND indexed = 1 AND seq <> :s
 
 -- standing --
 -- What speaks against a send. By which event it was written; whether another event has fired the rule for
--- this stay (one event's sends of one rule are one firing); who took its place of `once_per`, and when; and
+-- this stay (one event's sends of one rule are one firing); when another took a place of `once_per` last; and
 -- how many pushes its person gets: those that are under way count, however long ago they were written,
--- because they will arrive later.
+-- because they will arrive later, and so do their places.
 SELECT (SELECT seq FROM send WHERE key = :key) AS written,
        EXISTS (SELECT 1 FROM fired WHERE user_hash = :user_hash AND app = :app AND audience = :audience AND rule = :rule
                AND seq <> :seq) AS fired,
-       (SELECT taken_ms FROM place WHERE person_hash = :person_hash AND app = :app AND rule = :rule AND once = :once
-        AND seq <> :seq) AS once_taken_ms,
+       (SELECT max(CASE WHEN until_ms IS NULL THEN :now_ms ELSE taken_ms END) FROM place
+        WHERE person_hash = :person_hash AND app = :app AND rule = :rule AND once = :once AND seq <> :seq) AS once_taken_ms,
        (SELECT count(*) FROM send WHERE counted = 1 AND person_hash = :person_hash AND ended_ms IS NULL
         AND state = 'pending' AND :since_ms IS NOT NULL)
      + (SELECT count(*) FROM send WHERE counted = 1 AND person_hash = :person_hash AND ended_ms > :since_ms) AS person_sends;
@@ -21,8 +21,10 @@ INSERT INTO send (key, seq, app, rule, operation, user_hash, person_hash, label,
                   expires_ms, state, hold, counted, once, once_ms, group_id, part, call_key, created_ms, key_ms) VALUES
 
 -- write_call --
+-- A command that writes it makes no calls: whoever works next is the first who may.
 INSERT INTO call (key, app, method, path, body, lane, run, created_ms)
-VALUES (:key, :app, :method, :path, :body, :lane, (SELECT value FROM meta WHERE key = 'run'), :created_ms);
+VALUES (:key, :app, :method, :path, :body, :lane,
+  coalesce((SELECT r.value FROM meta r JOIN meta w ON w.key = 'works' AND w.value = r.value WHERE r.key = 'run'), 0), :created_ms);
 
 -- membership --
 SELECT entered, since_ms, last_ms, last_seq, quiet FROM membership
@@ -41,27 +43,36 @@ INSERT OR IGNORE INTO fired (user_hash, app, audience, rule, seq) VALUES
 
 -- take_place --
 INSERT OR REPLACE INTO place (person_hash, app, rule, once, seq, taken_ms, until_ms)
-VALUES (:person_hash, :app, :rule, :once, :seq, :now_ms, :now_ms + :once_ms);
+VALUES (:person_hash, :app, :rule, :once, :seq, :now_ms, NULL);
 
 -- retake_place --
 -- A replay takes again what was given back; who got it may have been found to be somebody else since it was written.
 INSERT OR REPLACE INTO place (person_hash, app, rule, once, seq, taken_ms, until_ms)
 SELECT coalesce((SELECT i.person_hash FROM identity i WHERE i.id_hash = send.person_hash), send.person_hash),
-       app, rule, once, seq, :now_ms, :now_ms + once_ms FROM send WHERE key = :key AND once IS NOT NULL;
+       app, rule, once, seq, :now_ms, NULL FROM send WHERE key = :key AND once IS NOT NULL;
 
 -- forget_places --
 -- Two that are over for each that is taken: so there are never many.
-DELETE FROM place WHERE (person_hash, app, rule, once) IN
-  (SELECT person_hash, app, rule, once FROM place WHERE until_ms <= :now_ms LIMIT 2);
+DELETE FROM place WHERE (person_hash, app, rule, once, seq) IN
+  (SELECT person_hash, app, rule, once, seq FROM place WHERE until_ms <= :now_ms LIMIT 2);
 
 -- return_place --
--- Unless another send of the same firing has kept it, or another event has taken it since.
-DELETE FROM place WHERE (person_hash, app, rule, once) =
-  (SELECT coalesce((SELECT i.person_hash FROM identity i WHERE i.id_hash = s.person_hash), s.person_hash), s.app, s.rule, s.once
+-- Unless another send of the same firing has kept it, or one may have arrived, whatever became of it since.
+DELETE FROM place WHERE (person_hash, app, rule, once, seq) =
+  (SELECT coalesce((SELECT i.person_hash FROM identity i WHERE i.id_hash = s.person_hash), s.person_hash), s.app, s.rule, s.once, s.seq
    FROM send s WHERE s.key = :key)
- AND seq = (SELECT s.seq FROM send s WHERE s.key = :key)
  AND NOT EXISTS (SELECT 1 FROM send o WHERE o.seq = place.seq AND o.rule = place.rule AND o.key <> :key
-                 AND o.state IN ('pending', 'held', 'delivered'));
+                 AND o.state IN ('pending', 'held', 'delivered'))
+ AND NOT EXISTS (SELECT 1 FROM event e CROSS JOIN dead d ON d.user_hash = e.user_hash AND d.seq = e.seq
+                 WHERE e.seq = place.seq AND d.rule = place.rule AND d.uncertain = 1 AND d.send_key IS NOT NULL);
+
+-- keep_place --
+-- Its time begins when the last send of the firing has ended: not before it can have arrived.
+UPDATE place SET taken_ms = :at_ms, until_ms = :at_ms + (SELECT once_ms FROM send WHERE key = :key)
+WHERE (person_hash, app, rule, once, seq) =
+  (SELECT coalesce((SELECT i.person_hash FROM identity i WHERE i.id_hash = s.person_hash), s.person_hash), s.app, s.rule, s.once, s.seq
+   FROM send s WHERE s.key = :key)
+ AND NOT EXISTS (SELECT 1 FROM send o WHERE o.seq = place.seq AND o.rule = place.rule AND o.ended_ms IS NULL);
 
 -- pace --
 SELECT coalesce(sum(sends), 0), min(slot_ms) FROM pace WHERE app = :app AND rule = :rule AND slot_ms > :since_ms;
@@ -159,7 +170,9 @@ UPDATE send SET state = 'pending', hold = NULL, expires_ms = NULL, key_ms = coal
 
 -- release_call --
 -- What is held was certainly never sent, whichever process wrote it, and is tried for as long as what is new.
-UPDATE call SET run = (SELECT value FROM meta WHERE key = 'run'), created_ms = coalesce(:now_ms, created_ms) WHERE key = :call_key;
+UPDATE call SET created_ms = coalesce(:now_ms, created_ms),
+  run = coalesce((SELECT r.value FROM meta r JOIN meta w ON w.key = 'works' AND w.value = r.value WHERE r.key = 'run'), 0)
+WHERE key = :call_key;
 
 -- discard_send --
 UPDATE send SET state = 'discarded', hold = NULL, counted = 0, ended_ms = :at_ms WHERE key = :key;

@@ -47,8 +47,8 @@ SELECT id, rule, operation, reason, http, attempt, answer, uncertain, died_ms FR
 WHERE seq = :seq AND state = 'dead';
 
 -- trace_places --
-SELECT p.rule, p.once, p.seq, p.taken_ms, e.message_id FROM place p LEFT JOIN event e USING (seq)
-WHERE p.person_hash = :user_hash AND p.app = :app;
+SELECT p.rule, p.once, p.seq, p.taken_ms, p.until_ms IS NULL, e.message_id FROM place p LEFT JOIN event e USING (seq)
+WHERE p.person_hash = :user_hash AND p.app = :app ORDER BY p.taken_ms DESC;
 
 -- trace_fired --
 SELECT f.audience, f.rule, f.seq, e.message_id, m.entered, m.since_ms
