@@ -20,7 +20,6 @@ before the reading begins, so that nothing can come between.
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections.abc import Iterable
 from itertools import islice
 
@@ -31,6 +30,7 @@ from bridge.deliver.credit import Credit
 from bridge.deliver.gate import ShutError, StoppingError
 from bridge.deliver.lots import LOT_SIZE, Lots
 from bridge.deliver.means import Means
+from bridge.deliver.parking import PARKED, Parking, with_news
 from bridge.journal.records import BULK, LANES, LIVE, Head, Loaded, lane_of
 from bridge.telemetry import log
 
@@ -39,8 +39,6 @@ CREDIT = 5000
 CHAINS = 800
 """Users at work at once: several times what can be out at OneSignal, and more would only wait at its
 gate, and be walked through by the collector of garbage again and again."""
-PARKED = 50_000
-"""Users that wait for a time of their own."""
 ROWS_PER_CHAIN = 50
 ENOUGH_WAIT = 1000
 """Users at shut gates, when all are shut: to look for more would be work for nothing."""
@@ -72,7 +70,7 @@ class Lanes:
     ) -> None:
         self._means = means
         self._lots = Lots(means.destination.gates, size=lot)
-        self._room_to_park = parked
+        self._parked = Parking(size=parked)
         self._forgotten: dict[int, set[int]] = {LIVE: set(), BULK: set()}
         self._credit = Credit(credit)
         self._places = Credit(chains)
@@ -83,8 +81,6 @@ class Lanes:
         self._due: dict[int, dict[int, None]] = {LIVE: {}, BULK: {}}
         self._chains: dict[int, asyncio.Task[None]] = {}
         self._again: set[int] = set()
-        self._parked: dict[int, tuple[Wait, int]] = {}
-        self._alarms: list[tuple[int, int]] = []
         self._wake = asyncio.Event()
         self._stopping = False
         self._suspected = False
@@ -126,9 +122,8 @@ class Lanes:
 
     def nudge(self, user_hash: int, rank: int = LIVE) -> None:
         """Look at this user again, wherever the cursors are; in this rank's turn, or in a more urgent one's."""
-        _, parked_rank = self._parked.pop(user_hash, (None, rank))
-        rank = min(rank, parked_rank, self._lots.leave(user_hash))
-        if len(self._due[rank]) < self._room_to_park:
+        rank = min(rank, self._parked.leave(user_hash, rank), self._lots.leave(user_hash))
+        if len(self._due[rank]) < self._parked.size:
             self._due[rank][user_hash] = None
         else:
             for forgotten in self._forgotten.values():
@@ -180,7 +175,8 @@ class Lanes:
     async def _round(self) -> bool:
         """Look once at each rank, live first; whether there may be more to do at once."""
         await self._means.setback.look()
-        self._take_parked()
+        for user, rank in self._parked.ready(self._means.clock.now_ms()):
+            self._due[rank][user] = None
         for user, rank in self._lots.ready(self._is_busy):
             self._due[rank][user] = None
         self._remember()
@@ -190,22 +186,8 @@ class Lanes:
             worked |= await self._hand_out(rank)
         return worked
 
-    def _take_parked(self) -> None:
-        now = self._means.clock.now_ms()
-        while self._alarms and self._alarms[0][0] <= now:
-            until, user = heapq.heappop(self._alarms)
-            wait, rank = self._parked.get(user, (None, 0))
-            if wait is not None and wait.until_ms == until:
-                del self._parked[user]
-                self._due[rank][user] = None
-
     def _set_back(self, by_ms: int) -> None:
-        """The clock was, and what is parked waits no longer for it."""
-        self._parked = {
-            user: (wait.earlier(by_ms), rank) for user, (wait, rank) in self._parked.items()
-        }
-        self._alarms = [(wait.until_ms, user) for user, (wait, _) in self._parked.items()]
-        heapq.heapify(self._alarms)
+        self._parked.set_back(by_ms)
         self._wake.set()
 
     def _is_busy(self, user: int) -> bool:
@@ -215,7 +197,7 @@ class Lanes:
         """Look again at lanes of which users were forgotten, when half of the room is free."""
         parked, lots = len(self._parked) * 2, len(self._lots) * 2
         due = sum(map(len, self._due.values())) * 2
-        if max(parked, due) >= self._room_to_park or lots >= self._lots.size:
+        if max(parked, due) >= self._parked.size or lots >= self._lots.size:
             return
         for rank, lanes in self._forgotten.items():
             for lane in lanes:
@@ -282,11 +264,7 @@ class Lanes:
             if user in self._chains:
                 self._again.add(user)
             elif user in self._parked:
-                wait, parked_rank = self._parked[user]
-                sooner = _with_news(wait)
-                self._parked[user] = sooner, min(rank, parked_rank)
-                if sooner is not wait:
-                    heapq.heappush(self._alarms, (sooner.until_ms, user))
+                self._parked.hear(user, rank)
             elif user in self._lots:
                 self._lots.raise_rank(user, rank)
             else:
@@ -332,8 +310,8 @@ class Lanes:
     def _until_next(self) -> float | None:
         """Seconds until the first parked user is due, or a gate may be ready."""
         waits = [] if (ready := self._lots.seconds()) is None else [ready]
-        if self._alarms:
-            waits.append((self._alarms[0][0] - self._means.clock.now_ms()) / 1000)
+        if (first_ms := self._parked.first_ms) is not None:
+            waits.append((first_ms - self._means.clock.now_ms()) / 1000)
         return min(waits, default=None)
 
     # Working --------------------------------------------------------------------------------------
@@ -411,20 +389,8 @@ class Lanes:
         """Remember who waits, and for what; False when there is no room."""
         if isinstance(wait, ShutError):
             return self._lots.park(wait.gate, user, rank)
-        if len(self._parked) >= self._room_to_park:
-            return False
-        wait = _with_news(wait) if user in self._again else wait
-        self._parked[user] = wait, rank
-        heapq.heappush(self._alarms, (wait.until_ms, user))
-        return True
+        return self._parked.park(user, rank, with_news(wait) if user in self._again else wait)
 
 
 def _were_revived(loaded: Loaded) -> bool:
     return any(row.revived for row in loaded.rows)
-
-
-def _with_news(wait: Wait) -> Wait:
-    """What is left of a wait once something new is heard."""
-    if wait.news_ms is None or wait.news_ms >= wait.until_ms:
-        return wait
-    return Wait(until_ms=wait.news_ms)

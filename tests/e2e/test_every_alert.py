@@ -216,6 +216,8 @@ async def test_it_is_told_once_when_it_begins_and_once_when_it_is_over(
     chat = Chat()
     silence = timedelta(hours=1 if "source" in words else 0)
     async with chat.rig(tmp_path, MAPPING, silence=silence) as here:
+        # The first look is at the start: what begins under its eyes is told of half.
+        await here.still()
         await begin(here, monkeypatch)
         await here.pass_time(20 * MINUTE)
         # What waits because of it for longer than a quarter of an hour is a cause of its own.
