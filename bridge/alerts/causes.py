@@ -95,6 +95,12 @@ class HeldState:
     #: limit, paused or ios_reached.
     reason: str
     count: int
+    #: How many of them a person has let go, little by little.
+    leaving: int = 0
+
+    @property
+    def stays(self) -> int:
+        return self.count - self.leaving
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +176,8 @@ def causes(seen: Seen, told: Collection[str] = ()) -> Iterator[Cause]:
             is_grave=False,
         )
     yield from (_paused(one, seen.now_ms) for one in seen.paused)
-    yield from map(_held, seen.held)
+    # What leaves little by little is as somebody wants it.
+    yield from (_held(one) for one in seen.held if one.stays)
     yield from (_dead(reason, count, seen.dead_rules) for reason, count in seen.dead.items())
     yield from _unreached(seen, told)
     yield from _silent(seen, told)
@@ -271,7 +278,7 @@ def _paused(pause: PauseState, now_ms: int) -> Cause:
 def _held(held: HeldState) -> Cause:
     return Cause(
         key=f"held/{held.app}/{held.rule}/{held.reason}",
-        words=f"{held.count} held of rule {held.rule} of app {held.app} ({held.reason})",
+        words=f"{held.stays} held of rule {held.rule} of app {held.app} ({held.reason})",
         todo=f"segment-bridge held list, then held release or held discard --rule {held.rule}",
         # What a pause holds is told by the pause.
         is_grave=held.reason != "paused",

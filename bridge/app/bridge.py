@@ -15,6 +15,7 @@ from bridge.clock import Clock
 from bridge.config import IMPORT, App, Config, Source
 from bridge.config.mappings import Mappings
 from bridge.config.reload import Reloader
+from bridge.console.naming import Names
 from bridge.deliver.brake import Brake
 from bridge.deliver.cautious import CAUTIOUS_ROWS
 from bridge.deliver.groups import Groups
@@ -87,6 +88,11 @@ class Bridge:
     def rules(self) -> set[str]:
         """Names of all rules that are in force."""
         return {rule.name for one in self.mappings.values() for rule in one.rules}
+
+    def names(self) -> Names:
+        """What people may name."""
+        sources = {*self.config.sources, *([IMPORT] if self.importing else [])}
+        return Names(self.rules(), self.config.apps, sources)
 
     def drain(self) -> None:
         """Say that it is time to send new events elsewhere; what comes is still taken."""

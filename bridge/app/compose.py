@@ -181,7 +181,7 @@ def _compose(
         clock=clock,
         nudge=bridge.nudge,
         releases=Releases(journal=journal, clock=clock, brake=brake, nudge=bridge.nudge),
-        rules=bridge.rules,
+        in_force=bridge.names,
     )
     for app in config.apps.values():
         bridge.means[app.name] = _means(bridge, app, clients[app.name])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from bridge.clock import Clock
 from bridge.console.api import Accessible
 from bridge.console.dead import DeadApi
 from bridge.console.held import HeldApi
-from bridge.console.naming import Naming
+from bridge.console.naming import Names, Naming
 from bridge.console.skipped import SkippedApi
 from bridge.console.views.waiting import Waiting
 from bridge.deliver.held import Holding, Nudge, discard, holdings, release
@@ -34,8 +34,8 @@ class Piles:
     #: Told of who has work again.
     nudge: Nudge
     releases: Releases
-    #: Of the mappings in force; None: it cannot be said which they are.
-    rules: Callable[[], Collection[str] | None]
+    #: What people may name.
+    in_force: Callable[[], Names]
 
     @property
     def waiting(self) -> Waiting:
@@ -43,7 +43,7 @@ class Piles:
 
     @property
     def naming(self) -> Naming:
-        return Naming(journal=self.journal, in_force=self.rules)
+        return Naming(journal=self.journal, in_force=self.in_force)
 
     def routes(self, access: Accessible) -> list[Route]:
         waiting, naming = self.waiting, self.naming

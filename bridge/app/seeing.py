@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ from bridge.alerts.causes import (
 from bridge.config import Config
 from bridge.config.reload import Reload, place_of
 from bridge.errors import Finding
+from bridge.journal import Journal
+from bridge.journal.piles import Choice, Releasing
 from bridge.journal.pressure import free_bytes
 
 if TYPE_CHECKING:
@@ -44,10 +47,7 @@ async def see(bridge: Bridge) -> Seen:
         gates=_gates(bridge),
         calls_out=_calls_out(bridge),
         paused=tuple(PauseState(**one._asdict()) for one in bridge.brake.pauses.values()),
-        held=tuple(
-            HeldState(app=app, rule=rule, reason=hold, count=count)
-            for app, rule, hold, count in await journal.sends.held_counts()
-        ),
+        held=tuple(await _held(bridge)),
         dead=dict(dead),
         dead_rules=dead_rules,
         sources=_sources(bridge),
@@ -59,6 +59,35 @@ async def see(bridge: Bridge) -> Seen:
         refused=_refused(bridge.reloader.record),
         restart=bridge.reloader.record.restart,
     )
+
+
+async def _held(bridge: Bridge) -> list[HeldState]:
+    journal = bridge.journal
+    releases = {
+        (one.app, one.rule, one.hold): one
+        for one in await journal.piles.releases()
+        # A pause stops it.
+        if not bridge.brake.paused(one.rule)
+    }
+    held = [
+        HeldState(app=app, rule=rule, reason=hold, count=count)
+        for app, rule, hold, count in await journal.sends.held_counts()
+    ]
+    return [
+        one if found is None else replace(one, leaving=await _leaving(journal, found, one.count))
+        for one in held
+        for found in [releases.get((one.app, one.rule, one.reason))]
+    ]
+
+
+async def _leaving(journal: Journal, one: Releasing, count: int) -> int:
+    """What a release is about: counted is what it is not about, which is little."""
+    alike = Choice(app=one.app, rule=one.rule, reason=one.hold)
+    others = [alike._replace(since_ms=one.until_ms + 1)]
+    if one.since_ms is not None:
+        others.append(alike._replace(until_ms=one.since_ms - 1))
+    stays = [n for other in others for *_, n in await journal.sends.held_counts(other)]
+    return max(0, count - sum(stays))
 
 
 def left_behind(waiting: dict[str, int], config: Config) -> dict[str, int]:

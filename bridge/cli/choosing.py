@@ -138,13 +138,13 @@ def act(path: str, body: dict[str, Any], *, row: Row, question: str, yes: bool) 
 def more(path: str, body: dict[str, Any]) -> int:
     """How many have come meanwhile."""
     from bridge.cli.service import ServiceError, service
-    from bridge.console.naming import UNKNOWN
+    from bridge.console.naming import CODES
 
     with service() as bridge:
         try:
             return int(bridge.piles("POST", path, json=body | {"dry_run": True})["count"])
         except ServiceError as error:
-            if error.code == UNKNOWN:  # no mapping has the rule any more, and what waited has gone
+            if error.code in CODES:  # it was known by what waited, which has gone
                 return 0
             raise
 

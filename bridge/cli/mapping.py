@@ -139,6 +139,19 @@ def rules_that_serve() -> set[str] | None:
     return {rule.name for one in mappings.values() for rule in one.rules}
 
 
+def apps_that_serve() -> list[str] | None:
+    """Names of all apps; None: nobody can say, because none is named here, or the file that names them cannot be read."""
+    from bridge.config.load import app_names
+    from bridge.errors import ConfigurationError
+
+    if not os.environ.keys() & {"BRIDGE_ONESIGNAL_APP_ID", "BRIDGE_CONFIG"}:
+        return None
+    try:
+        return app_names()
+    except ConfigurationError:
+        return None
+
+
 def named(path: Path) -> Path:
     """The shipped mapping of that name, unless it is a file or a folder."""
     from bridge.mapping.load import preset

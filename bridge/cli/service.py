@@ -14,11 +14,11 @@ import httpx
 from starlette.applications import Starlette
 
 from bridge.app.piles import Piles
-from bridge.cli.mapping import rules_that_serve, what_serves
+from bridge.cli.mapping import apps_that_serve, rules_that_serve, what_serves
 from bridge.clock import SystemClock
 from bridge.config.access import Access, Key, Person
 from bridge.config.load import app_names
-from bridge.console.naming import UNKNOWN, no_rule
+from bridge.console.naming import NOT_NAMED, Names, Slip, none_such
 from bridge.deliver.brake import load_brake
 from bridge.deliver.erasing import forget, sweep
 from bridge.deliver.held import keep_back, release_resumed
@@ -233,10 +233,23 @@ async def _rules_of(journal: SqliteJournal) -> Callable[[], set[str] | None]:
     return known
 
 
+async def _names_of(journal: SqliteJournal) -> Callable[[], Names]:
+    """What can be named of a bridge that does not run."""
+    rules = await _rules_of(journal)
+    apps = apps_that_serve() or await journal.looks.apps()
+    # Nothing of its database is asked for by source.
+    return lambda: Names(rules(), apps or None, None)
+
+
 def _need_a_rule(what: str, known: set[str] | None, why: str) -> None:
     kind, _, rule = what.partition("/")
-    if kind == "rule" and known is not None and rule not in known:
-        raise ServiceError(no_rule(rule, known, why), hint="nothing was changed", code=UNKNOWN)
+    if kind == "rule" and known is not None:
+        _need(none_such("rule", rule, known, why))
+
+
+def _need(slip: Slip | None) -> None:
+    if slip is not None:
+        raise ServiceError(slip.words, hint="nothing was changed", code=slip.code)
 
 
 class _Stopped:
@@ -253,9 +266,12 @@ class _Stopped:
             clock = SystemClock()
             brake = await load_brake(journal, clock)
             releases = Releases(journal=journal, clock=clock, brake=brake, nudge=_nobody)
-            rules = await _rules_of(journal)
             piles = Piles(
-                journal=journal, clock=clock, nudge=_nobody, releases=releases, rules=rules
+                journal=journal,
+                clock=clock,
+                nudge=_nobody,
+                releases=releases,
+                in_force=await _names_of(journal),
             )
             app = Starlette(routes=piles.routes(lambda: _ALONE))
             async with httpx.AsyncClient(
@@ -327,8 +343,8 @@ class _Stopped:
 
     def forget(self, external_id: str, *, app: str | None) -> None:
         apps = app_names()
-        if app is not None and app not in apps:
-            raise ServiceError(f"there is no app {app}", hint=f"there are {', '.join(apps)}")
+        if app is not None:
+            _need(none_such("app", app, apps, NOT_NAMED))
         now_ms = SystemClock().now_ms()
 
         async def erase(journal: SqliteJournal) -> None:

@@ -12,9 +12,9 @@ def status(
 ) -> None:
     """Say in one line whether all is well; exits 1 when it is not.
 
-    Not well: a dead letter, a held push, a pause, a closed gate, an event that waits for over 15
-    minutes, pushes that reach nobody, a silent source, a wrong clock, a nearly full disk, an edit that
-    was refused, or no bridge that runs. --json has what to do about each.
+    Not well: a dead letter, a held push that is not being released, a pause, a closed gate, an event
+    that waits for over 15 minutes, pushes that reach nobody, a silent source, a wrong clock, a nearly
+    full disk, an edit that was refused, or no bridge that runs. --json has what to do about each.
 
     \b
     Example:
@@ -36,7 +36,7 @@ def line(status: dict[str, Any]) -> str:
     if "events_per_minute" in status:
         parts.append(f"{status['events_per_minute']} events/min")
     parts.append(waiting(status))
-    parts.append(f"{status['held']} held, {status['dead']} dead")
+    parts.append(f"{status['held']} held{_leaving(status)}, {status['dead']} dead")
     if "sources" in status:
         parts += _running(status)
     return " | ".join(parts)
@@ -45,6 +45,11 @@ def line(status: dict[str, Any]) -> str:
 def waiting(status: dict[str, Any]) -> str:
     oldest = f", the oldest for {_age(status['oldest_waiting_seconds'])}"
     return f"{status['pending']} waiting" + (oldest if status["pending"] else "")
+
+
+def _leaving(status: dict[str, Any]) -> str:
+    leaving = status.get("leaving", 0)
+    return f" ({leaving} of them leave little by little)" if leaving else ""
 
 
 def gates(status: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.console.api import Accessible, answer, body_of, guarded, problem, who
-from bridge.console.naming import unknown
+from bridge.console.naming import none_such
 
 PUSHES, RULE = "pushes", "rule"
 
@@ -56,8 +56,10 @@ class BrakeApi:
         if isinstance(what, Response):
             return what
         rule, rules = _rule(what), self.rules()
-        if rule is not None and rule not in rules:
-            return unknown(rule, rules, "no mapping in force has it")
+        if rule is not None and (
+            slip := none_such("rule", rule, rules, "no mapping in force has it")
+        ):
+            return slip.refusal()
         await self.pause(what, who(request))
         return answer({"paused": self.paused()})
 
@@ -72,12 +74,11 @@ class BrakeApi:
 
     def _not_paused(self, what: str) -> Response:
         rule, rules = _rule(what), self.rules()
-        if rule is None or rule in rules:
-            return problem(409, "not-paused", f"{what} is not paused.")
         paused = {name for one in self.paused() if (name := _rule(one["what"])) is not None}
-        return unknown(
-            rule, {*rules, *paused}, "no mapping in force has it, and no such rule is paused"
-        )
+        why = "no mapping in force has it, and no such rule is paused"
+        if rule is not None and (slip := none_such("rule", rule, {*rules, *paused}, why)):
+            return slip.refusal()
+        return problem(409, "not-paused", f"{what} is not paused.")
 
 
 def _rule(what: str) -> str | None:

@@ -1,7 +1,7 @@
 """What a request names of a pile: which of it, and whether to act or only to look.
 
 A body that is not clear changes nothing: whoever misspells a filter does not release everything, and whoever
-misspells a rule is not told that nothing of it waits.
+misspells a rule or an app is not told that nothing of it waits.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ async def asked(
     wanted = await _body(request, also)
     if wanted is None:
         return UNCLEAR
-    return await naming.slip(wanted.choice.rule) or wanted
+    slip = await naming.misspelt(wanted.choice)
+    return wanted if slip is None else slip.refusal()
 
 
 async def sought(query: Mapping[str, str], naming: Naming) -> Choice | Response:
@@ -49,7 +50,8 @@ async def sought(query: Mapping[str, str], naming: Naming) -> Choice | Response:
     choice = _of_query(query)
     if choice is None:
         return UNCLEAR
-    return await naming.slip(choice.rule) or choice
+    slip = await naming.misspelt(choice)
+    return choice if slip is None else slip.refusal()
 
 
 async def _body(request: Request, also: Collection[str]) -> Asked | None:

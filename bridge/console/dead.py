@@ -10,7 +10,8 @@
     POST /api/v1/dead/discard        {a choice, "dry_run"?}: they end for good
 
 A choice narrows by `app`, `rule`, `reason`, `user`, `since_ms`, `until_ms` and `ids`; in a GET it is in
-the query. A rule that there is not is answered 404 `unknown-rule`. A dry run answers {"count", "sample", "until_ms", "push"} and changes nothing.
+the query. A rule or an app that there is not is answered 404 (`unknown-rule`,
+`unknown-app`). A dry run answers {"count", "sample", "until_ms", "push"} and changes nothing.
 """
 
 from __future__ import annotations

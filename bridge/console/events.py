@@ -6,7 +6,7 @@
     GET /api/v1/events/{seq}    what `explain` tells of it, and "push": as a phone shows it
 
 Narrowed by `user`, `event`, `type`, `source`, `state`, `rule`, `reason`, `since_ms`, `until_ms`; `before` takes what
-`next` was. Looked at are the newest `among` events (back to `since_ms`), or all of one user.
+`next` was. A rule or a source that there is not is answered 404 (`unknown-rule`, `unknown-source`). Looked at are the newest `among` events (back to `since_ms`), or all of one user.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.console.api import Accessible, answer, guarded, moment, number, person_of, problem
-from bridge.console.naming import UNKNOWN, Naming
+from bridge.console.naming import Naming
 from bridge.console.views.events import NOTHING, Events, Row, push_of, row_of
 from bridge.console.views.words import STATES
 from bridge.journal.looks import AMONG, Wanted
@@ -53,8 +53,8 @@ class EventsApi:
         users = await self.events.users(user, hides=hides) if user else ()
         wanted, is_nobody = wanted._replace(users=users), bool(user) and not users
         listed = NOTHING if is_nobody else await self.events.listed(wanted, hides=hides)
-        if not listed.events and (words := await self.naming.unmet(wanted.rule)) is not None:
-            return problem(404, UNKNOWN, words)
+        if not listed.events and (slip := await self.naming.unmet(wanted)) is not None:
+            return slip.refusal()
         return answer(
             {
                 "events": [_told(row_of(one, hides=hides)) for one in listed.events],

@@ -91,7 +91,7 @@ RULE = {
 MOMENT = {
     "well": YES, "problems": list_of(TEXT), "causes": list_of(object_of(key=TEXT, words=TEXT, todo=TEXT)), "now_ms": TIME,
     "unready": maybe(TEXT), "events_per_minute": COUNT, "pending": COUNT, "oldest_waiting_seconds": {"type": "number"},
-    "waiting_for_nobody": {"type": "object", "additionalProperties": COUNT}, "held": COUNT, "dead": COUNT,
+    "waiting_for_nobody": {"type": "object", "additionalProperties": COUNT}, "held": COUNT, "leaving": COUNT, "dead": COUNT,
     "gates": list_of(object_of(app=TEXT, name=TEXT, closed=maybe(TEXT), closed_seconds=NUMBER, held_seconds=NUMBER)),
     "calls_out": list_of(object_of(app=TEXT, count=COUNT, oldest_seconds=NUMBER)),
     "paused": list_of(TEXT), "sources": list_of(object_of(source=TEXT, app=TEXT, per_minute=COUNT, last_ms=maybe(TIME))),

@@ -1,7 +1,7 @@
 """`/api/v1/status` and `/api/v1/mappings`: is all well, and what is in force.
 
-`well` is what a person would call so: nothing waits for a person, nothing waits for long, OneSignal
-answers, and what was edited is in force. `causes` says why not, and what to do; see `bridge.alerts`.
+`well` is what a person would call so: nothing waits for a person (what a person has let go little by
+little does not), nothing waits for long, OneSignal answers, and what was edited is in force. `causes` says why not, and what to do; see `bridge.alerts`.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ def at_this_moment(seen: Seen, found: Sequence[Cause]) -> dict[str, Any]:
         "oldest_waiting_seconds": seen.oldest_seconds,
         "waiting_for_nobody": seen.left_behind,
         "held": sum(one.count for one in seen.held),
+        "leaving": sum(one.leaving for one in seen.held),
         "dead": sum(seen.dead.values()),
         "gates": [asdict(gate) for gate in seen.gates],
         "calls_out": [asdict(one) for one in seen.calls_out],

@@ -27,6 +27,7 @@ from starlette.routing import Route
 from bridge.config import Source
 from bridge.console.api import Accessible, answer, body_of, guarded, problem
 from bridge.console.choosing import whole
+from bridge.console.naming import NOT_NAMED, none_such
 from bridge.console.views.trying import LONGEST_DRAFT, LONGEST_EVENT, Draft, Outcome, Tried, Trying
 from bridge.console.views.words import skip
 from bridge.mapping.load import Source as Text
@@ -53,9 +54,9 @@ class TryApi:
         ]
 
     async def _files(self, request: Request) -> Response:
-        source = self.trying.config().sources.get(request.path_params["source"])
-        if source is None:
-            return self._no_source()
+        source = self._source(request.path_params["source"])
+        if isinstance(source, Response):
+            return source
         texts = await self.trying.texts(source)
         files = [{"name": Path(one.name).name, "text": one.text} for one in texts]
         return answer({"source": source.name, "files": files})
@@ -64,10 +65,9 @@ class TryApi:
         body = await _body(request)
         if isinstance(body, Response):
             return body
-        sources = self.trying.config().sources
-        source = sources.get(body.get("source", next(iter(sources))))
-        if source is None:
-            return self._no_source()
+        source = self._source(body.get("source"))
+        if isinstance(source, Response):
+            return source
         return await self._outcome(body, source)
 
     async def _outcome(self, body: dict[str, Any], source: Source) -> Response:
@@ -89,10 +89,12 @@ class TryApi:
         )
         return answer(told(outcome))
 
-    def _no_source(self) -> Response:
-        return problem(
-            404, "no-such-source", f"There are {', '.join(self.trying.config().sources)}."
-        )
+    def _source(self, name: str | None) -> Source | Response:
+        """The one of that name; the first where none is named."""
+        sources = self.trying.config().sources
+        if name is not None and (slip := none_such("source", name, sources, NOT_NAMED)):
+            return slip.refusal()
+        return sources[next(iter(sources)) if name is None else name]
 
 
 async def _body(request: Request) -> dict[str, Any] | Response:

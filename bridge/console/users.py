@@ -31,6 +31,7 @@ from bridge.console.api import (
     problem,
     who,
 )
+from bridge.console.naming import NOT_NAMED, none_such
 from bridge.console.views.people import LONGEST_ID, People, Somebody
 from bridge.console.views.person import There, may_be_erased
 from bridge.errors import JournalUnavailableError
@@ -54,8 +55,8 @@ class UsersApi:
     async def _show(self, request: Request) -> Response:
         user, apps = request.path_params["external_id"][:LONGEST_ID], self.apps()
         app, ask = request.query_params.get("app", apps[0]), request.query_params.get("ask")
-        if app not in apps:
-            return _unknown_app(apps)
+        if slip := none_such("app", app, apps, NOT_NAMED):
+            return slip.refusal()
         if ask not in {None, "yes"}:
             return problem(400, "choice-invalid", "`ask` is `yes`, or left out.")
         person = person_of(request)
@@ -68,8 +69,8 @@ class UsersApi:
     async def _erase(self, request: Request) -> Response:
         external_id, apps = request.path_params["external_id"], self.apps()
         if (asked := request.query_params.get("app")) is not None:
-            if asked not in apps:
-                return _unknown_app(apps)
+            if slip := none_such("app", asked, apps, NOT_NAMED):
+                return slip.refusal()
             apps = [asked]
         if not may_be_erased(external_id):
             return problem(400, "id-invalid", "OneSignal has no user of this id.")
@@ -80,12 +81,6 @@ class UsersApi:
             return problem(503, "not-durable", f"Nothing was kept; ask again: {error.message}.")
         body = orjson.dumps({"erasing": apps})
         return Response(body, status_code=202, media_type="application/json")
-
-
-def _unknown_app(apps: list[str]) -> Response:
-    return problem(
-        404, "unknown-app", f"There is no such app. Those that there are: {', '.join(apps)}."
-    )
 
 
 def told(somebody: Somebody) -> dict[str, Any]:

@@ -98,6 +98,9 @@ class Looks(Protocol):
     async def revisions(self, limit: int) -> list[Revision]:
         """Which mapping each source had, the newest first."""
 
+    async def apps(self) -> set[str]:
+        """Where the newest events went."""
+
     async def rules(self) -> set[str]:
         """The rules of the mapping that each source had last, whether it is in force by now or not."""
 

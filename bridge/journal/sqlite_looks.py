@@ -104,6 +104,13 @@ class SqliteLooks:
 
         return await self.look(read)
 
+    async def apps(self) -> set[str]:
+        def read(connection: sqlite3.Connection) -> set[str]:
+            values = {"floor": _floor(connection, AMONG)}
+            return {app for (app,) in connection.execute(queries()["look_apps"], values)}
+
+        return await self.look(read)
+
     async def rules(self) -> set[str]:
         def read(connection: sqlite3.Connection) -> set[str]:
             return {rule for (rule,) in connection.execute(queries()["look_rules"])}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,32 @@ async def test_what_waits_says_what_to_do_and_shows_the_push_before_anything_act
         assert (looked["count"], looked["gone"], looked["push"]) == (1, 0, None)
 
 
+async def test_who_looks_for_events_of_a_misspelt_source_is_told_so(tmp_path: Path) -> None:
+    async with shop(tmp_path) as here:
+        program = Program(here, "view")
+        refused = await program.get("/api/v1/events", status=404, source="defualt")
+        assert refused == {
+            "code": "unknown-source",
+            "message": "There is no source defualt: no setting names it, and none of the newest"
+            " events came through it; did you mean default?",
+        }
+        # It is one whether anything came through it or not.
+        found = await program.get("/api/v1/events", source="default", event="Never Heard")
+        assert found["events"] == []
+
+
+async def test_a_source_that_is_configured_no_more_is_one_as_long_as_its_events_are_here(
+    tmp_path: Path,
+) -> None:
+    async with shop(tmp_path) as here:
+        here.bridge.config = replace(here.bridge.config, sources={})
+        here.bridge.importing = None
+        program = Program(here, "view")
+        found = await program.get("/api/v1/events", source="default", event="Never Heard")
+        assert found["events"] == []
+        await program.get("/api/v1/events", status=404, source="import")
+
+
 async def test_events_are_tried_under_what_runs_and_under_a_draft(tmp_path: Path) -> None:
     async with shop(tmp_path) as here:
         program = Program(here, "view")
@@ -229,7 +256,7 @@ async def test_events_are_tried_under_what_runs_and_under_a_draft(tmp_path: Path
     [
         ({"event": "no"}, 400, "choice-invalid"),
         ({"events": []}, 400, "choice-invalid"),
-        ({"event": {}, "source": "another"}, 404, "no-such-source"),
+        ({"event": {}, "source": "another"}, 404, "unknown-source"),
         ({"event": {}, "draft": {"file": "../../etc/passwd", "text": ""}}, 404, "no-such-file"),
         ({"event": {}, "draft": {"file": "shop.yaml"}}, 400, "choice-invalid"),
         ({"event": {}, "newest": -1}, 400, "choice-invalid"),

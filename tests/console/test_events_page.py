@@ -86,6 +86,16 @@ async def test_a_misspelt_rule_is_said_to_be_none(tmp_path: Path) -> None:
         assert "No such rule" not in shown
 
 
+async def test_a_misspelt_source_is_said_to_be_none(tmp_path: Path) -> None:
+    async with visiting(tmp_path) as (here, visitor):
+        await here.post(track("Order Shipped", "u1", properties={"id": "A7"}))
+        shown = text_of(await visitor.get(f"{EVENTS}?source=defualt"))
+        assert "No such source There is no source defualt: no setting names it" in shown
+        assert "did you mean default?" in shown
+        shown = text_of(await visitor.get(f"{EVENTS}?source=default&name=Signed+Up"))
+        assert "Nothing like that" in shown
+
+
 async def test_older_events_are_a_page_away(tmp_path: Path) -> None:
     async with visiting(tmp_path) as (here, visitor):
         await here.post([identify(f"u{n}", f"m{n}", tier="gold") for n in range(60)])

@@ -35,6 +35,12 @@ async def test_who_is_not_known_is_said_not_to_be(tmp_path: Path) -> None:
         assert "Nothing is known of this person" in text_of(await visitor.get(f"{PEOPLE}?user=x"))
 
 
+async def test_a_misspelt_app_is_said_to_be_none(tmp_path: Path) -> None:
+    async with visiting(tmp_path) as (_, visitor):
+        shown = text_of(await visitor.get(f"{PEOPLE}?user=u1&app=defualt"))
+        assert "There is no app defualt: no setting names it; did you mean default?" in shown
+
+
 async def test_a_person_is_shown_with_what_was_written_and_by_which_event(tmp_path: Path) -> None:
     async with visiting(tmp_path, mapping=WHOLE) as (here, visitor):
         await with_history(here)

@@ -39,6 +39,15 @@ async def test_what_is_no_json_is_said_to_be_none(tmp_path: Path) -> None:
         assert "The body is not JSON. Paste one event" in text_of(answer.text)
 
 
+async def test_under_a_misspelt_source_nothing_is_tried(tmp_path: Path) -> None:
+    async with visiting(tmp_path) as (_, visitor):
+        said = "There is no source defualt: no setting names it; did you mean default?"
+        assert said in text_of(await visitor.get(f"{TRY}?source=defualt"))
+        answer = await visitor.post(TRY, on=TRY, status=200, event=SAMPLE, source="defualt")
+        assert said in text_of(answer.text)
+        assert "is on its way" not in text_of(answer.text).replace(SAMPLE, "")
+
+
 async def test_a_stored_event_is_picked(tmp_path: Path) -> None:
     async with visiting(tmp_path) as (here, visitor):
         await here.post(track("Order Shipped", "u1", properties={"id": "A7"}))

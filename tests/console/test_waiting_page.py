@@ -63,6 +63,17 @@ async def test_a_misspelt_rule_is_said_to_be_none(tmp_path: Path) -> None:
         assert "There is no rule" not in text_of(await visitor.get(f"{WAITING}?rule=cheap"))
 
 
+async def test_a_misspelt_app_is_said_to_be_none(tmp_path: Path) -> None:
+    async with with_dead_and_held(tmp_path) as (_, visitor):
+        for path in (f"{WAITING}?app=defualt", f"{ACT}?pile=held&act=release&app=defualt"):
+            shown = text_of(await visitor.get(path))
+            assert "There is no app defualt: no setting names it" in shown
+            assert "did you mean default?" in shown
+        shown = text_of(await visitor.get(f"{WAITING}?app=default"))
+        assert "Only of app default . Show everything" in shown
+        assert "There is no app" not in shown
+
+
 async def test_each_cause_stands_there_with_what_to_do_about_it(tmp_path: Path) -> None:
     async with with_dead_and_held(tmp_path) as (_, visitor):
         shown = text_of(await visitor.get(WAITING))
@@ -191,6 +202,7 @@ async def test_it_says_why_what_may_have_been_sent_long_ago_is_not_tried_again(
         done = await visitor.post(ACT, on=f"{ACT}?pile=dead&act=replay&{which}")
         page = await visitor.get(done.headers["location"])
         assert "0 are tried again" not in page
+        assert '<p class="said warm" role="status">' in page
         if letters == "all":
             assert "2 are not tried again: they may have been sent, and after 30 days" in page
         else:
@@ -200,10 +212,45 @@ async def test_it_says_why_what_may_have_been_sent_long_ago_is_not_tried_again(
 
 def test_what_an_address_makes_up_is_not_said() -> None:
     said = SAID["replayed"]
-    assert said({"count": "2", "forgotten": "many", "no_events": "0"}) == "2 are tried again."
-    assert said({"count": "1", "no_events": "1"}) == (
-        "One is tried again. One is not tried again: what was sent is no event."
+    assert said({"count": "2", "forgotten": "many", "no_events": "0"}) == (
+        "2 are tried again.",
+        True,
     )
+    assert said({"count": "1", "no_events": "1"}) == (
+        "One is tried again. One is not tried again: what was sent is no event.",
+        False,
+    )
+
+
+@pytest.mark.parametrize("code", sorted(SAID))
+def test_only_what_was_done_is_said_to_be_good(code: str) -> None:
+    done = {"paused", "resumed", "replayed-one", "erasing"}
+    nothing = SAID[code]({"count": "0"})
+    assert nothing.is_good == (code in done)
+    assert "0" not in nothing.words
+    assert SAID[code]({"count": "2"}).is_good
+
+
+@pytest.mark.parametrize(
+    ("pile", "act", "says"),
+    [
+        ("dead", "replay", "Nothing is tried again: none of it is dead any more."),
+        ("dead", "discard", "Nothing was discarded: none of it is dead any more."),
+        ("held", "release", "Nothing is released: none of it is held any more."),
+        ("held", "discard", "Nothing was discarded: none of it is held any more."),
+    ],
+)
+async def test_who_comes_second_is_shown_no_good_sign(
+    tmp_path: Path, pile: str, act: str, says: str
+) -> None:
+    async with with_dead_and_held(tmp_path) as (_, visitor):
+        reason = {"dead": "http_400", "held": "limit"}[pile]
+        form = form_of(await visitor.get(f"{ACT}?pile={pile}&act={act}&reason={reason}"), ACT)
+        first, second = [await visitor.http.post(ACT, data=form) for _ in range(2)]
+        assert '<p class="said" role="status">' in await visitor.get(first.headers["location"])
+        page = await visitor.get(second.headers["location"])
+        assert '<p class="said warm" role="status">' in page
+        assert says in page
 
 
 async def test_of_many_that_died_alike_the_newest_is_tried_first(tmp_path: Path) -> None:

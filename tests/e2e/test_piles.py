@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from bridge.cli import app
+from bridge.cli.status import line as status_line
 from bridge.clock import ManualClock, SystemClock
 from bridge.console.naming import alike
 from bridge.deliver.brake import PUSHES
@@ -130,7 +132,6 @@ async def test_dead_letters_are_chosen_by_user_reason_app_number_and_time(tmp_pa
             ("user=U1", 0),
             ("reason=http_400&app=default", 3),
             ("reason=http_403", 0),
-            ("app=other", 0),
             (f"since_ms={died}&until_ms={died}", 3),
             (f"since_ms={died + 1}", 0),
         ):
@@ -380,6 +381,46 @@ async def with_held(here: Rig, count: int) -> None:
     assert (await here.bridge.journal.counts()).held == count
 
 
+async def test_a_bridge_is_well_while_what_was_held_leaves_little_by_little(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await with_held(here, 4)
+        assert not (await ask(here, "status"))["well"]
+        choice = {"rule": "welcome", "per_minute": 1}
+        await ask(here, "held/release", choice)
+        found = await ask(here, "status")
+        assert (found["well"], found["held"], found["leaving"]) == (True, 4, 4)
+        assert "| 4 held (4 of them leave little by little), 0 dead |" in status_line(found)
+        # What comes meanwhile is nobody's wish.
+        await here.pass_time(1)
+        phones(here, ["late"])
+        await here.post(track("Signed Up", "late"))
+        await here.still()
+        found = await ask(here, "status")
+        assert found["problems"] == ["1 held of rule welcome of app default (limit)"]
+        assert (found["held"], found["leaving"]) == (5, 4)
+        # While it is paused none of them leaves.
+        await ask(here, "pause", {"what": "pushes"})
+        found = await ask(here, "status")
+        assert found["problems"] == [
+            "paused: pushes",
+            "5 held of rule welcome of app default (limit)",
+        ]
+
+
+async def test_of_what_is_released_since_some_time_alone_the_rest_stays(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await with_held(here, 2)
+        await here.pass_time(60)
+        since = here.clock.now_ms()
+        phones(here, ["late"])
+        await here.post(track("Signed Up", "late"))
+        await here.still()
+        await ask(here, "held/release", {"since_ms": since, "per_minute": 1})
+        found = await ask(here, "status")
+        assert found["problems"] == ["2 held of rule welcome of app default (limit)"]
+        assert found["leaving"] == 1
+
+
 async def test_held_pushes_leave_at_the_rate_that_was_asked_for(tmp_path: Path) -> None:
     async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
         await with_held(here, 30)
@@ -535,6 +576,60 @@ async def test_who_misspells_a_rule_is_told_so_and_what_may_be_meant(
 
 
 @pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("dead?app=defalt", None),
+        ("held?app=defalt&rule=welcome", None),
+        ("skipped?app=defalt", None),
+        ("dead/replay", {}),
+        ("dead/discard", {"rule": "shipped"}),
+        ("held/release", {}),
+        ("held/hold", {}),
+        ("held/discard", {"dry_run": True}),
+        ("skipped/replay", {"rule": "flash"}),
+        ("users/u1?app=defalt", None),
+    ],
+)
+async def test_who_misspells_an_app_is_told_so_and_what_may_be_meant(
+    tmp_path: Path, path: str, body: dict[str, Any] | None
+) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        method = "GET" if body is None else "POST"
+        named = None if body is None else body | {"app": "defalt"}
+        answer = await here.http.request(method, f"/api/v1/{path}", headers=ADMIN, json=named)
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown-app")
+        said = answer.json()["message"]
+        assert said.startswith("There is no app defalt: no setting names it")
+        assert said.endswith("did you mean default?")
+        assert not await select(here, "SELECT 1 FROM audit_trail")
+
+
+@pytest.mark.parametrize("waits", ["dead", "held", "skipped", "pending"])
+async def test_an_app_that_is_configured_no_more_is_one_as_long_as_something_of_it_is_here(
+    tmp_path: Path, waits: str
+) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        if waits == "dead":
+            await with_dead(here, 1)
+        elif waits == "held":
+            await with_held(here, 1)
+        elif waits == "skipped":
+            then = iso(here.clock.now_ms() - 3_600_000)
+            await here.post(track("Flash Sale", "old", timestamp=then))
+        else:
+            here.means.destination.writes.hold(3600)
+            here.means.destination.sends.hold(3600)
+            await here.post(shipped("u1"))
+        await here.still()
+        here.bridge.config = replace(
+            here.bridge.config, apps={"shop": here.bridge.config.apps["default"]}
+        )
+        assert "dead" in await ask(here, "dead?app=default")
+        nobody = await here.http.get("/api/v1/dead?app=others", headers=ADMIN)
+        assert nobody.json()["code"] == "unknown-app"
+
+
+@pytest.mark.parametrize(
     ("path", "reasons"),
     [("held?reason=limits", "limit or paused or ios_reached"), ("skipped?reason=old", "too_old")],
 )
@@ -646,8 +741,44 @@ async def test_when_nothing_runs_a_misspelt_rule_is_told_by_the_mapping_that_is_
         assert said.rstrip().endswith("did you mean shipped?")
 
 
-@pytest.mark.parametrize("line", ["held list --rule shiped", "pause rule shiped"])
-async def test_where_nothing_ever_served_nobody_can_say_which_rules_there_are(
+@pytest.mark.parametrize(
+    "line",
+    [
+        "dead list --app shopp",
+        "held list --app shopp",
+        "held release --rule shipped --app shopp --yes",
+        "replay --reason too_old --rule shipped --app shopp",
+        "forget u1 --app shopp --yes",
+    ],
+)
+async def test_when_nothing_runs_a_misspelt_app_is_told_by_the_settings(
+    tmp_path: Path, line: str
+) -> None:
+    async with rig(tmp_path, SHOP):
+        pass
+    config = tmp_path / "bridge.yaml"
+    config.write_text(f"apps: {{shop: {{app_id: {APP_ID}, api_key: k}}}}\n")
+    code, said = await asyncio.to_thread(run, tmp_path, *line.split(), BRIDGE_CONFIG=str(config))
+    assert code == 1
+    assert "There is no app shopp: no setting names it" in said
+    assert said.rstrip().endswith("did you mean shop?")
+
+
+async def test_when_nothing_runs_and_no_app_is_named_here_those_of_the_newest_events_count(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, SHOP) as here:
+        await here.post(shipped("u1"))
+        await here.settle()
+    assert (await asyncio.to_thread(run, tmp_path, "dead", "list", "--app", "default"))[0] == 0
+    code, said = await asyncio.to_thread(run, tmp_path, "dead", "list", "--app", "defalt")
+    assert (code, "did you mean default?" in said) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "line", ["held list --rule shiped", "pause rule shiped", "dead list --app shopp"]
+)
+async def test_where_nothing_ever_served_nobody_can_say_what_there_is(
     tmp_path: Path, line: str
 ) -> None:
     await open_sqlite(tmp_path / "bridge.db").close()

@@ -220,6 +220,7 @@ PLANS = {
     "look_revisions": [],
     "look_rules": [],
     "look_ends": ["outcome USING PRIMARY KEY (seq=?)", "send USING INDEX send_seq (seq=?)"],
+    "look_apps": ["event USING INTEGER PRIMARY KEY (rowid>?)"],
     "look_names": ["event USING INTEGER PRIMARY KEY (rowid>?)"],
     "look_message": ["event USING INTEGER PRIMARY KEY (rowid>?)"],
     "look_trail": ["audit_trail USING INTEGER PRIMARY KEY (rowid<?)"],

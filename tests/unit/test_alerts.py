@@ -95,6 +95,7 @@ def test_what_is_not_well_and_not_worth_a_message_yet(seen: dict[str, Any]) -> N
     "seen",
     [
         {"gates": (gate(held_seconds=60.0),)},
+        {"held": (HeldState(app="shop", rule="vip", reason="limit", count=3, leaving=3),)},
         {"oldest_seconds": 900.0},
         {"reach": (ReachState(app="shop", rule="vip", pushes=200, unreached=179),)},
         {"reach": (ReachState(app="shop", rule="vip", pushes=199, unreached=199),)},
@@ -109,6 +110,12 @@ def test_what_is_not_well_and_not_worth_a_message_yet(seen: dict[str, Any]) -> N
 )
 def test_what_is_well_enough(seen: dict[str, Any]) -> None:
     assert keys(replace(WELL, **seen)) == []
+
+
+def test_only_what_nobody_has_let_go_is_said_to_be_held() -> None:
+    held = HeldState(app="shop", rule="vip", reason="limit", count=3, leaving=2)
+    (cause,) = causes(replace(WELL, held=(held,)))
+    assert cause.words == "1 held of rule vip of app shop (limit)"
 
 
 def silent(minutes: float | None, *, asked: int = 60) -> Seen:

@@ -86,6 +86,6 @@ def spoken(cause: Cause, seen: Seen) -> str:
         if cause.key == f"held/{one.app}/{one.rule}/{one.reason}":
             why = explained.HOLDS.get(one.reason, one.reason)
             return (
-                f"{one.count:,} {'push' if one.count == 1 else 'pushes'} of {one.rule} held: {why}"
+                f"{one.stays:,} {'push' if one.stays == 1 else 'pushes'} of {one.rule} held: {why}"
             )
     return cause.words

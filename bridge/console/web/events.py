@@ -61,7 +61,7 @@ class EventsPage:
             older=_older(visit, listed),
             among=AMONG,
             page_size=PAGE,
-            misspelt=await self.naming.unmet(wanted.rule or None),
+            misspelt=None if listed.events else await self.naming.unmet(wanted),
             names=await self.events.journal.looks.names(),
             sources=list(self.events.config().sources),
         )

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from bridge.console.naming import NOT_NAMED, none_such
 from bridge.console.views.people import LONGEST_ID, People
 from bridge.console.views.person import PLATFORMS, There, may_be_erased
 from bridge.console.web.door import Door
@@ -39,9 +40,10 @@ class PeoplePage:
         user = visit.query.get("user", "")[:LONGEST_ID]
         apps = list(self.people.config().apps)
         app = visit.query.get("app", apps[0])
-        if not user or app not in apps:
+        slip = none_such("app", app, apps, NOT_NAMED)
+        if not user or slip is not None:
             return self.shell.page(
-                visit, "people", active="people", user="", app=apps[0], apps=apps
+                visit, "people", active="people", user="", app=apps[0], apps=apps, misspelt=slip
             )
         return self.shell.page(
             visit,

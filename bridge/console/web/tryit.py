@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from bridge.config import Source
 from bridge.console.api import number
+from bridge.console.naming import NOT_NAMED, none_such
 from bridge.console.views.trying import LONGEST_DRAFT, LONGEST_EVENT, Trying
 from bridge.console.web.door import Door
 from bridge.console.web.shell import ROOT, Shell
@@ -51,7 +52,8 @@ class TryPage:
                 event = _shown(found[0].payload)
                 source = self._source(found[0].source)
         file = number(visit.query.get("edit", ""))
-        return await self._page(visit, source, event=event, file=file)
+        problem = self._no_source(visit.query.get("source"))
+        return await self._page(visit, source, event=event, file=file, problem=problem)
 
     async def _try(self, visit: Visit) -> Response:
         form = visit.form
@@ -66,6 +68,8 @@ class TryPage:
                 file=None,
                 problem="That is too long to be tried here.",
             )
+        if problem := self._no_source(form.get("source")):
+            return await self._page(visit, source, event=event, file=None, problem=problem)
         if "edit" in form:
             return await self._page(visit, source, event=event, file=number(form["edit"]))
         return await self._page(visit, source, event=event, file=file, draft=draft, tries=True)
@@ -73,6 +77,12 @@ class TryPage:
     def _source(self, name: str | None) -> Source:
         sources = self.trying.config().sources
         return sources[name] if name in sources else next(iter(sources.values()))
+
+    def _no_source(self, name: str | None) -> str | None:
+        """What is said to who names one that there is not: another's mapping says nothing of it."""
+        sources = self.trying.config().sources
+        slip = None if name is None else none_such("source", name, sources, NOT_NAMED)
+        return slip and slip.words
 
     async def _page(
         self,

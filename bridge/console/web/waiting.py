@@ -116,7 +116,8 @@ class WaitingPage:
             "waiting",
             active="waiting",
             choice=choice,
-            misspelt=await self.naming.misspelt(choice.rule or None),
+            # "" are the dead of no rule: whole events.
+            misspelt=await self.naming.misspelt(choice._replace(rule=choice.rule or None)),
             dead=_dead(await self.journal.dead_counts(choice)),
             one_first=advice.ONE_FIRST,
             letters=letters,
@@ -164,7 +165,7 @@ class WaitingPage:
             "skipped": self.waiting.skipped,
         }
         preview = await looks[named[0]](choice, sample=SAMPLE)
-        misspelt = None if preview.count else await self.naming.misspelt(choice.rule)
+        misspelt = None if preview.count else await self.naming.misspelt(choice)
         return self.shell.page(
             visit,
             "act",
@@ -225,8 +226,8 @@ class WaitingPage:
         return back(visit, said="releasing", count=sum(one.count for one in chosen))
 
     async def _hold(self, visit: Visit) -> Response:
-        await self.acts.hold(_choice(visit.form), visit.person.name)
-        return back(visit, said="kept")
+        count = await self.acts.hold(_choice(visit.form), visit.person.name)
+        return back(visit, said="kept", count=count)
 
     def _unknown(self, visit: Visit) -> Response:
         words = "There is no such thing to do. Nothing was done."

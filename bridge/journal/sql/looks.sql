@@ -43,6 +43,9 @@ ORDER BY 1, 2;
 SELECT DISTINCT name FROM (SELECT name FROM event WHERE seq > :floor ORDER BY seq DESC LIMIT :limit)
 WHERE name IS NOT NULL ORDER BY name LIMIT 200;
 
+-- look_apps --
+SELECT DISTINCT app FROM event WHERE seq > :floor;
+
 -- look_trail --
 SELECT id, at_ms, who, what, detail FROM audit_trail WHERE id < :before ORDER BY id DESC LIMIT :limit;
 
