@@ -48,7 +48,7 @@ def split(container: bytes) -> list[bytes] | None:
         if container[end] != 0x2C:
             break
         at = end + 1
-    if end != len(container) - 1 or container[:1] + container[end:] not in _PAIRS:
+    if container[:1] + container[end:] not in _PAIRS:
         return None
     return [] if found[1:] == [] and not found[0].strip() else found
 

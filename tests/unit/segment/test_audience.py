@@ -57,6 +57,11 @@ def test_the_property_counts_more_than_the_computation_key() -> None:
     assert audience_of(placeholder) == audience("vip", entered=True)
 
 
+def test_of_two_booleans_that_of_the_properties_counts() -> None:
+    both = sent(values={"vip": False}, key="vip") | {"traits": {"vip": True}}
+    assert audience_of(both) == audience("vip", entered=False)
+
+
 def test_an_audience_key_is_enough() -> None:
     without_personas = {"type": "track", "properties": {"audience_key": "vip", "vip": False}}
     assert audience_of(without_personas) == audience("vip", entered=False)
@@ -120,6 +125,15 @@ def test_a_journey_step_is_entered(kind: str, value: object) -> None:
         key=step.key,
     )
     assert audience_of(by_key) == step
+
+
+def test_a_journeys_key_counts_wherever_it_stands() -> None:
+    key = "j_o_welcome__mail_x1"
+    step = Audience(class_="journey_step", key=key, entered=True)
+    values = {"audience_key": "vip", "vip": True}
+    assert audience_of(sent(values=values, computation_class="audience", key=key)) == step
+    values = {"audience_key": key, key: True}
+    assert audience_of(sent(values=values, computation_class="audience", key="aud_1")) == step
 
 
 def test_the_class_says_journey_step_whatever_the_key() -> None:
@@ -259,3 +273,15 @@ def test_whatever_stands_in_those_places_the_answer_is_a_row_of_the_table(
         "entered": found.entered,
         "value": found.value,
     }
+
+
+def test_a_row_that_names_an_audience_without_saying_more_counts_by_sync_mode() -> None:
+    row = sent(event="new", values={"__segment_id": "1"}, computation_class="audience", key="vip")
+    entered = audience_of(row, ReverseEtl(mode="upsert", key="customers"))
+    assert entered == audience("customers", entered=True)
+
+
+@pytest.mark.parametrize("value", [0, False, "", None])
+def test_a_computed_trait_that_comes_to_nothing_is_that(value: object) -> None:
+    found = sent(values={"trait_key": "score", "score": value}, computation_class="trait", key="x")
+    assert audience_of(found | {"traits": {"score": 5}}).value is value

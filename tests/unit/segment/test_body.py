@@ -95,6 +95,11 @@ def test_elements_without_a_message_id_keep_their_exact_bytes() -> None:
     ]
 
 
+def test_an_empty_message_id_is_none_and_leaves_the_bytes_alone() -> None:
+    odd = b'{ "messageId" : "", "x":1e2}'
+    assert [e.raw for e in elements(b'[{"messageId":"a"},' + odd + b"]")][1] == odd
+
+
 def test_an_element_has_the_same_bytes_wherever_it_stands() -> None:
     one = b'{"x" : 1e2}'
     alone, beside_an_odd_one = elements(b"[" + one + b"]"), elements(b'[{"n":NaN},' + one + b"]")
@@ -110,6 +115,8 @@ def test_an_element_has_the_same_bytes_wherever_it_stands() -> None:
         (b'{"a":NaN,"b":-Infinity,"c":1e999,"d":%s}' % (b"9" * 5000), dict.fromkeys("abcd")),
         (b'{"a":NaN,"b":18446744073709551615,"c":18446744073709551616}',
          {"a": None, "b": 2**64 - 1, "c": 2.0**64}),
+        (b'{"a":NaN,"b":-9223372036854775808,"c":-9223372036854775809}',
+         {"a": None, "b": -(2**63), "c": -(2.0**63)}),
         (b'\xef\xbb\xbf {"a":1}', {"a": 1}),
     ],
 )  # fmt: skip

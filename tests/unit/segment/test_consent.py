@@ -36,7 +36,12 @@ def test_only_a_no_forbids_the_advertising_id(device: Any, *, forbidden: bool) -
 
 def test_what_may_not_be_used_is_not_there_and_all_else_is() -> None:
     device = {"adTrackingEnabled": False, "advertisingId": "7A43", "idfa": "7A43", "model": "x"}
-    ids = [{"id": "7A43", "type": "ios.idfa"}, {"id": "v", "type": "ios.id"}, "odd"]
+    ids = [
+        {"id": "7A43", "type": "ios.idfa"},
+        {"id": "7A43", "type": "android.idfa"},
+        {"id": "v", "type": "ios.id"},
+        "odd",
+    ]
     sent = {"device": device, "externalIds": ids, "locale": "de"}
     assert without_ad_id(sent) == {
         "device": {"adTrackingEnabled": False, "model": "x"},

@@ -67,6 +67,12 @@ def test_what_is_no_event_is_left_alone(value: Any) -> None:
     assert without(element, paths_of(["context.ip"])) is element
 
 
+def test_what_is_too_deep_for_an_event_is_left_to_be_refused() -> None:
+    raw = b'{"context":{"ip":1},"a":' + b"[" * 300 + b"]" * 300 + b"}"
+    (element,) = read_body(raw)  # type: ignore[misc]
+    assert without(element, paths_of(["context.ip"])) is element
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner),

@@ -119,6 +119,7 @@ def test_what_is_no_object_is_unusable(element: object, what: str) -> None:
 def test_a_form_from_an_extensible_webhook_is_unusable() -> None:
     assert refusal({"body": "type=track&userId=u1"}) == "form-encoded"
     assert event({"body": "a text of one's own"}).type == "track"
+    assert isinstance(read({"body": "a text", "userId": "u1"}), Event)
 
 
 def test_too_deep_an_event_is_unusable_whatever_the_parser_made_of_it() -> None:
@@ -206,6 +207,7 @@ def test_a_message_id_of_over_100_characters_is_made_shorter_from_itself() -> No
 def test_events_of_segments_tester_are_known() -> None:
     assert event({"messageId": "segment-test-message-1"}).is_test
     assert not event({"messageId": "test-message-1"}).is_test
+    assert not event({"messageId": "my-segment-test-message-1"}).is_test
 
 
 @pytest.mark.parametrize(
@@ -295,6 +297,18 @@ def test_what_is_no_time_is_none(text: object) -> None:
     assert parse_timestamp(text) is None
 
 
+@pytest.mark.parametrize(
+    ("number", "ms"),
+    [
+        (99_999_999, None), (100_000_000, 10**11), (99_999_999_999, 99_999_999_999_000), (10**11, 10**11),
+        (10**14 - 1, 10**14 - 1), (10**14, 10**11), (10**17 - 1, 10**14 - 1), (10**17, 10**11),
+        (10**19 - 1, 10**13 - 1), (10**19, None),
+    ],
+)  # fmt: skip
+def test_the_unit_of_a_number_is_told_by_its_size(number: int, ms: int | None) -> None:
+    assert parse_timestamp(number) == parse_timestamp(str(number)) == ms
+
+
 @given(
     st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30)),  # noqa: DTZ001 - hypothesis adds the zone itself
     st.integers(-23 * 60, 23 * 60),
@@ -317,7 +331,8 @@ def test_the_receipt_counts_when_there_is_no_readable_time(sent: object) -> None
 
 
 def test_a_clock_that_is_ahead_is_believed_for_five_minutes() -> None:
-    tolerated = NOW + CLOCK_TOLERANCE_MS
+    tolerated = NOW + 5 * 60_000
+    assert tolerated == NOW + CLOCK_TOLERANCE_MS
     assert event({"timestamp": tolerated - 1}).event_ms == tolerated - 1
     assert event({"timestamp": tolerated + 1}).event_ms == tolerated
     assert event({"timestamp": "2031-01-01T00:00:00Z"}).event_ms == tolerated

@@ -66,6 +66,7 @@ def test_rows_of_a_reverse_etl_source_are_bulk() -> None:
     assert rank({"event": "new"}, reverse_etl=reverse_etl) is Rank.BULK
     assert rank({"event": "Order Shipped"}, reverse_etl=reverse_etl) is Rank.LIVE
     assert rank({"event": "new"}) is Rank.LIVE
+    assert rank({"type": "identify", "event": "new"}, reverse_etl=reverse_etl) is Rank.LIVE
 
 
 @pytest.mark.parametrize(

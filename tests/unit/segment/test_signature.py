@@ -94,6 +94,13 @@ def test_the_other_events_of_a_batch_are_covered_by_nothing() -> None:
     assert verify(array(first, b'{"messageId":"anything"}'), signed(first), [SECRET]) is not None
 
 
+def test_only_a_wrapper_and_nothing_beside_it_is_signed_by_what_it_wraps() -> None:
+    inner = stringify({"messageId": "a", "userId": "me"})
+    assert verify(array(wrapped(inner)), signed(inner), [SECRET]) is Variant.FIRST_ELEMENT_JSON
+    beside = b'{"json":' + inner + b',"type":"delete","userId":"you"}'
+    assert verify(array(beside), signed(inner), [SECRET]) is None
+
+
 # Webhook Audiences
 
 
@@ -147,6 +154,13 @@ def test_an_extras_number_is_compared_as_javascript_writes_it() -> None:
     assert verify(body, signed(data), [SECRET]) is Variant.WHOLE_MINUS_EXTRAS
 
 
+def test_an_extra_object_may_have_its_members_in_another_order() -> None:
+    # JavaScript, which parsed the extras and wrote the body, puts integer-like names first.
+    data = stringify(with_extras('{"o":{"b":1,"2":3}}'))
+    body = data[:-1] + b',"o":{"2":3,"b":1}}'
+    assert verify(body, signed(data), [SECRET]) is Variant.WHOLE_MINUS_EXTRAS
+
+
 def test_members_that_extras_do_not_name_are_not_cut() -> None:
     data = stringify(with_extras('{"nice":"ok"}'))
     assert verify(data[:-1] + b',"nice":"ok","userId":"me"}', signed(data), [SECRET]) is None
@@ -195,6 +209,11 @@ def test_no_header_and_no_body_make_it_raise(header: str | bytes, body: bytes) -
 @given(st.binary() | st.text('[]{}",:\\json', max_size=30).map(str.encode))
 def test_a_body_that_is_not_json_is_still_signed_as_a_whole(body: bytes) -> None:
     assert verify(body, signed(body), [SECRET]) is Variant.WHOLE_BODY
+    assert verify(body, "0" * 40, [SECRET]) is None
+
+
+@pytest.mark.parametrize("body", [b'"extras"', b'["extras"]', b'[["extras"]]', b"{}", b'{"extras"'])
+def test_a_body_that_only_speaks_of_extras_does_not_make_it_raise(body: bytes) -> None:
     assert verify(body, "0" * 40, [SECRET]) is None
 
 
