@@ -151,7 +151,9 @@ def test_a_custom_event_is_on_the_terms_of_its_rule() -> None:
 # Aliases
 
 
-@pytest.mark.parametrize(("value", "id_"), [("c1", "c1"), (7, "7"), (7.5, "7.5")])
+@pytest.mark.parametrize(
+    ("value", "id_"), [("c1", "c1"), (7, "7"), (7.5, "7.5"), ("x" * 512, "x" * 512)]
+)
 def test_an_alias_is_one_more_id(value: Any, id_: str) -> None:
     found = did({"create_alias": {"label": "crm", "id": "{{ traits.crm }}"}}, traits={"crm": value})
 
@@ -192,6 +194,10 @@ def test_labels_that_are_not_the_customers(label: str) -> None:
         ("SMS", "+4312345678"),
         ("AndroidPush", "fcm:token"),
         ("iOSPush", "aabb"),
+        ("iOSPush", "x" * 4096),
+        ("SMS", "+1234567"),
+        ("SMS", "+123456789012345"),
+        ("Email", "a" * 310 + "@b.example"),
     ],
 )
 def test_a_subscription_comes_and_goes(kind: str, token: str) -> None:
@@ -216,6 +222,8 @@ def test_a_subscription_comes_and_goes(kind: str, token: str) -> None:
         ("SMS", "+0664123456", "not_e164: token"),
         ("SMS", "+١٢٣٤٥٦٧٨", "not_e164: token"),
         ("SMS", "+1234567890123456", "not_e164: token"),
+        ("SMS", "+123456", "not_e164: token"),
+        ("Email", "a" * 311 + "@b.example", "not_an_email: token"),
         ("AndroidPush", "", "empty_text: token"),
         ("AndroidPush", None, "empty_text: token"),
         ("AndroidPush", "x" * 4097, "too_long: token"),

@@ -52,7 +52,8 @@ def test_a_rule_acts_on_events_of_its_time(at: str, reason: str | None) -> None:
 def test_a_rule_that_has_ended_does_nothing() -> None:
     mapping = mapping_of(rule(ends="2025-10-09T08:50:00Z", **TAGS))
 
-    assert reasons(planned(mapping, timestamp="2025-10-09T08:50:00Z")) == [("r", "", "ended")]
+    over = planned(mapping, timestamp="2025-10-09T08:50:00Z")
+    assert (reasons(over), names(over)) == ([("r", "", "ended")], [])
     assert names(planned(mapping, timestamp="2025-10-09T08:49:59Z")) == ["update_user"]
 
 
@@ -104,7 +105,10 @@ def test_with_consent_a_rule_does_everything() -> None:
     ids=str,
 )  # fmt: skip
 def test_without_it_nothing(preferences: Any) -> None:
-    assert reasons(given(preferences=preferences)) == [("r", "", "no_consent: Marketing")]
+    found = given(preferences=preferences)
+
+    assert reasons(found) == [("r", "", "no_consent: Marketing")]
+    assert found.operations == ()
 
 
 @pytest.mark.parametrize("context", [{}, {"consent": True}, {"consent": {}}, "odd"], ids=str)

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from bridge.mapping.terms import Once
 from bridge.onesignal.operations import Recipient
 from bridge.onesignal.user_model import notification_body
 from tests.unit.plan.planning import (
@@ -279,6 +280,18 @@ def test_a_replayed_event_pushes_only_where_the_rule_says_so() -> None:
     assert the_send(plan).rule == "loud"
     assert [(skip.rule, skip.reason) for skip in plan.skips] == [("quiet", "replay")]
     assert planned(mapping, replay="yes").skips == ()
+
+
+def test_a_rule_that_may_fire_once_for_a_key_needs_the_key() -> None:
+    once = {"time": "7d", "key": "{{ properties.sku }}"}
+    mapping = mapping_of(rule(once_per=once, send_notification={"contents": "Hi"}), push=NO_IPHONES)
+
+    known = planned(mapping, properties={"sku": 7})
+    unknown = planned(mapping, properties={})
+
+    assert known.terms["r"].once == Once(7 * 86_400_000, "7")
+    assert str(the_skip(unknown)) == "missing: properties.sku"
+    assert unknown.terms == {}
 
 
 def test_the_age_a_push_may_have_comes_from_its_rule() -> None:

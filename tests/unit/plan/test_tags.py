@@ -257,6 +257,42 @@ def test_the_plan_is_shared_by_all_rules_of_an_event() -> None:
     assert notes(plan) == ["tags.c: tag_cap (the plan has 2 tags for a user)"]
 
 
+def test_a_tag_that_an_earlier_rule_deletes_takes_no_place() -> None:
+    mapping = mapping_of(
+        rule("one", update_user={"tags": {"a": "", "b": "2"}}),
+        rule("two", update_user={"tags": {"c": "3", "d": "4"}}),
+        tag_cap=2,
+    )
+
+    plan = planned(mapping)
+
+    assert the_update(plan).tags == {"a": "", "b": "2", "c": "3"}
+    assert notes(plan) == ["tags.d: tag_cap (the plan has 2 tags for a user)"]
+
+
+def test_updates_of_one_event_wait_no_longer_than_the_most_hurried_rule_wants() -> None:
+    mapping = mapping_of(
+        rule("slow", fold="10m", update_user={"tags": {"a": "1"}}),
+        rule("hurried", fold="10s", update_user={"tags": {"b": "1"}}),
+    )
+
+    assert the_update(planned(mapping)).fold_ms == 10_000
+    assert the_update(planned(mapping_of(rule(fold="5s", update_user=LANGUAGE)))).fold_ms == 5_000
+
+
+LANGUAGE: dict[str, Any] = {"tags": {"a": "1"}, "language": "de"}
+
+
+def test_what_others_write_too_is_written_whatever_was_written_before() -> None:
+    again = rule("again", unchanged="send", update_user=LANGUAGE)
+    once = rule("once", update_user={"tags": {"b": "1"}})
+
+    assert the_update(planned(mapping_of(again))).always == {"tags.a", "language"}
+    assert the_update(planned(mapping_of(once, again))).always == {"tags.a", "language"}
+    assert the_update(planned(mapping_of(again, once))).always == {"tags.a", "language"}
+    assert the_update(planned(mapping_of(once))).always == frozenset()
+
+
 def test_the_later_of_two_rules_wins() -> None:
     mapping = mapping_of(
         rule("one", update_user={"tags": {"a": "1", "b": "1"}, "language": "de"}),

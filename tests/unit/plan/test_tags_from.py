@@ -36,6 +36,8 @@ def test_names_are_copied_in_the_order_of_the_include() -> None:
         ("shoe*", {"shoe", "shoeSize", "shoe_style"}),
         ("*_style", {"shoe_style"}),
         ("shoe?ize", {"shoeSize"}),
+        ("sho?", {"shoe"}),
+        ("?hoe", {"shoe", "Shoe"}),
         ("*", {"shoe", "shoeSize", "shoe_style", "Shoe", "a_b", "a_c_d"}),
         ("a.*", {"a_b", "a_c_d"}),
         ("a_*", {"a_b", "a_c_d"}),

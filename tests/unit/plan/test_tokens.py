@@ -67,6 +67,18 @@ def test_an_event_that_says_nothing_of_its_phone_is_nothing_for_the_bridge(
     assert found.skip == Skip("no_rule")
 
 
+def test_a_devices_id_that_is_too_long_for_one_is_none() -> None:
+    assert [one.device for one in said(context=phone(id="x" * 256))] == ["x" * 256]
+    assert [one.device for one in said(context=phone(id="x" * 257))] == [None]
+
+
+def test_only_an_iphone_has_a_token_of_a_development_build() -> None:
+    tokens = {"platforms": ["ios", "android"], "development": 'type = "identify"'}
+    assert [one.test for one in said(tokens)] == [1]
+    assert [one.test for one in said(tokens, type="track")] == [0]
+    assert [one.test for one in said(tokens, phone(type="android"))] == [None]
+
+
 def test_an_event_without_a_rule_is_wanted_for_its_token() -> None:
     found = triage(event_of({"context": phone()}), mapping_of(push_tokens=["ios"]))
     assert (found.skip, found.token) == (None, True)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from bridge.onesignal.operations import Recipient
-from bridge.plan import plan, triage
+from bridge.plan import Skip, plan, triage
+from bridge.plan.targets import unaddressable
 from bridge.segment.body import NotJson, read_body
 from bridge.segment.events import Event, read_event
 from tests.unit.plan.planning import event_of, mapping_of, planned, rule, the_skip, the_update
@@ -143,6 +144,47 @@ def test_a_blocked_id_does_not_fall_through_to_the_next_path() -> None:
     )
 
     assert the_skip(planned(mapping, traits={"id": "null"})).reason == "blocked_external_id"
+
+
+@pytest.mark.parametrize(
+    ("length", "reason"), [(511, None), (512, None), (513, "external_id_too_long")]
+)
+def test_an_id_has_up_to_512_characters(length: int, reason: str | None) -> None:
+    assert unaddressable("x" * length) == reason
+
+
+def test_a_membership_that_no_rule_acts_on_is_learnt_and_nothing_else_is() -> None:
+    entering = 'audience.key = "vip" and audience.entered = true'
+    pushing = mapping_of(
+        rule(when=entering, send_notification={"contents": "Hi", "platforms": "all"})
+    )
+    tagging = mapping_of(rule(when=entering, **TAGS))
+    left = event_of(
+        {
+            "traits": {"vip": False},
+            "context": {"personas": {"computation_class": "audience", "computation_key": "vip"}},
+        }
+    )
+
+    assert (triage(left, pushing).skip, triage(left, pushing).learns) == (None, True)
+    assert triage(left, tagging).skip == Skip("no_rule")
+    assert triage(event_of({}), pushing).skip == Skip("no_rule")
+
+
+def test_a_journey_step_says_nothing_of_a_membership() -> None:
+    step = {"computation_class": "journey_step", "computation_key": "welcome"}
+    joined = {"computation_class": "audience", "computation_key": "vip"}
+
+    assert planned(ANYTHING, context={"personas": step}).stay is None
+    found = planned(ANYTHING, traits={"vip": True}, context={"personas": joined}).stay
+    assert found is not None
+    assert found.audience == "vip"
+
+
+def test_what_is_not_for_onesignal_is_not_whoever_it_is_about() -> None:
+    nobodys = planned(ANYTHING, userId=None, integrations={"OneSignal": False})
+
+    assert the_skip(nobodys).reason == "integration_disabled"
 
 
 def test_a_path_may_have_a_hyphen() -> None:

@@ -260,4 +260,5 @@ def test_one_at_a_time_or_all_at_once_the_elements_are_the_same(
 
 def test_a_batch_of_one_is_an_array() -> None:
     assert is_array(b' [{"a":1}]')
+    assert is_array(b'\xef\xbb\xbf\n[{"a":1}]')
     assert not is_array(b'{"a":[1]}')
