@@ -11,7 +11,7 @@ import orjson
 from bridge.console.views.person import KINDS, There, Written
 from bridge.deliver.attempts import look
 from bridge.deliver.gate import StoppingError
-from bridge.deliver.state import ASKED, decode
+from bridge.deliver.state import decode, is_note
 from bridge.journal.devices import Device
 from bridge.onesignal.operations import Recipient
 from bridge.onesignal.user_model import view_user
@@ -31,7 +31,7 @@ async def written(bridge: Bridge, app: str, user: str) -> list[Written]:
     return [
         Written(name, fact.value, fact.at.event_ms, fact.at.message_id, fact.accepted_ms)
         for name, fact in row.items()
-        if name and not name.startswith(ASKED)
+        if name and not is_note(name)
     ]
 
 

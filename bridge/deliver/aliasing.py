@@ -13,11 +13,14 @@ knows both, the devices of that user come over one by one, and then the alias.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from bridge.deliver.alone import NOTHING_THERE, Stepwise
 from bridge.deliver.attempts import Ended, Wait, holds_everyone, look
-from bridge.deliver.disputes import Holder, holder_of, last_said, whose
+from bridge.deliver.disputes import last_said, whose
+from bridge.deliver.given_up import given_up, may_have
+from bridge.deliver.holders import Holder, Owner, holder_of, owner_of
 from bridge.deliver.means import About
 from bridge.deliver.phone_turns import is_anothers, its_turn
 from bridge.deliver.restore import ALIAS
@@ -39,7 +42,13 @@ from bridge.deliver.together import Together
 from bridge.deliver.updates import wait_of
 from bridge.deliver.user_call import UserCall
 from bridge.deliver.work import ack_all
-from bridge.onesignal.operations import EXTERNAL_ID, CreateAlias, MergeUsers, Recipient, Request
+from bridge.onesignal.operations import (
+    EXTERNAL_ID,
+    CreateAlias,
+    MergeUsers,
+    Recipient,
+    Request,
+)
 from bridge.onesignal.user_model import (
     delete_alias,
     merge_users,
@@ -51,6 +60,7 @@ from bridge.onesignal.verdict import Accepted, Closed, Failed, NoAnswer, Unknown
 _CONFLICT = 409
 _FULL_SECONDS = 5.0
 _OVERTAKEN = Ended(status="skipped", reason="overtaken", http=_CONFLICT)
+_NEVER = Moment(-1, -1)
 _GONE = Ended(status="skipped", reason="nobody", http=404)
 TAKEN = "another user had it before"
 RENAMED = "the user who had it is this one now"
@@ -113,6 +123,8 @@ class Aliasing(Stepwise[CreateAlias]):
     async def attempt(self, call: UserCall, row: Row, step: Step, decided: Decided) -> Ended | Wait:
         await self._asks(call.user_hash, row)
         ended = await call.run(lambda: step.request, row, decided.facts)
+        if call.restored and (isinstance(ended, Wait) or ended.status != "delivered"):
+            await self.learn(call.user_hash, call.restored)
         if isinstance(ended, Wait) or ended.http != _CONFLICT or ended.death is None:
             return ended
         found = await self._disputed(call, ended)
@@ -130,17 +142,13 @@ class Aliasing(Stepwise[CreateAlias]):
         known, now_ms = row.get(self._asked), self.means.clock.now_ms()
         if known is not None and known.value is not None and not known.at.before(self.work.at):
             return
+        said = may_have(row, self._fact)
+        others = {one: at for one, at in said.items() if one != self.update.id}
+        left = given_up({self._hash_of(one): at for one, at in others.items()}, now_ms)
+        before = {asked(self._fact, one): Fact(one, at, now_ms) for one, at in others.items()}
         asks = accepted({self._asked: self.update.id}, self.work.at, now_ms)
-        deltas = {user: asks | doubted(row, [self._fact])}
-        await ack_all(self.known, [], self._gives_up(row) | deltas)
-
-    def _gives_up(self, row: Row) -> dict[int, Row]:
-        """Of the id that the user has had until now: an event from before that gives it to nobody."""
-        has = row.get(self._fact)
-        if has is None or has.accepted_ms is None or has.value in {None, self.update.id}:
-            return {}
-        last = accepted({ASKED: True}, Moment(*has.at[:2]), self.means.clock.now_ms())
-        return {self._hash_of(str(has.value)): last}
+        own = before | left.own | asks | doubted(row, [self._fact])
+        await ack_all(self.known, [], left.ids | {user: own})
 
     async def _once_more(self) -> Wait:
         """A third has stepped between: all is asked again, which `disputes` puts an end to."""
@@ -152,17 +160,20 @@ class Aliasing(Stepwise[CreateAlias]):
 
     def refused(self, row: Row, decided: Decided, ended: Ended) -> Row:
         """That another has it by a later word says nothing of the id that the user has."""
-        if not self._is_in_vain(ended):
+        if not self._is_in_vain(ended, row.get(self._asked)):
             return Stepwise.refused(self, row, decided, ended)
         not_its = accepted({self._asked: None}, self.work.at, self.means.clock.now_ms())
         if ended == _OVERTAKEN:
             return not_its | {name: row[name] for name in [self._fact] if name in row}
         return join(not_its, Stepwise.refused(self, row, decided, ended))
 
-    def _is_in_vain(self, ended: Ended) -> bool:
+    def _is_in_vain(self, ended: Ended, before: Fact | None) -> bool:
         """Whether it was certainly not given: no attempt before this one can have been performed, either."""
-        is_first = self.work.row.attempt == 0
-        return ended.http == _CONFLICT or (is_first and ended.http in range(400, 500))
+        if ended.http == _CONFLICT:
+            return True
+        by_another = before is not None and before.value is not None and before.at != self.work.at
+        is_first = self.work.row.attempt == 0 and not by_another
+        return is_first and ended.http in range(400, 500)
 
     async def settle(self, user: int, ended: Ended, delta: Row) -> None:
         self.end(ended)
@@ -175,7 +186,7 @@ class Aliasing(Stepwise[CreateAlias]):
         """How it ends; None: it may be asked for once more."""
         disputes, spacing, name = self.means.disputes, self.means.spacing, self._name
         disputes.found(name)
-        if self.update.to.label != EXTERNAL_ID or not self._may_decide:
+        if not self._may_decide:
             return _dead(refused, "alias_conflict")
         if (last := disputes.contested(name)) is not None:
             is_late = self.work.at.before(last)
@@ -194,15 +205,20 @@ class Aliasing(Stepwise[CreateAlias]):
 
     @property
     def _may_decide(self) -> bool:
-        """Whether the event may take anything from anybody: what a page sends, anybody can."""
+        """Whether the event may take anything from anybody: what a page sends, anybody can.
+
+        Nor may it for who has other names beside this one, under which something else was said.
+        """
         mapping = self.work.mapping
+        if self.update.to.label not in {EXTERNAL_ID, mapping.anonymous_label}:
+            return False
         return mapping.trust != "client" or self.work.row.source in mapping.merging_clients
 
     async def _look(self, refused: Ended) -> Holder | Ended | Wait | None:
         """Who has it; None: nobody any more."""
         means, alias = self.means, self.update
         request = view_user(Recipient(alias.label, alias.id), app_id=means.destination.app_id)
-        about = About(alias.name, None, [self.work.row.seq])
+        about = About(alias.name, None, [self.work.row.seq], shows_another=True)
         while True:
             verdict, answer = await look(means, request.path, about=about)
             match verdict:
@@ -234,61 +250,87 @@ class Aliasing(Stepwise[CreateAlias]):
         return Wait(until_ms=until)
 
     async def _settled(self, call: UserCall, holder: Holder, refused: Ended) -> Ended | Wait | None:
-        if not self.means.restraint.lists(*self._touched(holder)):
+        owner = await owner_of(self.means, holder) or await self._visitor(holder)
+        if not self.means.restraint.lists(*self._touched(owner)):
             return _dead(refused, "alias_conflict")
-        if holder.external_id is None:
-            return await self._merged(call, holder)
-        its, spacing = await self._person(holder.external_id), self.means.spacing
-        if its == call.user_hash:
-            # Another id of the very person may have it.
-            is_own = holder.external_id == self.update.to.id
-            return None if is_own else await self._off(its, _known_by(holder))
-        if not self.known.may_write(its):
+        if owner is None:
+            is_user = self.update.to.label == EXTERNAL_ID
+            return await self._merged(call, holder) if is_user else _dead(refused, "alias_conflict")
+        if owner.to == self.update.to:
+            return None
+        if call.user_hash in owner.hashes:
+            # Another id of the very person has it.
+            return await self._off(owner)
+        if not all(self.known.may_write(one) for one in owner.hashes):
             # What it is being given at this moment, or is said to have, is on disk in a moment.
             return wait_of(self.means, SPACING_SECONDS)
-        with spacing.writing(its):
-            return await self._between(its, holder, refused)
+        with ExitStack() as turn:
+            for one in owner.hashes:
+                turn.enter_context(self.means.spacing.writing(one))
+            ended = await self._between(owner, refused)
+            # Nobody writes to it before it is on disk that it has it no more, nor is it erased.
+            self.known.keeps(turn.pop_all())
+            return ended
 
-    def _touched(self, holder: Holder) -> Recipient:
+    async def _visitor(self, holder: Holder) -> Owner | None:
+        """Somebody who is known here by another alias, and was given this one under that."""
+        for name in holder.names:
+            id_hash = self.means.journal.hash_of(self._app, *name)
+            row = await self.known.row(id_hash)
+            if last_said(row, self._fact, self.update.id) is not None:
+                return Owner(name, id_hash, id_hash, name)
+        return None
+
+    def _touched(self, owner: Owner | None) -> Recipient:
         """By whatever is known of the one who would lose it."""
-        if holder.external_id is None:
+        if owner is None:
             return Recipient(self.update.label, self.update.id)
-        return _known_by(holder)
+        return owner.person
 
-    async def _between(self, its: int, holder: Holder, refused: Ended) -> Ended | Wait | None:
+    async def _between(self, owner: Owner, refused: Ended) -> Ended | Wait | None:
         """Two who are somebody each."""
-        row = await self.known.row(its)
-        fact, said = row.get(self._fact), last_said(row, self._fact, self.update.id)
+        rows = {one: await self.known.row(one) for one in owner.hashes}
+        found = {one: last_said(row, self._fact, self.update.id) for one, row in rows.items()}
+        its = max(found, key=lambda one: (found[one] or _NEVER)[:2])
+        said = found[its]
         match whose(said, self.work.at):
             case "later":
                 return _OVERTAKEN
             case "earlier" if said is not None:
-                return await self._taken(its, holder, row, said)
-            case _ if fact is not None and (fact.accepted_ms or 0) >= self._looked_ms:
+                return await self._taken(owner, its, rows[its].get(self._fact), said)
+            case _ if any(self._is_news(row.get(self._fact)) for row in rows.values()):
                 # Since the look it was given another.
                 return wait_of(self.means, SPACING_SECONDS)
+            case _ if await self._is_being_erased(owner):
+                return await self._off(owner)
             case _:
                 return _dead(refused, "alias_conflict")
 
-    async def _taken(self, its: int, holder: Holder, row: Row, said: Moment) -> Ended | Wait | None:
+    def _is_news(self, fact: Fact | None) -> bool:
+        return fact is not None and (fact.accepted_ms or 0) >= self._looked_ms
+
+    async def _is_being_erased(self, owner: Owner) -> bool:
+        gone = await self.means.journal.erasures.gone(owner.hashes)
+        return any(one.under_way for one in gone.values())
+
+    async def _taken(
+        self, owner: Owner, its: int, fact: Fact | None, said: Moment
+    ) -> Ended | Wait | None:
         """Off the one who had it. When that was last said of the label stays: the next may be another id."""
-        # From this moment on an event of the other's asks for it again.
-        await self.learn(its, doubted(row, [self._fact]))
-        ended = await self._off(its, _known_by(holder))
+        last = said if fact is None or fact.at.before(said) else fact.at
+        now_ms = self.means.clock.now_ms()
+        lost = accepted({self._fact: None}, last, now_ms)
+        # It may have it still until the answer is heard; an event of its own asks for it again.
+        await self.learn(its, lost | accepted({self._asked: self.update.id}, said, now_ms))
+        ended = await self._off(owner)
         if ended is None:
-            fact, now_ms = row.get(self._fact), self.means.clock.now_ms()
-            last = said if fact is None or fact.at.before(said) else fact.at
-            self._lost[its] = accepted({self._fact: None}, last, now_ms)
+            self._lost[its] = lost
         return ended
 
-    async def _person(self, external_id: str) -> int:
-        """Whose chain the user is of, who may have been found to be another."""
-        journal = self.means.journal
-        its = journal.hash_of(self._app, EXTERNAL_ID, external_id)
-        person = await journal.identities.person(its) if journal.identities.any else None
-        return its if person is None else person.user_hash
+    async def _off(self, owner: Owner) -> Ended | Wait | None:
+        return await self._off_from(owner.id_hash, owner.to)
 
-    async def _off(self, user_hash: int, holder: Recipient) -> Ended | Wait | None:
+    async def _off_from(self, user_hash: int, holder: Recipient) -> Ended | Wait | None:
         request = delete_alias(holder, self.update.label, app_id=self.means.destination.app_id)
         ended = await self._call_of(user_hash, holder).plain(request, NOTHING_THERE)
         if isinstance(ended, Wait) or ended.status != "delivered":
@@ -329,7 +371,7 @@ class Aliasing(Stepwise[CreateAlias]):
             if stopped is not None:
                 return stopped
         self._detail = MOVED
-        return await self._off(self._name, other)
+        return await self._off_from(self._name, other)
 
     async def _over(
         self, call: UserCall, subscription: str, request: Request
@@ -347,10 +389,6 @@ class Aliasing(Stepwise[CreateAlias]):
         if isinstance(ended, Wait) or ended.status == "delivered":
             return ended if isinstance(ended, Wait) else None
         return _dead(ended, "subscription_limit") if ended.http == _CONFLICT else ended
-
-
-def _known_by(holder: Holder) -> Recipient:
-    return Recipient(EXTERNAL_ID, str(holder.external_id))
 
 
 def _dead(ended: Ended, reason: str) -> Ended:

@@ -10,7 +10,9 @@ answer was lost, with the process or without, because it is on disk before it is
     a user to whom a later event gave it           skipped, overtaken
     nobody: who was given it by a later event
       has another id by now                        skipped, overtaken, and not asked for
+    a user who is being erased                     it is taken off that one, and asked for once more
     a user without an external id                  that user becomes this one, devices and all
+      by another id, who was found to be a person  as of that person
     a third, who took it as soon as it was free    all is asked again, and so on until it is contested
     a user to whom nothing here gave it            dead, alias_conflict: a person decides
 
@@ -24,12 +26,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-import orjson
-
 from bridge.clock import Clock
+from bridge.deliver.given_up import may_have
 from bridge.deliver.spacing import Moments
-from bridge.deliver.state import Moment, Row, asked
-from bridge.onesignal.operations import EXTERNAL_ID
+from bridge.deliver.state import Moment, Row
 
 AT_ONCE = 16
 """Disputes in memory: a look at who has an alias is one of one a second for all of an app."""
@@ -41,40 +41,12 @@ _PRUNE_AT = 20_000
 Whose = Literal["earlier", "later", "unknown"]
 
 
-class Holder(NamedTuple):
-    """The user who has an alias, as OneSignal shows it."""
-
-    external_id: str | None
-    #: The ids of the user's subscriptions.
-    subscriptions: tuple[str, ...] = ()
-
-
-def holder_of(body: bytes) -> Holder:
-    """Of the answer to a look."""
-    try:
-        shown = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        shown = None
-    shown = shown if isinstance(shown, dict) else {}
-    identity, listed = shown.get("identity"), shown.get("subscriptions")
-    external_id = identity.get(EXTERNAL_ID) if isinstance(identity, dict) else None
-    subscriptions = listed if isinstance(listed, list) else []
-    return Holder(
-        external_id=str(external_id) if external_id else None,
-        subscriptions=tuple(
-            str(one["id"]) for one in subscriptions if isinstance(one, dict) and one.get("id")
-        ),
-    )
-
-
 def last_said(row: Row, name: str, alias: str) -> Moment | None:
     """When the alias was last said to be the user's of this row, as far as OneSignal may have heard of it.
 
     What was asked for counts before there is an answer, which can be lost.
     """
-    known = (row.get(name), row.get(asked(name, alias)))
-    moments = [one.at for one in known if one is not None and one.value == alias]
-    return max(moments, key=lambda at: at[:2], default=None)
+    return may_have(row, name).get(alias)
 
 
 def whose(said: Moment | None, at: Moment) -> Whose:

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 from bridge.deliver.alone import Alone
 from bridge.deliver.attempts import Wait
+from bridge.deliver.given_up import is_nobodys, noted
 from bridge.deliver.known import Known
 from bridge.deliver.means import Means
 from bridge.deliver.restore import ALIAS
-from bridge.deliver.state import TAG, blanked, decode
+from bridge.deliver.state import TAG, Row, blanked, decode
 from bridge.deliver.together import Together
 from bridge.deliver.updates import wait_of
 from bridge.deliver.work import Work, ack, finished
@@ -62,6 +63,7 @@ async def sweep(
     user_hash: int,
     *,
     others: Sequence[int],
+    given_up: Sequence[int] = (),
     now_ms: int,
     keep_names: bool = False,
 ) -> tuple[dict[str, int], int]:
@@ -74,6 +76,7 @@ async def sweep(
         swept = await journal.erasures.sweep(
             user_hash,
             others=others,
+            given_up=given_up,
             limit=EVENTS_AT_ONCE,
             at_ms=now_ms,
             blank=blanked if keep_names else None,
@@ -92,12 +95,14 @@ class Erasing:
     user_hash: int
     #: What is there under other names, of the same person: found when the row is read, before it goes.
     others: tuple[int, ...] = ()
+    #: Ids that the user had before, and of which nothing else is known than that.
+    given_up: tuple[int, ...] = ()
     #: The user's, when others were found to be the user: one of those may have been named.
     external_id: str | None = None
 
     async def begin(self, loaded: Loaded, before_ms: int) -> Loaded:
         """Sweep, and leave of what was loaded what the chain has still to do."""
-        self.others = tuple(self._others(loaded.state))
+        await self._look(loaded.state)
         self.external_id = loaded.external_id
         await self._sweep()
         rows = [row for row in loaded.rows if row.type == DELETE or row.event_ms > before_ms]
@@ -108,14 +113,24 @@ class Erasing:
         """Who cannot be deleted there has at least those tags emptied that were written."""
         return not self.means.destination.api.HAS_USERS
 
-    def _others(self, state: bytes | None) -> list[int]:
+    async def _look(self, state: bytes | None) -> None:
+        """Which ids the user has, and has had, while there are the rows that say so."""
+        journal, rows = self.means.journal, [decode(state)]
+        if journal.identities.any:
+            ids = await journal.identities.ids(self.user_hash)
+            rows += [decode(await journal.state(one.id_hash)) for one in ids]
+        self.others = tuple(hash_ for row in rows for hash_ in self._aliases(row))
+        before = [one for row in rows for one in noted(row).items()]
+        known = [(name, await journal.state(name), at) for name, at in before]
+        self.given_up = tuple(name for name, blob, at in known if is_nobodys(blob, at))
+
+    def _aliases(self, row: Row) -> list[int]:
         app, journal = self.means.destination.name, self.means.journal
-        aliases = [
-            Recipient(label=name.removeprefix(ALIAS), id=str(fact.value))
-            for name, fact in decode(state).items()
+        return [
+            journal.hash_of(app, name.removeprefix(ALIAS), str(fact.value))
+            for name, fact in row.items()
             if name.startswith(ALIAS) and fact.value is not None
         ]
-        return [journal.hash_of(app, *to) for to in aliases]
 
     async def run(self, work: Work, known: Known, together: Together) -> Wait | None:
         """Carry out the event that asks for it; None when nothing is left to do of it."""
@@ -178,6 +193,7 @@ class Erasing:
             means.journal,
             self.user_hash,
             others=self.others,
+            given_up=self.given_up,
             now_ms=now_ms,
             keep_names=self._keeps_names,
         )

@@ -52,6 +52,8 @@ class About(NamedTuple):
     other_hash: int | None = None
     #: Of a send's call, how many share it.
     members: int = 1
+    #: Its answer is all that OneSignal knows of somebody of whom its events say nothing: it is not kept.
+    shows_another: bool = False
 
     @property
     def events(self) -> int:
@@ -192,7 +194,7 @@ class Means:
                     about.call_key,
                     answer.status if isinstance(answer, Answer) else None,
                     None if answered else http,
-                    kept(answer),
+                    "" if about.shows_another else kept(answer),
                     at_ms,
                     round(seconds * 1000),
                     about.seqs,

@@ -6,7 +6,7 @@
                2xx   the other goes by the person's id now
                404   there is no other
                409   OneSignal knows both: the devices move, see `moving`
-    owing    what the other had, and the person's user lacks, is written
+    owing    what the other had, and the person's user lacks, is written; of two aliases the earlier is free
 
 Between the two, in one transaction, what was written for both becomes one row. The other's user, if
 it is still there, is left alone: to delete it would destroy a device that came to it meanwhile.
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from bridge import failpoints
 from bridge.deliver.attempts import Ended, Wait
 from bridge.deliver.fold import update_of
+from bridge.deliver.given_up import given_up
 from bridge.deliver.joining import Joined, What, joined
 from bridge.deliver.known import Known
 from bridge.deliver.means import CREATED_LATELY_SECONDS, Means
@@ -27,10 +28,10 @@ from bridge.deliver.progress import Progress, tell
 from bridge.deliver.restore import ALIAS, chunks, is_property
 from bridge.deliver.retry import is_early
 from bridge.deliver.spacing import SPACING_SECONDS
-from bridge.deliver.state import Fact, Row, Values, decode, encode
+from bridge.deliver.state import Fact, Moment, Row, Values, decode, encode
 from bridge.deliver.updates import Write, wait_of
 from bridge.deliver.user_call import UserCall
-from bridge.deliver.work import Work
+from bridge.deliver.work import Work, ack_all
 from bridge.journal.records import End, Merge, Waiting
 from bridge.onesignal.operations import EXTERNAL_ID, CreateAlias, MergeUsers, Recipient, Request
 from bridge.onesignal.user_model import (
@@ -65,7 +66,7 @@ class Merging:
             return None
         users = (self.merge.id_hash, self.merge.person_hash)
         spacing = self.means.spacing
-        if any(spacing.busy(user) for user in users):
+        if not all(self.known.may_write(user) for user in users):
             return wait_of(self.means, SPACING_SECONDS)
         if (seconds := max(spacing.wait(user) for user in users)) > 0:
             return wait_of(self.means, seconds)
@@ -96,7 +97,7 @@ class Merging:
         self.means.spacing.mark(self.merge.person_hash)
         if isinstance(ended, Wait):
             return ended
-        what = self._what(ended)
+        what = self._what(ended, its)
         if what == "renamed":
             # Until OneSignal shows it everywhere, a 404 does not say that the person is not there.
             self.means.created.mark(self.merge.person_hash, self.means.clock.monotonic())
@@ -120,13 +121,15 @@ class Merging:
         )
         return await call.run()
 
-    def _what(self, ended: Ended) -> What:
+    def _what(self, ended: Ended, its: Row) -> What:
         if ended.http == _CONFLICT:
             return "moved"
         if ended.status == "delivered":
             return "renamed"
-        # An attempt of which we did not hear may have done it: nobody goes by the old id any more.
-        lost = self.row.attempt > 0 and self.merge.label == EXTERNAL_ID
+        # An attempt of which we did not hear, or a process before this one did not, may have done it:
+        # nobody goes by the old id any more.
+        was_there = self.row.attempt > 0 or any(one.accepted_ms is not None for one in its.values())
+        lost = was_there and self.merge.label == EXTERNAL_ID
         return "unknown" if lost and ended.http == _NOT_FOUND else "absent"
 
     async def _answered(self, ended: Ended, what: What, both: Joined) -> None:
@@ -153,6 +156,7 @@ class Merging:
 
     async def _pay(self) -> Wait | None:
         """Write what the person's user lacks; what OneSignal refuses of it is told, and left."""
+        await self._give_up()
         row = await self.known.row(self.merge.person_hash)
         lacking = [name for name in self.merge.owed["names"] if name in row]
         lacking = [name for name in lacking if row[name].accepted_ms is None]
@@ -162,9 +166,32 @@ class Merging:
             if isinstance(found, Wait):
                 return found
             delta |= found
-        if (wait := await self._switch_off()) is not None:
+        if (wait := await self._free() or await self._switch_off()) is not None:
             return wait
         await self._paid(delta)
+        return None
+
+    async def _give_up(self) -> None:
+        """Of two aliases the person has the later: by nothing older the other is anybody's."""
+        means, now_ms = self.means, self.means.clock.now_ms()
+        ids = {
+            means.journal.hash_of(means.destination.name, label, id_): Moment(event_ms, seq)
+            for label, id_, event_ms, seq in self.merge.owed["left"]
+        }
+        if ids:
+            left = given_up(ids, now_ms)
+            await ack_all(self.known, [], left.ids | {self.merge.person_hash: left.own})
+
+    async def _free(self) -> Wait | None:
+        """Take off its user what the person has no more."""
+        operation = self._operation
+        whose = operation.other if self.merge.http == _CONFLICT else operation.to
+        for label in self.merge.owed["free"]:
+            ended = await self._plain(delete_alias(whose, label, app_id=self._app_id))
+            if isinstance(ended, Wait):
+                return ended
+            if ended.status != "delivered":
+                self._left(ended, [f"{ALIAS}{label}"])
         return None
 
     async def _properties(self, row: Row, names: Sequence[str]) -> Row | Wait:

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from bridge.deliver.contacts import contact_of
 from bridge.deliver.fold import update_of
-from bridge.deliver.state import ASKED, Row, Values
+from bridge.deliver.state import Row, Values, is_note
 from bridge.onesignal.operations import Recipient, Request
 from bridge.onesignal.user_model import PROPERTIES_PER_REQUEST, create_user
 
@@ -34,19 +34,21 @@ class Whole(NamedTuple):
         )
 
 
-def whole(row: Row, write: Values, *, identities: bool = True) -> Whole:
+def whole(row: Row, write: Values, *, identities: bool = True, aliases: bool = True) -> Whole:
     """What is written now comes first; of the rest as much as a request holds.
 
     Without `identities` the row's aliases and subscriptions, which may be somebody else's by now,
-    are left out.
+    are left out; without `aliases` those alone, also the one that is written now.
     """
     before = {
         name: fact.value
         for name, fact in row.items()
         if fact.value is not None and name not in write and (identities or is_property(name))
-        if not name.startswith(ASKED)
+        if not is_note(name)
     }
     everything = {**write, **before}
+    if not aliases:
+        everything = {n: value for n, value in everything.items() if not n.startswith(ALIAS)}
     properties = [name for name in everything if is_property(name)]
     fitting = properties[:PROPERTIES_PER_REQUEST]
     later = properties[PROPERTIES_PER_REQUEST:]
@@ -58,7 +60,7 @@ def whole(row: Row, write: Values, *, identities: bool = True) -> Whole:
             if name.startswith(ALIAS)
         },
         subscriptions=[one for item in everything.items() for one in _subscription(*item)],
-        carried=frozenset(before).difference(later),
+        carried=frozenset(before).intersection(everything).difference(later),
         later={name: everything[name] for name in later},
     )
 
@@ -71,7 +73,9 @@ def chunks(values: Values) -> list[dict[str, JsonValue]]:
 
 
 def is_property(name: str) -> bool:
-    return bool(name) and not name.startswith((ALIAS, SUBSCRIPTION, CONTACT, DEVICE, ASKED))
+    if is_note(name):
+        return False
+    return bool(name) and not name.startswith((ALIAS, SUBSCRIPTION, CONTACT, DEVICE))
 
 
 def _subscription(name: str, value: JsonValue) -> list[dict[str, JsonValue]]:

@@ -15,7 +15,7 @@ that has to be created again gets all of it.
 
 What other users may have as well as this one, an alias, is on disk before it is asked for, under a
 name of its own: OneSignal may have heard of it though nobody has heard OneSignal. That goes once an
-answer says what the user has.
+answer says what the user has, or certainly has not; see `given_up`.
 
 Rows change by *deltas* only, and a delta joins a row whatever has happened to it meanwhile.
 """
@@ -35,6 +35,10 @@ FACTS_PER_USER = 1000
 TAG = "tags."
 ASKED = "asked."
 """The facts of what was asked for; alone, in the row of an alias: when it was last a user's who gave it up."""
+GAVE = "gave."
+"""The facts of what was given up, by hash: whose row is erased, of that nothing is to stay, either."""
+NOTES_PER_USER = 100
+"""Of these two kinds, which nothing but time ends: the oldest go first."""
 DELETED = ""
 """The fact that the user was deleted: nothing that was said before is written after."""
 
@@ -164,8 +168,17 @@ def join(row: Row, delta: Row) -> dict[str, Fact]:
     for name in _answered(joined, delta):
         del joined[name]
     if (deleted := delta.get(DELETED)) is not None:
-        return {name: fact for name, fact in joined.items() if not fact.at.before(deleted.at)}
+        return {
+            name: fact
+            for name, fact in joined.items()
+            if name.startswith(GAVE) or not fact.at.before(deleted.at)
+        }
     return joined
+
+
+def is_note(name: str) -> bool:
+    """Whether a fact is for our eyes alone: no user has it at OneSignal."""
+    return name.startswith((ASKED, GAVE))
 
 
 def asked(name: str, value: str) -> str:
@@ -182,7 +195,9 @@ def _answered(row: Row, delta: Row) -> list[str]:
     return [
         name
         for name in open_
-        if (one := known.get(name.partition("/")[0] + "/")) and not one.at.before(row[name].at)
+        if name not in delta
+        and (one := known.get(name.partition("/")[0] + "/"))
+        and not one.at.before(row[name].at)
     ]
 
 
@@ -203,7 +218,7 @@ def overwritten(row: Row, delta: Row) -> list[str]:
         name
         for name, fact in delta.items()
         if (known := row.get(name)) is not None
-        and not name.startswith(ASKED)
+        and not is_note(name)
         and fact.at.before(known.at)
         and _is_later(fact, known)
     ]
@@ -225,14 +240,27 @@ def encode(row: Row) -> bytes:
     What was written together shares its first half.
     """
     kept = list(row.items())
-    if len(row) > FACTS_PER_USER:
-        kept = sorted(kept, key=lambda item: item[1].at[:2])[-FACTS_PER_USER:]
+    if notes := [item for item in kept if is_note(item[0])]:
+        kept = [item for item in kept if not is_note(item[0])]
+        kept += _latest(_open(notes), NOTES_PER_USER)
+    kept = _latest(kept, FACTS_PER_USER)
     marks: dict[tuple[Moment, int | None], int] = {}
     facts = {
         name: [fact.value, marks.setdefault((fact.at, fact.accepted_ms), len(marks))]
         for name, fact in kept
     }
     return orjson.dumps([[[*at, accepted_ms] for at, accepted_ms in marks], facts])
+
+
+def _open(notes: list[tuple[str, Fact]]) -> list[tuple[str, Fact]]:
+    """Without what was asked for and certainly refused, which had to be said once."""
+    return [(name, fact) for name, fact in notes if fact.value is not None]
+
+
+def _latest(facts: list[tuple[str, Fact]], most: int) -> list[tuple[str, Fact]]:
+    if len(facts) <= most:
+        return facts
+    return sorted(facts, key=lambda item: item[1].at[:2])[-most:]
 
 
 def decode(blob: bytes | None) -> dict[str, Fact]:

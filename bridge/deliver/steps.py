@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from bridge.deliver.contacts import Act, contact_of, decide
 from bridge.deliver.restore import ALIAS, CONTACT, SUBSCRIPTION
-from bridge.deliver.state import DELETED, LeftOut, Moment, Row, Values, compare
+from bridge.deliver.state import DELETED, LeftOut, Moment, Row, Values, compare, is_note
 from bridge.onesignal.operations import (
     ALIASES_PER_USER,
     AddSubscription,
@@ -112,7 +112,8 @@ def _addition(row: Row, update: AddSubscription, at: Moment, app_id: str) -> Dec
 def _deletion(row: Row, update: DeleteUser, at: Moment, app_id: str) -> Decided:
     """A deletion is done however late it comes, unless it was done and nothing was written since."""
     done = row.get(DELETED)
-    if done is not None and done.accepted_ms is not None and len(row) == 1:
+    others = [name for name in row if name != DELETED and not is_note(name)]
+    if done is not None and done.accepted_ms is not None and not others:
         return Decided((), {}, "overtaken" if at.before(done.at) else "unchanged")
     step = Step(delete_user(update.to, app_id=app_id), {DELETED: None}, "done")
     return Decided((step,), {DELETED: None})

@@ -53,6 +53,8 @@ class Write:
     new_until_ms: int = 0
     #: What an attempt that may have been performed makes uncertain.
     doubt: Learnt | None = None
+    #: The user was created just now: it is not posted once more.
+    is_there: bool = False
     #: Whether the user was created by it.
     created: bool = False
 
@@ -60,7 +62,8 @@ class Write:
         """Until it ends, or has to be tried again later."""
         means, user = self.means, self.user_hash
         missing = means.missing.since(user, means.clock.monotonic()) < CREATED_LATELY_SECONDS
-        self.created = self.create is not None and (means.destination.post_first or missing)
+        posts = (means.destination.post_first and not self.is_there) or missing
+        self.created = self.create is not None and posts
         while True:
             verdict, text = await self._attempt()
             if not (isinstance(verdict, Closed) or holds_everyone(verdict)):

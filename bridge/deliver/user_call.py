@@ -9,12 +9,13 @@ from functools import partial
 from bridge.deliver.attempts import Ended, Wait
 from bridge.deliver.fold import update_of
 from bridge.deliver.means import Means
-from bridge.deliver.restore import Whole, chunks, whole
+from bridge.deliver.restore import ALIAS, Whole, chunks, whole
 from bridge.deliver.state import Fact, Row, Values, doubted
 from bridge.deliver.updates import Write
 from bridge.deliver.work import Work
 from bridge.journal.records import Learnt
-from bridge.onesignal.operations import SUBSCRIPTION_ID, Recipient, Request
+from bridge.onesignal.operations import EXTERNAL_ID, SUBSCRIPTION_ID, Recipient, Request
+from bridge.onesignal.user_model import create_aliases
 
 UNKNOWN_USER = Ended(status="skipped", reason="unknown_user", http=404)
 _CONFLICT = 409
@@ -37,12 +38,13 @@ class UserCall:
         """Ask for it of a user that is there; `write` is what a user is created with that is not."""
         # What is posted first goes to users that are there, too: they have the rest.
         before = {} if self.means.destination.post_first else row
-        everything = partial(whole, before, write)
+        aliases = not self._aliases_apart
+        everything = partial(whole, before, write, aliases=aliases)
         call = self._write(request, everything)
         ended = await call.run()
         if call.created and isinstance(ended, Ended) and ended.http == _CONFLICT:
             # An alias or a subscription that was this user's has become another's since.
-            everything = partial(whole, row, write, identities=False)
+            everything = partial(whole, row, write, identities=False, aliases=aliases)
             call = self._write(request, everything)
             ended = await call.run()
         for work in self.works:
@@ -50,7 +52,19 @@ class UserCall:
         self.created = call.created and isinstance(ended, Ended) and ended.status == "delivered"
         if self.created and isinstance(ended, Ended):
             await self._restore(row, everything(), is_new=ended.http == 201)
+            if not aliases:
+                await self._restore_aliases(row, write)
+            if not aliases and any(name.startswith(ALIAS) for name in write):
+                return await self._write(request, everything, is_there=True).run()
         return ended
+
+    @property
+    def _aliases_apart(self) -> bool:
+        """Whether the user is created without any: who has one, and no external id, would become this user.
+
+        Visitors are known so; and whoever is created by an alias would become anybody who has another.
+        """
+        return self.to.label != EXTERNAL_ID or self.works[0].mapping.anonymous == "alias"
 
     async def plain(self, request: Request, absent: Ended) -> Ended | Wait:
         """Ask for it, and end so when what it is about is not there."""
@@ -65,6 +79,7 @@ class UserCall:
         create: Callable[[], Whole] | None,
         *,
         absent: Ended = UNKNOWN_USER,
+        is_there: bool = False,
     ) -> Write:
         first, destination = self.works[0], self.means.destination
         wanted = first.mapping.unknown_user != "skip" and self.to.label != SUBSCRIPTION_ID
@@ -82,6 +97,7 @@ class UserCall:
             else None,
             absent=absent,
             doubt=self.doubt[0] if self.doubt else None,
+            is_there=is_there,
         )
 
     async def _restore(self, row: Row, created: Whole, *, is_new: bool) -> None:
@@ -101,6 +117,20 @@ class UserCall:
             if isinstance(ended, Wait) or ended.status != "delivered":
                 return
             self._again(row, values)
+
+    async def _restore_aliases(self, row: Row, write: Values) -> None:
+        """Those of before, as long as nobody else has one."""
+        aliases = {
+            name.removeprefix(ALIAS): str(fact.value)
+            for name, fact in row.items()
+            if name.startswith(ALIAS) and fact.value is not None and name not in write
+        }
+        if not aliases or self.means.destination.post_first:
+            return
+        request = create_aliases(self.to, aliases, app_id=self.means.destination.app_id)
+        ended = await self.plain(request, UNKNOWN_USER)
+        if isinstance(ended, Ended) and ended.status == "delivered":
+            self._again(row, [f"{ALIAS}{label}" for label in aliases])
 
     def _again(self, row: Row, names: Iterable[str]) -> None:
         now = self.means.clock.now_ms()

@@ -103,14 +103,16 @@ class Erasures(Protocol):
         user_hash: int,
         *,
         others: Sequence[int] = (),
+        given_up: Sequence[int] = (),
         limit: int,
         at_ms: int,
         blank: Blank | None = None,
     ) -> Swept:
         """Remove what is known of a user, of not more than about `limit` events at once.
 
-        `others` are hashes under which the user is known beside this one: those of aliases. What
-        `blank` leaves of the user's state stays until `finish`.
+        `others` are hashes under which the user is known beside this one: those of aliases; `given_up`
+        those of ids that are the user's no more, of which a state says just that. What `blank` leaves of
+        the user's state stays until `finish`.
         """
 
     async def finish(self, seq: int, user_hash: int, *, at_ms: int) -> Erased | None:

@@ -62,6 +62,7 @@ class SqliteErasures:
         user_hash: int,
         *,
         others: Sequence[int] = (),
+        given_up: Sequence[int] = (),
         limit: int,
         at_ms: int,
         blank: Blank | None = None,
@@ -72,8 +73,10 @@ class SqliteErasures:
             tail = _json({seq for one in (user_hash, *ids) for seq in self._tail(one)})
             kept = None if blank is None else blank(rows.state(connection, user_hash))
             swept = _sweep(connection, user_hash, ids, others, tail, limit, at_ms)
-            if kept is not None and not swept.more:
-                rows.keep_state(connection, user_hash, kept, at_ms)
+            if not swept.more:
+                _forget_states(connection, given_up)
+                if kept is not None:
+                    rows.keep_state(connection, user_hash, kept, at_ms)
             return swept
 
         result: Swept = await self._write(write)
@@ -204,6 +207,11 @@ def _forget_sends(
 def _forget_person(connection: sqlite3.Connection, person_hash: int) -> None:
     for name in _OF_A_PERSON:
         connection.execute(queries()[name], {"person_hash": person_hash})
+
+
+def _forget_states(connection: sqlite3.Connection, hashes: Sequence[int]) -> None:
+    for one in hashes:
+        connection.execute(queries()["forget_state"], {"person_hash": one})
 
 
 def _under_way(

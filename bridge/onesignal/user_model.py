@@ -124,8 +124,12 @@ def create_user(
 
 def create_alias(alias: CreateAlias, *, app_id: str) -> Request:
     """Add an alias, or change it; 409 when it is another user's."""
-    path = f"{_user_path(alias.to, app_id)}/identity"
-    return _write("PATCH", path, {"identity": {alias.label: alias.id}})
+    return create_aliases(alias.to, {alias.label: alias.id}, app_id=app_id)
+
+
+def create_aliases(to: Recipient, aliases: Mapping[str, str], *, app_id: str) -> Request:
+    """The same of several: all of them, or none."""
+    return _write("PATCH", f"{_user_path(to, app_id)}/identity", {"identity": dict(aliases)})
 
 
 def add_subscription(

@@ -11,6 +11,7 @@ from bridge.deliver.state import (
     ACCEPTED_FOR_MS,
     DELETED,
     FACTS_PER_USER,
+    NOTES_PER_USER,
     Fact,
     Moment,
     Row,
@@ -108,6 +109,27 @@ def test_what_was_asked_for_goes_with_the_answer_and_what_was_asked_later_stays(
 def test_what_was_asked_for_is_no_word_that_another_could_take_back() -> None:
     row = accepted({asked("alias.crm", "c7"): True}, Moment(200, 2), NOW)
     assert not overwritten(row, accepted(dict.fromkeys(row, True), Moment(100, 1), NOW + 1))
+
+
+def test_an_id_that_was_refused_is_not_kept_and_of_the_open_ones_the_latest_are() -> None:
+    row = dict(GOLD)
+    for number in range(NOTES_PER_USER + 5):
+        name, at = asked("alias.crm", f"c{number}"), Moment(1000 + number, number)
+        row = join(row, accepted({name: "x"}, at, NOW))
+        row = join(row, accepted({f"{name}-refused": None}, at, NOW))
+    kept = decode(encode(row))
+    assert len(kept) == len(GOLD) + NOTES_PER_USER
+    assert asked("alias.crm", "c4") not in kept
+    assert all(fact.value is not None for fact in kept.values())
+
+
+def test_what_is_asked_for_and_what_is_gone_can_be_said_at_once() -> None:
+    """Off whom it is taken may have it still."""
+    has = accepted({"alias.crm": "c7"}, Moment(100, 1), NOW)
+    name, gone = asked("alias.crm", "c7"), accepted({"alias.crm": None}, Moment(100, 1), NOW)
+    row = join(has, gone | accepted({name: "c7"}, Moment(100, 1), NOW))
+    assert (row["alias.crm"].value, row[name].value) == (None, "c7")
+    assert set(join(row, gone)) == {"alias.crm"}
 
 
 def test_a_row_is_the_same_after_the_disk_and_its_oldest_facts_go_first() -> None:
