@@ -195,6 +195,8 @@ def test_default_replaces_false_and_empty_as_liquid_does() -> None:
     assert resolved("{{ traits.optedOut | default: 'x' }}") == "x"
     assert resolved("{{ traits.empty | default: 'x' }}") == "x"
     assert resolved("{{ properties.none | default: 'x' }}") == "x"
+    assert resolved("{{ traits.optedOut | default: 'x' | upcase }}") == "X"
+    assert resolved("{{ traits.empty | default: 'x' | upcase }}") == "X"
     assert resolved("{{ traits.optedOut | default: 'x', allow_false: true }}") == "false"
     assert resolved("{{ 0 | default: 'x' }}") == "0"
 
@@ -262,6 +264,21 @@ def test_an_empty_text_stands_only_where_all_paths_are_present() -> None:
     assert resolved("{% if traits.gone %}x{% endif %}") == Missing("traits.gone")
     assert resolved("{{ traits.gone | default: '' }}") == Missing("traits.gone")
     assert resolved("{{ traits.nickname | default: '' }}") == ""
+    assert resolved("{{ traits.gone | default: '' | upcase }}") == Missing("traits.gone")
+    assert resolved("{{ traits.gone | upcase | default: '' }}") == Missing("traits.gone")
+    assert resolved("{{ traits.nickname | default: '' | upcase }}") == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["x{{ traits.a }}", "{{ traits.a | upcase }}", "x{{ traits.a | upcase }}"]
+)
+def test_a_text_has_up_to_10000_characters(text: str) -> None:
+    before = text.partition("{{")[0]
+    room = 10_000 - len(before)
+    assert resolved(text, {"traits": {"a": "A" * room}}) == before + "A" * room
+    refused = resolved(text, {"traits": {"a": "A" * (room + 1)}})
+    assert isinstance(refused, Refused)
+    assert refused.reason == "too_long"
 
 
 # --- text ----------------------------------------------------------------------------------------

@@ -51,6 +51,19 @@ def test_unix_turns_iso_8601_with_zone_into_seconds(text: str, seconds: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("at", "ms"),
+    [
+        ("2024-01-02T03:04:05.5Z", "500"),
+        ("2024-01-02T03:04:05.05Z", "050"),
+        ("2024-01-02T03:04:05,0054321Z", "005"),
+        ("2024-01-02T03:04:05Z", "000"),
+    ],
+)
+def test_a_date_keeps_its_fraction(at: str, ms: str) -> None:
+    assert resolved("{{ traits.at | date: '%L' }}", {"traits": {"at": at}}) == ms
+
+
+@pytest.mark.parametrize(
     "value",
     [
         "2024-01-02",
@@ -58,6 +71,8 @@ def test_unix_turns_iso_8601_with_zone_into_seconds(text: str, seconds: str) -> 
         "2024-13-02T03:04:05Z",
         "2024-01-02T25:04:05Z",
         "2024-01-02T03:04:05+05:99",
+        "2024-W01-2T03:04:05Z",
+        "2024-01-02T03:04:05+00:00:30",
         "2024-01-02T03:04:05+99:00",
         "0000-01-01T00:00:00Z",
         "yesterday",

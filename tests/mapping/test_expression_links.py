@@ -112,6 +112,22 @@ def test_in_links_every_value_that_is_not_the_whole_is_percent_encoded() -> None
     assert resolved("{% if p.id %}{{ p.id }}{% endif %}", event, encode=True) == encoded
 
 
+def test_a_whole_link_with_a_default_is_as_it_stands() -> None:
+    text = "{{ p.link | default: 'shop://home?a=b' }}"
+    assert resolved(text, {"p": {"link": "shop://o?x=1&y=2"}}, encode=True) == "shop://o?x=1&y=2"
+    assert resolved(text, {"p": {}}, encode=True) == "shop://home?a=b"
+
+
+def test_a_brace_of_the_mappings_and_what_an_event_says_make_no_liquid() -> None:
+    for printed in ("{{ p.v }}", "{{ p.v | strip }}"):
+        brace = "{% raw %}{{% endraw %}"
+        assert resolved(brace + printed, {"p": {"v": "a}"}}) == "{a}"
+        for value in ("{ a }}", "% if a %}"):
+            outcome = resolved(brace + printed, {"p": {"v": value}})
+            assert isinstance(outcome, Refused)
+            assert outcome.reason == "liquid_in_value"
+
+
 def test_what_is_already_encoded_is_not_encoded_twice() -> None:
     event = {"p": {"id": "a/b é"}}
     assert resolved("x?{{ p.id | url_encode }}", event, encode=True) == "x?a%2Fb+%C3%A9"

@@ -51,6 +51,8 @@ def test_vars_beside_what_an_event_says(text: str, expected: str) -> None:
     compiled = compile_expression(text, names=VARS)
 
     assert compiled.resolve({"traits": {"a": "Ada"}}) == expected
+    theirs = {"name": "elsewhere", "n": 9, "on": False, "shop": "https://elsewhere.example"}
+    assert compiled.resolve({"traits": {"a": "Ada"}, "vars": theirs}) == expected
     assert all(path.startswith("traits.") for path in compiled.paths)
     assert "vars" not in compiled.roots
 

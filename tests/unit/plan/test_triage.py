@@ -143,7 +143,8 @@ def test_a_blocked_id_does_not_fall_through_to_the_next_path() -> None:
         rule(**TAGS), identity={"external_id": ["{{ traits.id }}", "{{ userId }}"]}
     )
 
-    assert the_skip(planned(mapping, traits={"id": "null"})).reason == "blocked_external_id"
+    for id_ in ("null", 0, 1, -1.0):
+        assert the_skip(planned(mapping, traits={"id": id_})).reason == "blocked_external_id"
 
 
 @pytest.mark.parametrize(
@@ -168,6 +169,8 @@ def test_a_membership_that_no_rule_acts_on_is_learnt_and_nothing_else_is() -> No
 
     assert (triage(left, pushing).skip, triage(left, pushing).learns) == (None, True)
     assert triage(left, tagging).skip == Skip("no_rule")
+    tracking = mapping_of(rule(when=entering, track_custom_event={"name": "entered"}))
+    assert triage(left, tracking).learns
     assert triage(event_of({}), pushing).skip == Skip("no_rule")
 
 
