@@ -12,6 +12,7 @@ from bridge.onesignal.operations import Recipient
 from bridge.onesignal.user_model import notification_body
 from tests.unit.plan.planning import (
     NO_IPHONES,
+    errors_of,
     mapping_of,
     notes,
     planned,
@@ -183,6 +184,14 @@ def test_data_counts_bytes_not_characters() -> None:
     assert notes(plan) == ["data: too_long (data)"]
 
 
+@pytest.mark.parametrize(("more", "kept"), [(0, True), (1, False)])
+def test_data_has_2048_bytes(more: int, *, kept: bool) -> None:
+    room = 2048 - len(orjson.dumps({"a": ""})) + more
+    plan = pushed(HELLO | {"data": {"a": "{{ properties.x }}"}}, properties={"x": "x" * room})
+
+    assert ("data" in the_send(plan).body) is kept
+
+
 @pytest.mark.parametrize(("length", "kept"), [(64, True), (65, False)])
 def test_a_collapse_id_has_64_characters(length: int, kept: bool) -> None:  # noqa: FBT001 — pytest passes it
     plan = pushed(HELLO | {"collapse_id": "{{ properties.x }}"}, properties={"x": "x" * length})
@@ -224,6 +233,28 @@ def test_an_image_is_on_every_picture_field_of_the_platforms_that_are_left(
     assert body.keys() - {"contents"} == fields
     for field in fields:
         assert body[field] == ({"image": picture} if field == "ios_attachments" else picture)
+
+
+def test_an_image_is_for_web_apps_of_a_home_screen_too() -> None:
+    send = HELLO | {"image": "https://a.example/1.png"}
+    registered = {"only": ["ios_web"], "by": "devices"}
+
+    plan = pushed(send | {"platforms": registered}, serves=("ios", "web"))
+
+    assert the_send(plan).body.keys() == {"contents", "chrome_web_image"}
+    assert the_send(plan).flags == {}
+
+
+@pytest.mark.parametrize("by", [{}, {"by": "devices", "unknown_devices": "flags"}])
+def test_a_push_that_no_flag_could_keep_to_its_policy_is_none(by: dict[str, str]) -> None:
+    """Without a flag it would be everybody's: there is none for web apps of a home screen alone."""
+    platforms = {"only": ["ios_web"], **by}
+
+    errors = errors_of(
+        rule(send_notification=HELLO | {"platforms": platforms}), serves=("ios", "web")
+    )
+
+    assert [one.partition(":")[0] for one in errors] == ["no-platform-left"]
 
 
 def test_a_picture_field_of_its_own_wins_over_image() -> None:
