@@ -6,6 +6,7 @@ No finding shows a value of the file: it may hold secrets.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,14 +105,19 @@ def read_file(path: Path) -> Reading:
     return reading
 
 
+_QUOTED = re.compile("'[^']{2,}'")
+
+
 def _yaml_finding(path: Path, error: MarkedYAMLError) -> Finding:
     mark = error.problem_mark or error.context_mark
     twice = type(error).__name__ == "DuplicateKeyError"
-    # The parser quotes what it stumbled over, which may be a secret.
+    # The parser quotes what it stumbled over, which may be a secret; a single character is none.
     problem = str(error.problem or error.context or "this is not YAML").partition('"')[0].strip()
+    said = _QUOTED.sub("…", problem)
     return Finding(
         code="key-twice" if twice else "yaml-invalid",
-        message="this key is there already" if twice else problem,
+        message="this key is there already" if twice else said,
+        hint='put a text that begins with `*` or `!` in "quotes"' if said != problem else None,
         file=str(path),
         line=mark.line + 1 if mark else None,
         column=mark.column + 1 if mark else None,

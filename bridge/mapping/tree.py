@@ -133,6 +133,8 @@ class _Scanner(RoundTripScanner):
 def _read(text: str) -> Piece:
     yaml = YAML(typ="rt", pure=True)
     yaml.version = (1, 2)
+    # It would print the anchor, which may be a secret that lacks its quotes.
+    yaml.composer.warn_double_anchors = False
     yaml.Scanner = _Scanner
     nodes = yaml.load(text)
     if _weight(nodes, {}) > MOST_VALUES:

@@ -255,10 +255,34 @@ def test_a_file_that_is_not_there_is_said_beside_what_else_is_wrong(tmp_path: Pa
         'sources: {a: {secrets: "S3CRET-VALUE}}',
         "sources: {a: {secrets: !odd S3CRET-VALUE: x}}",
         "apps: {a: {platforms: S3CRET-VALUE}}",
+        "sources: {a: {token: *S3CRET-VALUE}}",
+        "sources: {a: {token: !S3CRET-VALUE!x y}}",
+        "sources: {a: {token: &S3CRET-VALUE x, secrets: &S3CRET-VALUE y, app: 1}}",
+        "a: !!timestamp S3CRET-VALUE",
     ],
 )
 def test_no_finding_shows_a_value_of_the_file(folder: Path, text: str) -> None:
+    # Nor does a warning, which would be an error here.
     assert "S3CRET-VALUE" not in "".join(map(str, wrong(folder, text)))
+
+
+def test_a_text_without_its_quotes_is_told_to_need_them(folder: Path) -> None:
+    (found,) = wrong(folder, "sources:\n  a:\n    token: *secret\n")
+    assert (found.message, found.line, found.column) == ("found undefined alias …", 3, 12)
+    assert found.hint == 'put a text that begins with `*` or `!` in "quotes"'
+
+
+def test_an_app_is_there_once_however_its_id_is_written(folder: Path) -> None:
+    twice = f"apps:\n  a: {{app_id: {SHOP_ID}, api_key: k}}\n  b: {{app_id: {SHOP_ID.upper()}, api_key: k}}\n"
+    found = wrong(folder, twice + "sources: {s: {app: a, secrets: s}, t: {app: b, secrets: s}}")
+    assert [one.code for one in found] == ["app-twice", "app-twice"]
+
+
+def test_a_source_drops_what_it_says_and_what_the_environment_does(folder: Path) -> None:
+    text = "sources: {a: {secrets: s, drop: [traits.email]}, b: {secrets: s}}"
+    sources = load(folder, text, DROP="context.ip", **ONE_APP).sources
+    assert sources["a"].drop == ("context.ip", "traits.email")
+    assert sources["b"].drop == ("context.ip",)
 
 
 words = st.sampled_from(

@@ -207,6 +207,31 @@ async def test_a_mapping_that_becomes_a_folder_is_watched_with_what_is_in_it(
         assert [rule.name for rule in rules] == ["one", "two"]
 
 
+async def test_what_an_edit_names_is_not_read_a_second_time_for_being_new(tmp_path: Path) -> None:
+    async with watching(tmp_path) as here:
+        (tmp_path / "rules").mkdir()
+        (tmp_path / "rules" / "a.yaml").write_text(TWO)
+        here.write("bridge.yaml", CONFIG.replace("shop.yaml", "rules"))
+        with capture_logs() as logs:
+            await here.look(6)
+        told = [line["event"] for line in logs if line["event"].startswith("mapping.")]
+        assert told == ["mapping.loaded"]
+
+
+async def test_a_file_in_anothers_place_is_another_whatever_its_time_and_size(
+    tmp_path: Path,
+) -> None:
+    async with watching(tmp_path) as here:
+        before = (tmp_path / "shop.yaml").stat()
+        new = tmp_path / "new"
+        new.write_text(TWO)
+        os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert (new.stat().st_size, new.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+        os.replace(new, tmp_path / "shop.yaml")  # noqa: PTH105
+        await here.look(3)
+        assert here.tag == "2"
+
+
 async def test_what_takes_a_restart_is_told_and_the_rest_comes_into_force(tmp_path: Path) -> None:
     async with watching(tmp_path) as here:
         more = CONFIG.replace("sources: {", "sources: {web: {secrets: w}, ")

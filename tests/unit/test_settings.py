@@ -283,6 +283,17 @@ def test_a_time_that_is_too_short_is_told_as_it_is_written() -> None:
     assert finding.message == "BRIDGE_KEEP_OUTCOMES: has to be at least 7d"
 
 
+def test_a_week_of_outcomes_is_enough() -> None:
+    assert load(KEEP_OUTCOMES="7d").keep_outcomes == timedelta(days=7)
+
+
+def test_two_ports_that_are_free_are_two_ports() -> None:
+    assert load(PORT="0", ADMIN_PORT="0").admin_port == 0
+    assert codes(ENOUGH | {"BRIDGE_PORT": "81", "BRIDGE_ADMIN_PORT": "81"}) == [
+        ("setting-invalid", "BRIDGE_ADMIN_PORT")
+    ]
+
+
 @pytest.mark.parametrize(
     "url", ["postgresql://db/bridge", "bridge.db", "sqlite:///", "sqlite:///:memory:", ""]
 )
