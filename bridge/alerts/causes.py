@@ -276,10 +276,11 @@ def _paused(pause: PauseState, now_ms: int) -> Cause:
 
 
 def _held(held: HeldState) -> Cause:
+    way = "resume" if held.reason == "paused" else "held release"
     return Cause(
         key=f"held/{held.app}/{held.rule}/{held.reason}",
         words=f"{held.stays} held of rule {held.rule} of app {held.app} ({held.reason})",
-        todo=f"segment-bridge held list, then held release or held discard --rule {held.rule}",
+        todo=f"segment-bridge held list, then {way} or held discard --rule {held.rule}",
         # What a pause holds is told by the pause.
         is_grave=held.reason != "paused",
     )

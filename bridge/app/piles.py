@@ -61,6 +61,7 @@ class Piles:
             journal=self.journal,
             waiting=waiting,
             naming=naming,
+            stopped=self.stopped,
             release=self.release,
             release_slowly=self.release_slowly,
             hold=self.hold,
@@ -104,8 +105,15 @@ class Piles:
     async def _dead(self, choice: Choice) -> int:
         return sum(one.many for one in await self.journal.dead_counts(choice))
 
+    async def stopped(self, choice: Choice) -> int:
+        """How many of what is held would only be held again, because they are paused now."""
+        return _count(one for one in await holdings(self.journal, choice) if self._waits(one))
+
+    def _waits(self, one: Holding) -> bool:
+        return self.releases.brake.paused(one.rule)
+
     async def release(self, choice: Choice, who: str) -> int:
-        chosen = await holdings(self.journal, choice)
+        chosen = [one for one in await holdings(self.journal, choice) if not self._waits(one)]
         await self._note(who, "held.released", **told(choice), count=_count(chosen))
         now_ms = self.clock.now_ms()
         count = await release(self.journal, chosen, now_ms=now_ms, nudge=self.nudge)
@@ -119,7 +127,8 @@ class Piles:
         """Nothing, when somebody said up to when, or which; and not what a pause holds again."""
         if choice.until_ms is not None or choice.ids is not None:
             return []
-        return [one for one in await holdings(self.journal, choice) if one.why == "limit"]
+        held = await holdings(self.journal, choice)
+        return [one for one in held if one.why == "limit" and not self._waits(one)]
 
     async def release_slowly(self, choice: Choice, rate: int, who: str) -> Sequence[Holding]:
         count = _count(await holdings(self.journal, choice))

@@ -21,7 +21,7 @@ from bridge.config import Config
 from bridge.config.reload import Reload, place_of
 from bridge.errors import Finding
 from bridge.journal import Journal
-from bridge.journal.piles import Choice, Releasing
+from bridge.journal.piles import Releasing
 from bridge.journal.pressure import free_bytes
 
 if TYPE_CHECKING:
@@ -82,11 +82,7 @@ async def _held(bridge: Bridge) -> list[HeldState]:
 
 async def _leaving(journal: Journal, one: Releasing, count: int) -> int:
     """What a release is about: counted is what it is not about, which is little."""
-    alike = Choice(app=one.app, rule=one.rule, reason=one.hold)
-    others = [alike._replace(since_ms=one.until_ms + 1)]
-    if one.since_ms is not None:
-        others.append(alike._replace(until_ms=one.since_ms - 1))
-    stays = [n for other in others for *_, n in await journal.sends.held_counts(other)]
+    stays = [n for other in one.others() for *_, n in await journal.sends.held_counts(other)]
     return max(0, count - sum(stays))
 
 

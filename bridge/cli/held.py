@@ -50,7 +50,17 @@ def list_(choice: Choice, as_json: Json = False) -> None:
     total = sum(one["count"] for one in found["counts"])
     leaving = min(total, sum(one["left"] for one in found["releases"]))
     on_their_way = f", {leaving} of them on their way" if leaving else ""
-    typer.echo(f"{total} held{on_their_way}. segment-bridge held release --rule NAME lets them go.")
+    typer.echo(f"{total} held{on_their_way}.{_way_out({one['reason'] for one in found['counts']})}")
+
+
+def _way_out(reasons: set[str]) -> str:
+    """What lets them go, by why they are held."""
+    if not reasons:
+        return ""
+    if reasons == {"paused"}:
+        return " segment-bridge resume pushes, or rule NAME, lets them go."
+    paused = "; what is paused leaves when it is resumed" if "paused" in reasons else ""
+    return f" segment-bridge held release --rule NAME lets them go{paused}."
 
 
 @app.command()
@@ -75,7 +85,7 @@ def show(key: Annotated[str, typer.Argument(metavar="KEY")]) -> None:
 def release(choice: Choice, rate: Rate = None, yes: Yes = False) -> None:
     """Let held pushes go, oldest first, however old they are. Re-arms the rule's limit.
 
-    Says how many there are and shows three before it asks; what comes to be held until it is done
+    What is paused leaves when it is resumed, and not before. Says how many there are and shows three before it asks; what comes to be held until it is done
     is asked about afterwards, because the rule stays held while anything of it is. With --rate they
     go little by little, also over restarts, until `held hold` stops it; what comes meanwhile stays.
 
@@ -87,7 +97,8 @@ def release(choice: Choice, rate: Rate = None, yes: Yes = False) -> None:
     body, path = choice | slowly, "/api/v1/held/release"
     done = choosing.act(path, body, row=_row, question="Release", yes=yes)
     if "releasing" in done:
-        typer.echo(f"{done['releasing']} are released, {done['per_minute']} a minute.")
+        then = ", as soon as they are resumed" if done["paused"] else ""
+        typer.echo(f"{done['releasing']} are released, {done['per_minute']} a minute{then}.")
     elif done:
         typer.echo(f"{done['released']} released.")
         _with_the_latest(path, choice, yes=yes)

@@ -49,22 +49,25 @@ def resume(what: What, name: Name = None) -> None:
     with service() as bridge:
         released = bridge.resume(target)
         typer.echo(f"Resumed: {_named(target)}. {released} released.")
-        left = _held(bridge, name)
+        left, slowly = _held(bridge, name)
+    if slowly:
+        typer.echo(f"{slowly} leave little by little, as was said: segment-bridge held list")
     if left:
         typer.echo(f"{left} stay held for another reason: segment-bridge held list")
 
 
-def _held(bridge: Service, rule: str | None) -> int:
-    """How many still are, and not on their way; 0, too, when nobody says so any more: it is no part of what was asked."""
+def _held(bridge: Service, rule: str | None) -> tuple[int, int]:
+    """How many still are, and how many are on their way; none, too, when nobody says so any more: it is no part of what was asked."""
     import httpx
 
     asked = {"limit": 0} if rule is None else {"limit": 0, "rule": rule}
     try:
         found = bridge.piles("GET", "/api/v1/held", params=asked)
     except (BridgeError, httpx.HTTPError):
-        return 0
+        return 0, 0
     held = sum(one["count"] for one in found["counts"])
-    return max(0, int(held - sum(one["left"] for one in found["releases"])))
+    leaving = sum(one["left"] for one in found["releases"])
+    return max(0, held - leaving), leaving
 
 
 def _target(what: str, name: str | None) -> str:

@@ -120,7 +120,8 @@ def service(*, looks: bool = False) -> Iterator[Service]:
     if not database.database_path.exists():
         raise ServiceError(
             f"no bridge answers at {url}, and there is no database {database.database_path}",
-            hint=f"set {SERVICE_URL} for a running bridge, BRIDGE_DATABASE_URL for its database",
+            hint=f"start one with segment-bridge serve; or set {SERVICE_URL} to where one runs,"
+            " or BRIDGE_DATABASE_URL to its database",
         )
     yield _Stopped(database, url)
 

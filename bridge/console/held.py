@@ -6,7 +6,7 @@
                                   "releases": [{"app", "rule", "reason", "per_minute", "left"}],
                                   "advice": {reason: {"what", "todo", …}}}
     GET  /api/v1/held/{key}      one, with its event and what would be sent
-    POST /api/v1/held/release    {a choice, "per_minute"?, "dry_run"?}: they go, oldest first
+    POST /api/v1/held/release    {a choice, "per_minute"?, "dry_run"?}: they go, oldest first; 409 while they are paused
     POST /api/v1/held/hold       {a choice}: what goes little by little stays, from now on
     POST /api/v1/held/discard    {a choice, "dry_run"?}: they end, unsent
 
@@ -17,7 +17,7 @@ reason and time alone.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -45,6 +45,8 @@ class HeldApi:
     journal: Journal
     waiting: Waiting
     naming: Naming
+    #: How many of a choice a pause would hold again at once.
+    stopped: Callable[[Choice], Awaitable[int]]
     #: Here and below: who asks.
     release: Callable[[Choice, str], Awaitable[int]]
     #: So many a minute.
@@ -103,12 +105,19 @@ class HeldApi:
         choice, rate = wanted.choice, wanted.rest.get("per_minute")
         if rate is not None and not _is_rate(rate, choice):
             return _RATE
-        if wanted.dry_run:
-            return looked(await self.waiting.held(choice, sample=SAMPLE), summary)
+        stopped = await self.stopped(choice)
+        if wanted.dry_run or (rate is None and stopped):
+            preview = await self.waiting.held(choice, sample=SAMPLE)
+            if rate is None and 0 < stopped == preview.count:
+                return _PAUSED
+            if wanted.dry_run:
+                count = preview.count if rate is not None else preview.count - stopped
+                return looked(replace(preview, count=count), summary)
         if rate is None:
             return answer({"released": await self.release(choice, who(request))})
         chosen = await self.release_slowly(choice, rate, who(request))
-        return answer({"releasing": sum(one.count for one in chosen), "per_minute": rate})
+        count = sum(one.count for one in chosen)
+        return answer({"releasing": count, "per_minute": rate, "paused": stopped})
 
     async def _hold(self, request: Request) -> Response:
         wanted = await self._asked(request)
@@ -192,6 +201,12 @@ def full(held: HeldOne) -> dict[str, Any]:
     }
 
 
+_PAUSED = problem(
+    409,
+    "still-paused",
+    "They are paused, and would be held again at once: resume lets them go. With a rate they leave little by"
+    " little from then on.",
+)
 _RATE = problem(
     400,
     "rate-invalid",

@@ -196,7 +196,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
     "/api/v1/held/release": {
         "post": _operation(
             "Let pushes go, oldest first", "operate",
-            {"oneOf": [object_of(released=COUNT), object_of(releasing=COUNT, per_minute=COUNT), ref("HeldSample")]}, "400", "404",
+            {"oneOf": [object_of(released=COUNT), object_of(releasing=COUNT, per_minute=COUNT, paused=COUNT), ref("HeldSample")]}, "400", "404", "409",
             body={
                 "anyOf": [
                     _choice(reason=_HOLD),

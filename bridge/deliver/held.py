@@ -13,14 +13,15 @@ from dataclasses import dataclass, field, replace
 from bridge.deliver.brake import Brake, Pause
 from bridge.deliver.standing import VOLUME_MS
 from bridge.journal import Journal
-from bridge.journal.piles import EVERYTHING, Choice, Volume
+from bridge.journal.piles import EVERYTHING, Choice, Releasing, Volume
 from bridge.journal.sends import Hold
 from bridge.telemetry import log
 
 AT_ONCE = 500
 """Sends in one transaction: the loop makes its changes, and waits for none longer than it must."""
 REMEMBERED = 50_000
-PAUSED = Choice(reason="paused")
+BY_PAUSE = "paused"
+PAUSED = Choice(reason=BY_PAUSE)
 IOS_REACHED = "ios_reached"
 _WHY: dict[str, Hold] = {"limit": "limit", IOS_REACHED: "ios_reached"}
 
@@ -131,12 +132,26 @@ async def keep_back(journal: Journal, pause: Pause | None) -> int:
     return total
 
 
+async def _beside(journal: Journal, held: Holding, slow: Releasing | None) -> list[Holding]:
+    """What of it a release is not about."""
+    if slow is None:
+        return [held]
+    return [one for other in slow.others() for one in await holdings(journal, other)]
+
+
 async def release_resumed(journal: Journal, brake: Brake, *, nudge: Nudge) -> int:
-    """Let go what was held for a pause, and is not paused any more; what a limit holds stays held."""
+    """Let go what was held for a pause, and is not paused any more; what a limit holds stays held.
+
+    What somebody has let go little by little meanwhile leaves as was said.
+    """
+    slowly = {
+        (one.app, one.rule): one for one in await journal.piles.releases() if one.hold == BY_PAUSE
+    }
     over = [
         # Pausing pushes lets the custom events of a rule go on.
         replace(one, only_events=brake.paused(one.rule))
-        for one in await holdings(journal, PAUSED)
-        if not brake.stops(one.rule)
+        for held in await holdings(journal, PAUSED)
+        if not brake.stops(held.rule)
+        for one in await _beside(journal, held, slowly.get((held.app, held.rule)))
     ]
     return await release(journal, over, now_ms=brake.clock.now_ms(), nudge=nudge)

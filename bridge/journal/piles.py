@@ -109,6 +109,13 @@ class Releasing(NamedTuple):
     #: How many are left, when they were counted.
     left: int = 0
 
+    def others(self) -> list[Choice]:
+        """What is held alike, and is not meant."""
+        alike = Choice(app=self.app, rule=self.rule, reason=self.hold)
+        later = alike._replace(since_ms=self.until_ms + 1)
+        since = self.since_ms
+        return [later] if since is None else [later, alike._replace(until_ms=since - 1)]
+
 
 class Volume(NamedTuple):
     """When what goes now counts, and for how long."""

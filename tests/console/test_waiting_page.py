@@ -137,6 +137,31 @@ async def test_they_leave_little_by_little_and_can_be_stopped(tmp_path: Path) ->
         assert [what for _, what, _ in await trail(here)] == ["held.released", "held.kept"]
 
 
+async def test_what_is_paused_leaves_when_the_pause_ends_at_once_or_little_by_little(
+    tmp_path: Path,
+) -> None:
+    async with visiting(tmp_path) as (here, visitor):
+        for user in ("u1", "u2"):
+            here.sandbox.add_device(user, "android", app_id=APP_ID)
+        await visitor.post("/console/pause", on="/console", what="pushes")
+        for user in ("u1", "u2"):
+            await here.post(track("Order Shipped", user, properties={"id": f"A-{user}"}))
+        await here.settle()
+        ask = f"{ACT}?pile=held&act=release&app=default&rule=shipped&reason=paused"
+        page = text_of(await visitor.get(ask))
+        assert "They are paused: all at once they leave when the pause ends." in page
+        assert "All at once as fast as" not in page
+        refused = await visitor.post(ACT, on=ask, pace="all", status=409)
+        assert "would be held again at once" in refused.text
+        await visitor.post(ACT, on=ask, pace="slowly", per_minute="1")
+        shown = text_of(await visitor.get("/console/resume?what=pushes"))
+        assert "0 will leave at once, oldest first; 2 little by little, as was said." in shown
+        done = await visitor.post("/console/resume", on="/console/resume?what=pushes")
+        assert "said=resumed&count=0" in done.headers["location"]
+        await here.pass_time(180)
+        assert len(here.sandbox.pushes) == 2
+
+
 async def test_discarding_ends_what_was_held_unsent(tmp_path: Path) -> None:
     async with with_dead_and_held(tmp_path) as (here, visitor):
         ask = f"{ACT}?pile=held&act=discard&app=default&rule=welcome&reason=limit"

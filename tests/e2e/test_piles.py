@@ -425,7 +425,8 @@ async def test_held_pushes_leave_at_the_rate_that_was_asked_for(tmp_path: Path) 
     async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
         await with_held(here, 30)
         asked = {"rule": "welcome", "per_minute": 10}
-        assert await ask(here, "held/release", asked) == {"releasing": 30, "per_minute": 10}
+        answer = await ask(here, "held/release", asked)
+        assert answer == {"releasing": 30, "per_minute": 10, "paused": 0}
         assert (await ask(here, "held"))["releases"] == [
             {"app": "default", "rule": "welcome", "reason": "limit", "per_minute": 10, "left": 30}
         ]
@@ -514,6 +515,64 @@ async def test_a_release_waits_while_its_rule_is_paused(tmp_path: Path) -> None:
         await ask(here, "resume", {"what": "rule", "rule": "welcome"})
         await here.pass_time(MINUTE)
         assert len(here.sandbox.pushes) == 4
+
+
+async def paused(here: Rig, count: int) -> None:
+    """So many pushes that the brake holds."""
+    users = [f"p{number}" for number in range(count)]
+    phones(here, users)
+    await ask(here, "pause", {"what": "pushes"})
+    await here.post([shipped(user) for user in users])
+    await here.settle()
+    assert (await here.bridge.journal.counts()).held == count
+
+
+async def test_what_is_paused_is_not_said_to_be_released(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await paused(here, 2)
+        for body in ({}, {"dry_run": True}, {"rule": "shipped"}):
+            answer = await here.http.post("/api/v1/held/release", headers=ADMIN, json=body)
+            assert (answer.status_code, answer.json()["code"]) == (409, "still-paused")
+        assert [what for (what,) in await select(here, "SELECT what FROM audit_trail")] == [
+            "brake.pulled"
+        ]
+        # Of two rules one of which is paused, the other's are released, and counted alone.
+        await ask(here, "resume", {"what": "pushes"})
+        await here.settle()
+        await ask(here, "pause", {"what": "rule", "rule": "shipped"})
+        await here.post(shipped("p0", "B8"))
+        phones(here, ["w0", "w1", "w2"])
+        for users in (["w0"], ["w1", "w2"]):
+            await here.post([track("Signed Up", user) for user in users])
+            await here.settle()
+        assert (await ask(here, "held/release", {"dry_run": True}))["count"] == 2
+        assert await ask(here, "held/release", {}) == {"released": 2}
+        await here.settle()
+        assert (await here.bridge.journal.counts()).held == 1
+
+
+async def test_what_is_to_leave_little_by_little_is_left_to_its_rate_by_a_resume(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await paused(here, 4)
+        answer = await ask(here, "held/release", {"rule": "shipped", "per_minute": 2})
+        assert answer == {"releasing": 4, "per_minute": 2, "paused": 4}
+        await here.pass_time(1)
+        phones(here, ["late"])
+        await here.post(shipped("late"))
+        await here.still()
+        assert (await ask(here, "resume", {"what": "pushes"}))["released"] == 1
+        await here.still()
+        assert len(here.sandbox.pushes) == 1
+        found = await ask(here, "status")
+        assert (found["well"], found["held"], found["leaving"]) == (True, 4, 4)
+        for minute in (1, 2):
+            await here.pass_time(MINUTE)
+            assert minute * 2 - 1 <= len(here.sandbox.pushes) - 1 <= minute * 2
+        await here.pass_time(MINUTE)
+        assert len(here.sandbox.pushes) == 5
+        assert len(set(keys(here))) == 5
 
 
 async def test_held_pushes_are_chosen_by_user_and_key_and_shown_with_what_would_be_sent(
@@ -784,6 +843,29 @@ async def test_where_nothing_ever_served_nobody_can_say_what_there_is(
     await open_sqlite(tmp_path / "bridge.db").close()
     code, said = await asyncio.to_thread(run, tmp_path, *line.split())
     assert code == 0, said
+
+
+async def test_commands_say_what_lets_go_what_is_paused(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, **WITH_ADMIN) as here:
+        await paused(here, 2)
+    code, said = await asyncio.to_thread(run, tmp_path, "held", "list")
+    assert (
+        said.splitlines()[-1] == "2 held. segment-bridge resume pushes, or rule NAME, lets them go."
+    )
+    code, said = await asyncio.to_thread(run, tmp_path, "held", "release", "--all", "--yes")
+    assert (code, "They are paused, and would be held again at once" in said) == (1, True)
+    line = "held release --rule shipped --rate 2/m --yes"
+    code, said = await asyncio.to_thread(run, tmp_path, *line.split())
+    assert said.splitlines()[-1] == "2 are released, 2 a minute, as soon as they are resumed."
+    code, said = await asyncio.to_thread(run, tmp_path, "resume", "pushes")
+    assert said.splitlines() == [
+        "Resumed: all pushes. 0 released.",
+        "2 leave little by little, as was said: segment-bridge held list",
+    ]
+    await asyncio.to_thread(run, tmp_path, "held", "discard", "--all", "--yes")
+    code, said = await asyncio.to_thread(run, tmp_path, "held", "list")
+    assert "0 held." in said.splitlines()[-1]
+    assert "release" not in said.splitlines()[-1]
 
 
 async def test_who_resumes_hears_of_what_stays_held(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ HELD: Final = {
     ),
     "paused": Advice(
         "Pushes were paused",
-        "They leave when the pause ends. You can let some of them go before that, or discard them.",
+        "They leave when the pause ends. Before that you can discard some, or say that they leave little by little then.",
     ),
     "ios_reached": Advice(
         "A push that left iPhones out in the same way has reached one",

@@ -67,6 +67,15 @@ class Waiting:
         push = None if whole is None else _drawn(whole.body)
         return Preview(count, await journal.piles.newest_held(choice), some, push)
 
+    async def leaving(self, choice: Choice) -> int:
+        """How many of a rule, or of all, and a reason somebody has let go little by little."""
+        releases = await self.journal.piles.releases(counted=True)
+        return sum(
+            one.left
+            for one in releases
+            if one.hold == choice.reason and choice.rule in {None, one.rule}
+        )
+
     async def skipped(self, choice: Choice, *, sample: int) -> Preview[Skipped]:
         """Of a rule; without one nothing is shown."""
         piles = self.journal.piles

@@ -55,6 +55,7 @@ class BrakePage:
         choice = Choice(rule=rule, reason="paused")
         counts = await self.waiting.counts(choice)
         preview = await self.waiting.held(choice, sample=SAMPLE)
+        slowly = await self.waiting.leaving(choice)
         return self.shell.page(
             visit,
             "resume",
@@ -63,6 +64,8 @@ class BrakePage:
             rule=rule,
             counts=[(one.rule, one.count) for one in counts],
             preview=preview,
+            slowly=slowly,
+            at_once=max(0, preview.count - slowly),
         )
 
     async def _resume(self, visit: Visit) -> Response:

@@ -32,9 +32,8 @@ def _counted(one: str, many: str, none: str) -> Said:
 
 
 def _resumed(query: Mapping[str, str]) -> Sign:
-    """It is done, whether or not anything was held."""
-    sign = _RESUMED(query)
-    return Sign(f"Pushes leave again. {sign.words}")
+    """It is done, whether or not anything leaves at once."""
+    return Sign(_RESUMED(query).words)
 
 
 def _replayed(query: Mapping[str, str]) -> Sign:
@@ -58,7 +57,9 @@ _TRIED = _counted(
     "Nothing is tried again: none of it is dead any more.",
 )
 _RESUMED = _counted(
-    "One that was held is on its way.", "{} that were held are on their way.", "None was held."
+    "Pushes leave again. One that was held is on its way.",
+    "Pushes leave again. {} that were held are on their way.",
+    "Pushes leave again.",
 )
 _NOT: Final = {
     "no_events": ("One is not tried again: what was sent is no event.", "{} are not tried again: what was sent is no event."),

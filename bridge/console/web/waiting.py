@@ -33,6 +33,7 @@ class Acts(Protocol):
 
     async def replay_all(self, choice: Choice, replan: bool, who: str) -> Replays: ...  # noqa: FBT001 — as the API has it
     async def discard_all(self, choice: Choice, who: str) -> int: ...
+    async def stopped(self, choice: Choice) -> int: ...
     async def release(self, choice: Choice, who: str) -> int: ...
     async def release_slowly(self, choice: Choice, rate: int, who: str) -> Sequence[Counted]: ...
     async def hold(self, choice: Choice, who: str) -> int: ...
@@ -179,6 +180,7 @@ class WaitingPage:
             advice=advice.dead(choice.reason or "") if named == ("dead", "replay") else None,
             back=_back(act, choice, preview),
             fastest=FASTEST,
+            still_paused=await self.acts.stopped(choice) if named == ("held", "release") else 0,
         )
 
     # Acting ---------------------------------------------------------------------------------------
@@ -211,6 +213,17 @@ class WaitingPage:
     async def _release(self, visit: Visit, choice: Choice) -> Response:
         who, rate = visit.person.name, number(visit.form.get("per_minute", ""))
         if visit.form.get("pace") != "slowly":
+            stopped = await self.acts.stopped(choice)
+            if stopped and stopped == (await self.waiting.held(choice, sample=0)).count:
+                words = "They are paused, and would be held again at once. They leave when the pause ends. Nothing was done."
+                return self.shell.page(
+                    visit,
+                    "problem",
+                    status=409,
+                    active="waiting",
+                    title="They are paused",
+                    text=words,
+                )
             return back(visit, said="released", count=await self.acts.release(choice, who))
         if rate is None or not 0 < rate <= FASTEST:
             words = f"Little by little is 1 to {FASTEST:,} a minute. Nothing was done."
