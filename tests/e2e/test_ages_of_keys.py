@@ -154,6 +154,25 @@ async def test_a_key_does_not_grow_younger_because_a_person_tries_again(
         assert len(here.sandbox.pushes) == 1
 
 
+async def test_the_key_of_a_call_is_as_old_as_the_call_however_long_its_members_waited_for_it(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, GROUPED) as here:
+        here.means.destination.sends.hold(21 * DAY)
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        fail(here, ARRIVED, {"status": 400})
+        await here.post(track("Sale"))
+        await here.settle(within=22 * DAY)
+        (dead,) = await here.bridge.journal.dead_letters()
+        assert dead.uncertain
+        here.sandbox.faults.clear()
+        here.clock.advance(20 * DAY)
+        assert await again(here, dead) == "replayed"
+        await here.settle()
+        assert ends(await here.outcomes()) == DELIVERED
+        assert len(here.sandbox.pushes) == 1
+
+
 @both_ways
 async def test_the_key_of_what_was_held_for_weeks_is_as_old_as_its_first_call(
     tmp_path: Path, mapping: str

@@ -199,6 +199,21 @@ async def test_those_of_unknown_outcome_that_are_replayed_leave_their_call_to_no
         assert await here.bridge.journal._read(lambda c: c.execute(left).fetchall()) == [(0,)]
 
 
+async def test_one_that_is_replayed_is_sent_however_old_it_is(tmp_path: Path) -> None:
+    text = MAPPING.replace("    do:", "    max_age: 1h\n    do:")
+    async with rig(tmp_path, text, admin_token=SecretStr(TOKEN)) as here:
+        people(here.sandbox, 1)
+        fail(here, {"status": 400})
+        await buy(here, 1)
+        await here.settle()
+        here.clock.advance(7200)
+        await here.http.post(
+            "/api/v1/dead/replay", headers={"authorization": f"Bearer {TOKEN}"}, json={}
+        )
+        await here.settle()
+        assert await statuses(here) == {("delivered", None): 1}
+
+
 async def test_one_of_unknown_outcome_is_never_planned_anew_whatever_is_answered_later(
     tmp_path: Path,
 ) -> None:

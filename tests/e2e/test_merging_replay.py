@@ -148,6 +148,27 @@ async def test_a_push_that_is_replayed_goes_to_whom_the_visitor_was_found_to_be(
         assert not here.sandbox.complaints
 
 
+@POLICIES
+async def test_what_may_have_reached_the_visitor_is_replayed_as_it_was(
+    tmp_path: Path, mapping: str
+) -> None:
+    async with rig(tmp_path, mapping) as here:
+        await say(here, visits("shoes"))
+        before = visitor(here, mapping)
+        assert before is not None
+        here.sandbox.world.app(APP_ID).subscribe(before, "ChromePush", "browser")
+        answers = [{"reset": True, "applied": True}, {"status": 400}]
+        here.sandbox.faults.script({"match": {"path": "*notifications"}, "answers": answers})
+        await say(here, anonymously("Hello"), signs_up(tier="gold"))
+        (dead,) = await here.bridge.journal.dead_letters()
+        assert dead.uncertain
+        await again(here)
+        calls = [call.body for call in here.sandbox.calls if call.endpoint_class == "send"]
+        assert (len(calls), calls[2]) == (3, calls[0])
+        assert len(here.sandbox.pushes) == 1
+        assert await here.bridge.journal.dead_letters() == []
+
+
 def test_a_push_to_devices_is_not_readdressed() -> None:
     before, to = Recipient("external_id", "a1"), Recipient("external_id", "u1")
     for body in (

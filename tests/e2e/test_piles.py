@@ -318,23 +318,33 @@ async def test_what_was_too_old_when_it_came_is_sent_when_a_person_says_so_once(
         assert not here.sandbox.complaints
 
 
-async def test_what_was_too_old_is_sent_though_another_push_of_its_event_is_still_out(
-    tmp_path: Path,
-) -> None:
-    patient = """
+PATIENT = """
   - name: patient
     when: event = "Flash Sale"
     max_age: 30d
+    cap: off
     do: {send_notification: {contents: "Later"}}
 """
-    async with rig(tmp_path, SHOP + patient, **WITH_ADMIN) as here:
+
+
+@pytest.mark.parametrize("way", ["it is out", "it waits for its turn"])
+async def test_what_was_too_old_is_sent_though_another_push_of_its_event_is_not_over(
+    tmp_path: Path, way: str
+) -> None:
+    async with rig(tmp_path, SHOP + PATIENT, **WITH_ADMIN) as here:
         phones(here, ["u1"])
-        refuse(here, 1, status=503, headers={"Retry-After": "600"})
-        await here.post(track("Flash Sale", timestamp=iso(here.clock.now_ms() - 3_600_000)))
-        await here.pass_time(1)
-        assert await ask(here, "skipped/replay", {"rule": "flash"}) == {"replayed": 1}
+        then, events = iso(here.clock.now_ms() - 3_600_000), 1
+        if way == "it is out":
+            refuse(here, 1, status=503, headers={"Retry-After": "600"})
+        else:
+            # More than twice the people who are reached: the last one has to wait.
+            events = 3
+        for number in range(events):
+            await here.post(track("Flash Sale", "u1", f"m{number}", timestamp=then))
+            await here.pass_time(1)
+        assert await ask(here, "skipped/replay", {"rule": "flash"}) == {"replayed": events}
         await here.settle()
-        assert texts(here) == ["Later", "Now!"]
+        assert texts(here) == ["Later"] * events + ["Now!"] * events
 
 
 @pytest.mark.parametrize("group", ["", "\n    group: 1s"])

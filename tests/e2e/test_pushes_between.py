@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bridge.clock import ManualClock
 from bridge.config import DEFAULT as APP
 from bridge.deliver.brake import PUSHES
 from bridge.deliver.held import holdings, release, release_resumed
+from bridge.deliver.replay import replay
 from bridge.errors import JournalUnavailableError
 from bridge.sandbox import create_sandbox
 from tests.harness import APP_ID, Rig, SetClock, ends, rig, track
@@ -51,6 +54,19 @@ async def test_a_push_in_a_group_leaves_though_another_of_its_event_finds_the_ga
         await here.settle()
         assert sorted(push.text for push in here.sandbox.pushes) == ["On its way", "Shoes for it"]
         assert not here.sandbox.complaints
+
+
+async def test_a_push_in_a_group_is_no_business_of_a_chain_that_waits_for_another(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        wait = [{"status": 503, "headers": {"Retry-After": seconds}} for seconds in ("60", "120")]
+        fail(here, *wait)
+        await here.post(track("Order Shipped"))
+        await here.settle()
+        assert sorted(Counter(keys(here)).values()) == [2, 2]
+        assert {one[3] for one in await here.outcomes()} == {"delivered"}
 
 
 @both_ways
@@ -158,6 +174,62 @@ async def test_a_push_that_may_have_arrived_is_not_forgotten_to_have_been_tried_
         assert dead.uncertain
         assert len(set(keys(here))) == 1
         assert len(here.sandbox.pushes) == 1
+
+
+@both_ways
+async def test_what_was_held_for_days_is_tried_for_as_long_as_what_is_new(
+    tmp_path: Path, mapping: str
+) -> None:
+    async with rig(tmp_path, mapping) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        await here.bridge.brake.pull(PUSHES)
+        await here.post(track("Sale"))
+        await here.settle()
+        here.clock.advance(3 * 86_400)
+        fail(here, *[{"status": 503}] * 12)
+        await here.bridge.brake.let_go(PUSHES)
+        await release_resumed(here.bridge.journal, here.bridge.brake, nudge=here.bridge.nudge)
+        await here.settle()
+        assert len(keys(here)) == 13
+        assert ends(await here.outcomes()) == {"offer/send_notification": ("delivered", None)}
+
+
+async def test_what_was_held_over_a_restart_is_certainly_not_sent_when_it_is_refused(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock()
+    app = create_sandbox(clock=clock)
+    async with rig(tmp_path, ALONE, clock=clock, onesignal=app) as here:
+        await here.bridge.brake.pull(PUSHES)
+        await here.post(track("Sale"))
+        await here.settle()
+    async with rig(tmp_path, ALONE, clock=clock, onesignal=app) as here:
+        fail(here, {"status": 400})
+        await here.bridge.brake.let_go(PUSHES)
+        await release_resumed(here.bridge.journal, here.bridge.brake, nudge=here.bridge.nudge)
+        await here.settle()
+        (dead,) = await here.bridge.journal.dead_letters()
+        assert (dead.reason, dead.uncertain) == ("http_400", False)
+
+
+@both_ways
+async def test_what_was_given_up_and_is_replayed_is_tried_more_than_once(
+    tmp_path: Path, mapping: str
+) -> None:
+    mapping = mapping.replace('"Sale"\n', '"Sale"\n    max_age: 90d\n')
+    async with rig(tmp_path, mapping) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        fail(here, *[{"status": 503, "headers": {"Retry-After": "3600"}}] * 30)
+        await here.post(track("Sale"))
+        await here.settle(within=2 * 86_400)
+        (dead,) = await here.bridge.journal.dead_letters()
+        assert dead.reason == "exhausted"
+        here.sandbox.faults.clear()
+        fail(here, {"status": 503})
+        await replay(here.bridge.journal, dead.id, now_ms=here.clock.now_ms())
+        here.bridge.nudge(APP, frozenset({dead.user_hash}))
+        await here.settle()
+        assert ends(await here.outcomes()) == {"offer/send_notification": ("delivered", None)}
 
 
 COUNTED = """

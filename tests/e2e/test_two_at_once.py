@@ -99,6 +99,24 @@ async def test_what_was_said_again_is_known_though_the_push_behind_it_has_to_wai
         assert holders(here) == ["u1"]
 
 
+async def test_what_another_wrote_is_seen_by_a_chain_that_stood_for_long(tmp_path: Path) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        with_users(here, "u1", "u9")
+        now = here.clock.now_ms()
+        pushes_take(here, {"delay": 90})
+        await here.post(
+            [
+                said("TaggedPush", "u1", at_ms=now - 3 * HOUR, tier="bronze"),
+                said("Tagged", "u1", at_ms=now - 2 * HOUR, tier="silver"),
+            ]
+        )
+        await here.pass_time(5)
+        await here.post(said("TaggedBy", "u9", at_ms=now - HOUR, who="u1", tier="gold"))
+        await here.settle()
+        assert (tier(here), violations(here)) == ("gold", 0)
+        assert ("skipped", "overtaken") in {one[3:] for one in await here.outcomes()}
+
+
 @pytest.mark.parametrize("alias", ["c7", "c8"])
 async def test_what_another_says_again_of_a_user_is_known(tmp_path: Path, alias: str) -> None:
     async with rig(tmp_path, MAPPING) as here:

@@ -638,6 +638,20 @@ async def test_a_replay_is_not_lost_when_its_event_finishes_meanwhile(
     assert [one[3] for one in await outcomes(journal)] == ["delivered", "delivered"]
 
 
+async def test_what_was_replayed_meanwhile_is_tried_at_once_and_as_often_as_what_is_new(
+    journal: SqliteJournal,
+) -> None:
+    seq = await two_operations(journal)
+    await journal.postpone(
+        seq, not_before_ms=NOW + 9000, attempt=9, error="http_503", now_ms=NOW, learnt=[]
+    )
+    await journal.revive((await the_dead(journal)).id, send=None, at_ms=NOW)
+    await journal.end_send(seq, "key-0", end(), death=None, at_ms=NOW)
+    await journal.finish(seq, [], deaths=[], at_ms=NOW)
+    (row,) = await chain(journal)
+    assert (row.attempt, row.first_try_ms, row.not_before_ms) == (0, None, 0)
+
+
 async def test_a_replayed_send_is_not_lost_when_its_event_finishes_meanwhile(
     journal: SqliteJournal,
 ) -> None:

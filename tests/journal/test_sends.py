@@ -13,7 +13,7 @@ import pytest
 
 from bridge.journal.groups import Member, MemberEnd, OpenGroup, Sealing
 from bridge.journal.piles import Choice
-from bridge.journal.records import SENDS_DECIDED, SendGroup
+from bridge.journal.records import SENDS_DECIDED, SendGroup, Status
 from bridge.journal.sends import Guard, Known, Ruling
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from tests.journal.making import (
@@ -170,6 +170,26 @@ async def test_places_that_are_over_do_not_gather(journal: SqliteJournal) -> Non
     assert (await select(journal, "SELECT count(*) FROM place"))[0][0] <= 3
 
 
+async def test_a_place_is_taken_for_all_of_its_time_whoever_takes_others(
+    journal: SqliteJournal,
+) -> None:
+    appended = await journal.append([entry(f"m{n}") for n in range(5)])
+    for number, (seq, _) in enumerate(appended):
+        send = new_send(seq, f"key-{number}", person_hash=number, once=5, once_ms=1000)
+        await bid(journal, send, guard=ONCE, now_ms=NOW + number)
+    for number in range(5):
+        known = await known_of(journal, ONCE, person_hash=number)
+        assert known.once_taken_ms is not None
+
+
+async def test_what_is_held_for_another_reason_says_nothing_of_a_limit(
+    journal: SqliteJournal,
+) -> None:
+    ((seq, _),) = await journal.append([entry("m1")])
+    await bid(journal, new_send(seq), decide=lambda *_: Ruling("hold", "paused"))
+    assert not (await known_of(journal, Guard(limit_ms=1000))).rule_held
+
+
 async def test_pushes_under_way_and_those_that_just_arrived_are_counted(
     journal: SqliteJournal,
 ) -> None:
@@ -224,6 +244,21 @@ async def test_people_reached_are_counted_once_and_for_thirty_days(journal: Sqli
     assert (await known_of(journal, guard, person_hash=99, now_ms=later)).people == 2
     days = await select(journal, "SELECT people FROM reached_day ORDER BY day")
     assert days == [(0,), (1,), (1,)]
+
+
+async def test_who_was_reached_later_is_not_forgotten_for_a_clock_that_was_set_back(
+    journal: SqliteJournal,
+) -> None:
+    day = 86_400_000
+    appended = await journal.append([entry("m1"), entry("m2")])
+    for number, at_ms in enumerate((NOW + 10 * day, NOW)):
+        await bid(journal, new_send(appended[number].seq, f"key-{number}"))
+        key = f"key-{number}"
+        await journal.end_send(appended[number].seq, key, end(key=key), death=None, at_ms=at_ms)
+    later = NOW + 39 * day
+    assert (await known_of(journal, Guard(volume_ms=1000), now_ms=later)).people == 1
+    people = await known_of(journal, Guard(volume_ms=1000), person_hash=99, now_ms=later)
+    assert people.people == 2
 
 
 async def tallies_agree(journal: SqliteJournal, held: int) -> None:
@@ -318,6 +353,33 @@ async def test_sealing_takes_the_oldest_and_ends_the_old(journal: SqliteJournal)
     old = MemberEnd("skipped", "too_old")
     assert (late.call, late.taken, late.ended) == (None, 1, [("welcome", old, 1)])
     assert (await outcomes(journal))[0][3:] == ("skipped", "too_old")
+
+
+async def test_a_call_is_too_old_when_the_first_of_its_members_is(journal: SqliteJournal) -> None:
+    appended = await journal.append([entry(f"g{n}", user_hash=n + 1) for n in range(3)])
+    for number, expires_ms in enumerate((NOW + 20, NOW + 10, None)):
+        seq, key = appended[number].seq, f"key-{number}"
+        whose = {"user_hash": number + 1, "recipient": f"u{number}"}
+        send = new_send(seq, key, group=GROUP, body=b"", expires_ms=expires_ms, **whose)
+        await bid(journal, send, last=True)
+    sealing = await seal(journal)
+    assert sealing.call is not None
+    assert sealing.call.expires_ms == NOW + 10
+    assert await journal.groups.call(sealing.call.key) == sealing.call
+
+
+@pytest.mark.parametrize(("status", "counted"), [("delivered", 1), ("no_recipients", 0)])
+async def test_a_member_that_reached_nobody_takes_no_place_of_its_person(
+    journal: SqliteJournal, status: Status, counted: int
+) -> None:
+    await grouped(journal, 1, counted=True)
+    sealing = await seal(journal)
+    assert sealing.call is not None
+    assert (await known_of(journal, Guard(cap_ms=1000))).person_sends == 1
+    await journal.groups.end_some(
+        sealing.call.key, end_of=lambda _: MemberEnd(status, None, 200), at_ms=NOW
+    )
+    assert (await known_of(journal, Guard(cap_ms=1000), now_ms=NOW + 1)).person_sends == counted
 
 
 async def test_a_call_ends_with_the_last_of_its_members_and_its_group_with_it(
