@@ -68,6 +68,8 @@ class Groups:
         self._at_work: Counter[Line] = Counter()
         #: Of each group the call that is out for the first time: to the journal it is one that waits.
         self._out: dict[bytes, str] = {}
+        #: Whose call was found waiting: it ended, and was asked for again, before they heard of its end.
+        self._passed_over: set[What] = set()
         #: Groups that are being sealed: the journal may have the call before those who seal it hear so.
         self._sealing: set[bytes] = set()
         self._settling = Settling(means, self._sealer, self._wait_for)
@@ -188,8 +190,16 @@ class Groups:
         for group in groups:
             self._form_all(group)
         for call in calls:
-            if call.key not in self._calls and call.key not in self._working:
+            if (at_work := self._at_work_on(call.key)) is not None:
+                self._passed_over.add(at_work)
+            elif call.key not in self._calls:
                 self._wait_for(call)
+
+    def _at_work_on(self, call: str) -> What | None:
+        """Who works on a call now."""
+        if call in self._working:
+            return call
+        return next((group for group, key in self._out.items() if key == call), None)
 
     def _wait_for(self, call: OpenCall) -> None:
         self._calls[call.key] = call
@@ -255,6 +265,9 @@ class Groups:
             self._after(what)
 
     def _after(self, what: What) -> None:
+        if what in self._passed_over:
+            self._passed_over.discard(what)
+            self._look = True
         if isinstance(what, str):
             if (call := self._calls.get(what)) is not None:
                 self._wait_for(call)

@@ -124,8 +124,11 @@ class Settling:
 
     async def _end(self, call: Sealed, end_of: EndOf) -> None:
         """End the members, some at a time; a call of which some are left would be sent again."""
-        journal, clock = self.means.journal, self.means.clock
-        while ends := await journal.groups.end_some(call.key, end_of=end_of, at_ms=clock.now_ms()):
+        journal, clock, more = self.means.journal, self.means.clock, True
+        while more:
+            ends, more = await journal.groups.end_some(
+                call.key, end_of=end_of, at_ms=clock.now_ms()
+            )
             for rule, end, event_ms in ends:
                 self.count(rule, call.endpoint, end, 1)
                 if call.endpoint == "send":

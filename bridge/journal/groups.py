@@ -97,6 +97,12 @@ class EndedMember(NamedTuple):
     event_ms: int | None
 
 
+class EndedSome(NamedTuple):
+    members: list[EndedMember]
+    #: Some are left. Once there are none, those of whom it is asked again are back for another attempt.
+    more: bool
+
+
 Sift = Callable[[SendGroup, Member], "MemberEnd | Hold | None"]
 """Whether one that waits may leave: None; else how it ends, or why it is held."""
 Choose = Callable[[SendGroup, Sequence[Member]], Sequence[Member]]
@@ -129,10 +135,10 @@ class Groups(Protocol):
     async def split(self, key: str, *, make: Make, now_ms: int) -> list[OpenCall]:
         """Of a call that was certainly refused make two, of half of the members each."""
 
-    async def end_some(self, key: str, *, end_of: EndOf, at_ms: int) -> list[EndedMember]:
+    async def end_some(self, key: str, *, end_of: EndOf, at_ms: int) -> EndedSome:
         """End some members of a call, and with the last the call.
 
-        Nothing when all have ended. A call with a member that died of an unknown outcome is kept:
+        A call with a member that died of an unknown outcome is kept:
         only its own bytes may ever be sent again.
         """
 

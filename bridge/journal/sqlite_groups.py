@@ -14,6 +14,7 @@ from bridge.journal import sqlite_rows as rows
 from bridge.journal.groups import (
     Choose,
     EndedMember,
+    EndedSome,
     EndOf,
     Make,
     Member,
@@ -125,8 +126,8 @@ class SqliteGroups:
         result: list[OpenCall] = await self._write(write)
         return result
 
-    async def end_some(self, key: str, *, end_of: EndOf, at_ms: int) -> list[EndedMember]:
-        def write(connection: sqlite3.Connection) -> list[EndedMember]:
+    async def end_some(self, key: str, *, end_of: EndOf, at_ms: int) -> EndedSome:
+        def write(connection: sqlite3.Connection) -> EndedSome:
             values = {"call_key": key, "limit": ENDS_AT_ONCE}
             found = connection.execute(queries()["call_members"], values).fetchall()
             members = [Member(*row[:6]) for row in found]
@@ -141,14 +142,16 @@ class SqliteGroups:
                     one.death is not None and one.death.uncertain for _, _, one in ended
                 )
                 _end(connection, same, end, at_ms, kept=kept)
-            if len(found) < ENDS_AT_ONCE:
+            more = len(found) == ENDS_AT_ONCE
+            if not more:
                 _end_call(connection, key)
-            return [
+            told = [
                 EndedMember(member.rule, end, row[8])
                 for (member, _, end), row in zip(ended, found, strict=True)
             ]
+            return EndedSome(told, more)
 
-        result: list[EndedMember] = await self._write(write)
+        result: EndedSome = await self._write(write)
         failpoints.reached("group.ending")
         return result
 

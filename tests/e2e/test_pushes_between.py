@@ -89,21 +89,22 @@ async def test_what_grows_too_old_at_a_shut_gate_while_it_is_paused_is_held(
 
 @dataclass
 class LateJournal:
-    """A journal whose seals are on disk for a while before anybody hears of it."""
+    """A journal in which something of groups is on disk for a while before who asked for it hears so."""
 
     inner: Any
+    what: str
     heard: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.inner, name)
         if name == "groups":
-            return LateJournal(method, self.heard)
-        return self._seal if name == "seal" else method
+            return LateJournal(method, self.what, self.heard)
+        return self._late if name == self.what else method
 
-    async def _seal(self, *args: Any, **named: Any) -> Any:
-        sealing = await self.inner.seal(*args, **named)
+    async def _late(self, *args: Any, **named: Any) -> Any:
+        done = await getattr(self.inner, self.what)(*args, **named)
         await self.heard.wait()
-        return sealing
+        return done
 
 
 async def test_a_call_that_is_found_before_who_seals_it_hears_of_it_is_made_once(
@@ -112,7 +113,7 @@ async def test_a_call_that_is_found_before_who_seals_it_hears_of_it_is_made_once
     async with rig(tmp_path, MAPPING) as here:
         for user in ("u1", "u2"):
             here.sandbox.add_device(user, "android", app_id=APP_ID)
-        journal = LateJournal(here.bridge.journal)
+        journal = LateJournal(here.bridge.journal, "seal")
         here.means.journal = journal
         await here.post([track("Sale", "u1"), track("Sale", "u2")])
         await here.pass_time(3)
@@ -127,6 +128,26 @@ async def test_a_call_that_is_found_before_who_seals_it_hears_of_it_is_made_once
         assert len(keys(here)) == 1
         assert sorted(str(push.external_id) for push in here.sandbox.pushes) == ["u1", "u2"]
         assert here.groups.idle
+
+
+async def test_what_is_asked_for_again_before_who_tried_it_hears_of_its_end_is_not_forgotten(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        journal = LateJournal(here.bridge.journal, "end_some")
+        here.means.journal = journal
+        fail(here, {"reset": True}, {"status": 400})
+        await here.post(track("Sale"))
+        await here.pass_time(10)
+        (dead,) = await here.bridge.journal.dead_letters()
+        await replay(here.bridge.journal, dead.id, now_ms=here.clock.now_ms())
+        here.bridge.nudge(APP, frozenset({dead.user_hash}))
+        await here.pass_time(10)
+        journal.heard.set()
+        await here.settle()
+        assert ends(await here.outcomes()) == {"offer/send_notification": ("delivered", None)}
+        assert len(here.sandbox.pushes) == 1
 
 
 @dataclass
