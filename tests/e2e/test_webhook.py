@@ -12,6 +12,7 @@ import httpx
 import orjson
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from bridge.mapping.fql import Fields
 from bridge.mapping.rules import Mapping
@@ -187,14 +188,11 @@ async def test_what_javascript_writes_and_strict_parsers_refuse_is_taken(
 
 async def test_a_form_answers_415(tmp_path: Path) -> None:
     raw = b"type=track&userId=u1"
+    form = "application/x-www-form-urlencoded"
     async with rig(tmp_path, SHOP) as here:
-        answer = await post(
-            here,
-            raw,
-            content_type="application/x-www-form-urlencoded; charset=utf-8",
-            x_signature=signature(raw),
-        )
-        assert problem(answer) == (415, "form-encoded")
+        for kind in (form, f"{form}; charset=utf-8", form.title()):
+            answer = await post(here, raw, content_type=kind, x_signature=signature(raw))
+            assert problem(answer) == (415, "form-encoded")
 
 
 # Who may post
@@ -203,10 +201,14 @@ async def test_a_form_answers_415(tmp_path: Path) -> None:
 async def test_an_unknown_source_answers_404(tmp_path: Path) -> None:
     raw, headers = signed(identify())
     async with rig(tmp_path, SHOP) as here:
-        assert problem(await post(here, raw, "/v1/segment/other", **headers)) == (
-            404,
-            "source-unknown",
-        )
+        # What stands where a source does may be a token.
+        for path in ("/v1/segment/a-token", "/v1/segment/other/a-token"):
+            with capture_logs() as logs:
+                answer = await post(here, raw, path, **headers)
+            assert problem(answer) == (404, "source-unknown")
+            assert "a-token" not in answer.text
+            assert [line["reason"] for line in logs] == ["source-unknown"]
+            assert "a-token" not in repr(logs)
 
 
 @pytest.mark.parametrize(
@@ -486,6 +488,16 @@ async def test_what_is_signed_is_an_event_even_if_it_looks_like_an_audience_call
         answer = await post(here, GET, x_signature=signature(GET))
         assert answer.json()["accepted"] == 1
         assert len(await events(here)) == 1
+
+
+async def test_a_body_that_nobody_vouches_for_is_not_read_when_it_is_large(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP) as here:
+        for size, status in ((65_536, 200), (65_537, 401)):
+            padding = "x" * (size - len(CREATE) - len(',"padding":""'))
+            large = CREATE[:-1] + b',"padding":"%b"}' % padding.encode()
+            assert len(large) == size
+            assert (await post(here, large)).status_code == status
+        assert await events(here) == []
 
 
 async def test_a_batch_is_never_an_audience_call(tmp_path: Path) -> None:

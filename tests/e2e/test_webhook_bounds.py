@@ -106,8 +106,11 @@ async def test_a_body_that_announces_too_much_is_refused_before_any_of_it_is_rea
     sender = Sender(endless(b" " * MB), more=end)
     async with rig(tmp_path, MAPPING) as here:
         await sender.post(here, {"content-length": "8000001"})
+        allowed = Sender(iter([b"[]"]), more=end)
+        await allowed.post(here, {"content-length": "8000000", "x-signature": signature(b"[]")})
     assert (sender.status, sender.answer["code"]) == (413, "body-too-large")
     assert sender.sent == 0
+    assert allowed.status == 200
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-length": "10"}, {"content-length": "-1"}])
@@ -196,8 +199,11 @@ async def test_a_batch_of_very_many_elements_is_refused_before_they_are_read(
     assert (sender.status, sender.answer["code"]) == (413, "too-many-events")
 
 
-async def test_a_batch_of_as_many_elements_as_are_allowed_is_taken(tmp_path: Path) -> None:
-    body = b"[" + b",".join([b'{"a":[1,2]}'] * MAX_ELEMENTS) + b"]"
+@pytest.mark.parametrize("element", [b'{"a":[1,2]}', b' {"a":[1,2]}', b'{"a":NaN}'])
+async def test_a_batch_of_as_many_elements_as_are_allowed_is_taken(
+    tmp_path: Path, element: bytes
+) -> None:
+    body = b"[" + b",".join([element] * MAX_ELEMENTS) + b"]"
     sender = Sender(iter([body]), more=end)
     async with rig(tmp_path, MAPPING, **UNSIGNED) as here:
         await sender.post(here)
