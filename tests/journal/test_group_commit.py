@@ -105,6 +105,24 @@ async def test_all_that_waited_for_a_commit_goes_into_the_next(journal: SqliteJo
     assert len(inserts) < 20
 
 
+async def test_what_a_group_that_failed_left_for_the_disk_is_not_written_beside_its_repeat(
+    journal: SqliteJournal,
+) -> None:
+    """Together they are many, and are left to the disk's thread; alone, after the failure, each is few."""
+    few = BESIDE_ROWS // 2
+    parts = [[entry(f"m{part}-{n}") for n in range(few)] for part in range(4)]
+    async with a_slow_disk(journal):
+        waits = [asyncio.ensure_future(journal.append(part)) for part in parts]
+        failure = asyncio.ensure_future(failing(journal))
+        await asyncio.sleep(0)  # noqa: TID251 — lets the tasks ask; no time passes
+    with pytest.raises(ZeroDivisionError):
+        await failure
+    kept = [one.seq for told in await asyncio.gather(*waits) for one in told]
+    seqs = await select(journal, "SELECT seq FROM event ORDER BY seq")
+    assert [seq for (seq,) in seqs] == sorted(kept)
+    assert (await journal.counts()).pending == 4 * few
+
+
 async def test_a_group_has_an_end(journal: SqliteJournal) -> None:
     statements = await trace(journal)
     async with a_slow_disk(journal):

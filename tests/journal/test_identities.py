@@ -273,3 +273,35 @@ async def test_who_was_erased_is_found_to_be_another_by_a_later_word_only(
     (late,) = await journal.append([entry("late", user_hash=VISITOR, event_ms=NOW)])
     assert isinstance(late, Changed)
     assert late.kept.rank is None
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_an_older_request_to_erase_somebody_takes_nothing_back(
+    journal: SqliteJournal, *, together: bool
+) -> None:
+    entries = [
+        entry("d1", user_hash=ANN, type="delete", erases_ms=NOW),
+        entry("d2", user_hash=ANN, type="delete", erases_ms=NOW - 100),
+        entry("m", user_hash=ANN, event_ms=NOW - 50),
+    ]
+    for some in [entries] if together else [[one] for one in entries]:
+        await journal.append(some)
+    assert await select(journal, "SELECT seq, reason FROM outcome") == [(3, "erased")]
+
+
+@pytest.mark.parametrize("erased", [ANN, VISITOR])
+@pytest.mark.parametrize("together", [True, False])
+async def test_what_comes_late_of_somebody_who_was_erased_under_either_id_is_not_taken(
+    journal: SqliteJournal, erased: int, *, together: bool
+) -> None:
+    """A visitor's events are the person's, who may be erased; the id may have been before it was anybody's."""
+    await journal.append([linking("l", VISITOR)])
+    for merge in (await loaded(journal)).merges:
+        await execute(journal, f"DELETE FROM merge WHERE id_hash = {merge.id_hash}")
+    entries = [
+        entry("d", user_hash=erased, type="delete", erases_ms=NOW),
+        entry("m", user_hash=VISITOR, event_ms=NOW - 50),
+    ]
+    for some in [entries] if together else [[one] for one in entries]:
+        await journal.append(some)
+    assert (3, "erased") in await select(journal, "SELECT seq, reason FROM outcome")
