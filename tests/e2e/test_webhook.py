@@ -336,6 +336,8 @@ async def test_the_same_message_id_is_a_duplicate_in_one_batch_and_in_the_next(
         assert (first["accepted"], first["duplicates"]) == (2, 1)
         again = await here.post(identify("u1", "m2"))
         assert again == {"accepted": 0, "duplicates": 1, "rejected": [], "note": "heard before"}
+        met, _ = here.bridge.counting.matched.take()
+        assert met == {"profile": 2}
         assert [one[0] for one in await events(here)] == ["m1", "m2"]
 
 
@@ -510,12 +512,15 @@ async def test_a_batch_is_never_an_audience_call(tmp_path: Path) -> None:
 
 
 async def test_a_closed_journal_answers_503_and_asks_to_come_again(tmp_path: Path) -> None:
-    raw, headers = signed(identify())
+    raw, headers = signed(identify("u-secret", "m-secret", tier="t-secret"))
     async with rig(tmp_path, SHOP) as here:
         await here.bridge.journal._writer.close()
-        answer = await post(here, raw, **headers)
+        with capture_logs() as logs:
+            answer = await post(here, raw, **headers)
         assert problem(answer) == (503, "not-durable")
         assert int(answer.headers["retry-after"]) > 0
+        assert [line["event"] for line in logs] == ["accept.unavailable", "request.refused"]
+        assert "secret" not in repr(logs) + answer.text
 
 
 async def test_a_full_disk_answers_503_and_the_event_is_taken_when_there_is_room(

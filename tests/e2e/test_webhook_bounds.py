@@ -199,7 +199,7 @@ async def test_a_batch_of_very_many_elements_is_refused_before_they_are_read(
     assert (sender.status, sender.answer["code"]) == (413, "too-many-events")
 
 
-@pytest.mark.parametrize("element", [b'{"a":[1,2]}', b' {"a":[1,2]}', b'{"a":NaN}'])
+@pytest.mark.parametrize("element", [b'{"a":[1,2]}', b' {"a":[1,2]}', b'{"a":[1,NaN]}'])
 async def test_a_batch_of_as_many_elements_as_are_allowed_is_taken(
     tmp_path: Path, element: bytes
 ) -> None:

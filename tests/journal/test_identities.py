@@ -85,6 +85,16 @@ async def test_a_link_that_is_no_news_is_kept_as_it_would_be_without(
     assert await select(journal, "SELECT seq, reason FROM outcome") == [(2, "no_rule")]
 
 
+async def test_what_is_no_news_is_told_of_the_person_whom_its_user_was_found_to_be(
+    journal: SqliteJournal,
+) -> None:
+    await journal.append([linking("a", ANN, user=BOB), linking("b", VISITOR, user=ANN)])
+    nothing = entry("c", user_hash=ANN, rank=None, ended=End("", "", "skipped", "no_rule"))
+    await journal.append([linking("c", VISITOR, user=ANN, unlinked=nothing)])
+    assert await select(journal, "SELECT user_hash FROM event WHERE seq = 3") == [(BOB,)]
+    assert await select(journal, "SELECT user_hash FROM history WHERE seq = 3") == [(BOB,)]
+
+
 @pytest.mark.parametrize("together", [True, False])
 async def test_links_that_cross_end_at_the_first(journal: SqliteJournal, *, together: bool) -> None:
     entries = [linking("m1", BOB, user=ANN), linking("m2", ANN, user=BOB)]

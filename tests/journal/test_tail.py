@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import JournalError
+from bridge.journal.records import End
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
 from tests.journal.making import NOW, at_once, chain, change, death, end, entry, select
 
@@ -60,6 +61,49 @@ async def test_a_full_tail_goes_into_the_indexes(short: SqliteJournal) -> None:
     await short.append([entry("new")])
     assert await in_tail(short) == [MOST + 1]
     assert [row.seq for row in await chain(short)] == list(range(1, MOST + 2))
+
+
+async def test_nothing_is_remembered_of_what_is_in_the_indexes(short: SqliteJournal) -> None:
+    await short.append([entry(f"m{n}") for n in range(MOST)])
+    assert await in_tail(short) == []
+    tail = short._tail
+    assert (tail._heard, tail._users, tail.is_full) == ({}, {}, False)
+
+
+@pytest.mark.parametrize("count", [1, 99, 100, 1500, 2100])
+async def test_each_of_many_events_is_written_with_its_end(tmp_path: Path, count: int) -> None:
+    """However they are written: one by one, or with few statements on the disk's thread."""
+    skipped = {"rank": None, "payload": None, "ended": End("", "", "skipped", "no_rule")}
+    nobodys = {**skipped, "user_hash": 0, "ended": End("", "", "dead", "not_an_object", "a number")}
+    async with opened(tmp_path, most=100_000) as journal:
+        for dead in (0, 1):
+            entries = [entry(f"m{dead}-{n}", **(skipped if n % 3 else {})) for n in range(count)]
+            entries += [entry(f"d{n}", **nobodys) for n in range(dead)]
+            told = await journal.append(entries)
+            assert len({one.seq for one in told}) == count + dead
+            assert (await journal.append(entries))[-1].duplicate
+        (events,) = await select(journal, "SELECT count(*), count(payload) FROM event")
+        work = 2 * ((count + 2) // 3)
+        assert events == (2 * count + 1, work)
+        assert (await journal.counts()).pending == work
+        assert await select(journal, "SELECT count(*) FROM outcome") == [(2 * count + 1 - work,)]
+        assert await select(journal, "SELECT count(*) FROM history") == [(2 * count - work,)]
+        assert [one.reason for one in await journal.dead_letters()] == ["not_an_object"]
+
+
+async def test_who_was_erased_is_known_after_a_restart_and_in_the_same_moment(
+    tmp_path: Path,
+) -> None:
+    late = {"event_ms": NOW - 50}
+    async with opened(tmp_path) as journal:
+        asking = entry("d", type="delete", erases_ms=NOW)
+        await journal.append([asking, entry("m1", **late), entry("m2", user_hash=8, **late)])
+        await journal.append([entry("m3", **late)])
+    async with opened(tmp_path) as journal:
+        await journal.append([entry("m4", **late), entry("m5", event_ms=NOW + 1)])
+        erased = await select(journal, "SELECT seq FROM outcome WHERE reason = 'erased'")
+        assert [seq for (seq,) in erased] == [2, 4, 5]
+        assert [row.message_id for row in await chain(journal, 8)] == ["m2"]
 
 
 async def test_an_event_that_ended_in_the_tail_is_spared_the_index_of_its_user(
