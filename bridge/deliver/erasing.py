@@ -24,6 +24,7 @@ from bridge.deliver.updates import wait_of
 from bridge.deliver.work import Work, ack, finished
 from bridge.journal import Journal
 from bridge.journal.records import LIVE, Changed, End, Entry, Loaded, operation_name
+from bridge.onesignal.api import without
 from bridge.onesignal.operations import DeleteUser, Operation, Recipient, UpdateUser
 from bridge.plan import Plan, plan_erasure
 from bridge.plan.restraint import restrain
@@ -79,6 +80,7 @@ async def sweep(
             given_up=given_up,
             limit=EVENTS_AT_ONCE,
             at_ms=now_ms,
+            without=without,
             blank=blanked if keep_names else None,
         )
         for rule, count in swept.discarded.items():

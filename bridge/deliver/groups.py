@@ -372,10 +372,12 @@ class Groups:
                 return
             if call.key in means.attempted:
                 call = call._replace(uncertain=True)
+            is_stopped = await self._sifting.stops(call)
+            # Last, because somebody may have paused it meanwhile.
             if self._is_paused(call):
                 await self._pause(call, waiting)
                 return
-            if await self._sifting.stops(call):
+            if is_stopped:
                 await self._give_up(call)
                 return
             means.attempted.add(call.key)

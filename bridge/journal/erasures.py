@@ -22,6 +22,8 @@ from bridge.journal.records import End, Entry
 
 Blank = Callable[[bytes | None], bytes | None]
 """What is left of a state; None: nothing."""
+Without = Callable[[bytes, Collection[str]], bytes]
+"""What is left of a call without the sends and recipients of these names."""
 ERASED = End("", "", "skipped", "erased")
 
 
@@ -106,6 +108,7 @@ class Erasures(Protocol):
         given_up: Sequence[int] = (),
         limit: int,
         at_ms: int,
+        without: Without,
         blank: Blank | None = None,
     ) -> Swept:
         """Remove what is known of a user, of not more than about `limit` events at once.

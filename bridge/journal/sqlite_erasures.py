@@ -7,7 +7,7 @@ write-ahead log is emptied by `scrub`, see `retention`.
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import orjson
 
 from bridge import failpoints
 from bridge.journal import sqlite_calls as calls, sqlite_rows as rows
-from bridge.journal.erasures import Blank, Erased, Gone, Noted, Swept
+from bridge.journal.erasures import Blank, Erased, Gone, Noted, Swept, Without
 from bridge.journal.queries import queries
 from bridge.journal.records import Entry
 from bridge.journal.sqlite_sends import Read
@@ -65,6 +65,7 @@ class SqliteErasures:
         given_up: Sequence[int] = (),
         limit: int,
         at_ms: int,
+        without: Without,
         blank: Blank | None = None,
     ) -> Swept:
         def write(connection: sqlite3.Connection) -> Swept:
@@ -72,7 +73,7 @@ class SqliteErasures:
             # An id's events that were pending when it was found to be the user's are the user's there.
             tail = _json({seq for one in (user_hash, *ids) for seq in self._tail(one)})
             kept = None if blank is None else blank(rows.state(connection, user_hash))
-            swept = _sweep(connection, user_hash, ids, others, tail, limit, at_ms)
+            swept = _sweep(connection, user_hash, ids, others, tail, limit, at_ms, without)
             if not swept.more:
                 _forget_states(connection, given_up)
                 if kept is not None:
@@ -120,6 +121,7 @@ def _sweep(
     tail: str,
     limit: int,
     at_ms: int,
+    without: Without,
 ) -> Swept:
     erasure = connection.execute(queries()["erasure"], {"user_hash": user_hash}).fetchone()
     if erasure is None:
@@ -131,7 +133,7 @@ def _sweep(
     _forget_calls(connection, persons)
     discarded: Counter[str] = Counter()
     for one, some in found.items():
-        discarded.update(_forget_events(connection, one, some, at_ms))
+        discarded.update(_forget_events(connection, one, some, at_ms, without))
     seqs = [seq for some in found.values() for seq in some]
     sends = [
         one
@@ -140,7 +142,7 @@ def _sweep(
             queries()["sends_to_person"], {"person_hash": person, "limit": limit}
         ).fetchall()
     ]
-    _forget_sends(connection, sends, at_ms)
+    _forget_sends(connection, sends, at_ms, without)
     more = any(len(some) == limit for some in found.values()) or len(sends) >= limit
     if not more:
         # Last, because the names that a user goes by are found in the state.
@@ -165,13 +167,14 @@ def _forget_calls(connection: sqlite3.Connection, persons: Sequence[int]) -> Non
 
 
 def _forget_events(
-    connection: sqlite3.Connection, user_hash: int, seqs: list[int], at_ms: int
+    connection: sqlite3.Connection, user_hash: int, seqs: list[int], at_ms: int, without: Without
 ) -> dict[str, int]:
     if not seqs:
         return {}
     values = {"seqs": _json(seqs), "user_hash": user_hash, "at_ms": at_ms}
     connection.execute(queries()["discard_events"], values)
-    _forget_sends(connection, connection.execute(queries()["sends_of_events"], values), at_ms)
+    sends = connection.execute(queries()["sends_of_events"], values)
+    _forget_sends(connection, sends, at_ms, without)
     for name in (
         "forget_pending",
         "forget_suspects",
@@ -186,9 +189,12 @@ def _forget_events(
 
 
 def _forget_sends(
-    connection: sqlite3.Connection, sends: Iterable[tuple[Any, ...]], at_ms: int
+    connection: sqlite3.Connection, sends: Iterable[tuple[Any, ...]], at_ms: int, without: Without
 ) -> None:
-    """Sends of which nothing is out, with their calls and the groups that nobody is left in."""
+    """Sends of which nothing is out, with their calls and the groups that nobody is left in.
+
+    A call that others may be sent again keeps its key, by which OneSignal tells a repeat whoever is in it.
+    """
     found = list(sends)
     if not found:
         return
@@ -202,6 +208,26 @@ def _forget_sends(
         connection.execute(queries()[query], {"key": call})
         if group is not None:
             connection.execute(queries()["end_group"], {"id": group})
+    for call, names in _named(found).items():
+        left = connection.execute(queries()["call_left"], {"key": call}).fetchone()
+        if left is not None:
+            body = {"key": call, "body": without(left[0], names)}
+            connection.execute(queries()["leave_out_of_call"], body)
+
+
+def _named(sends: Iterable[tuple[Any, ...]]) -> dict[str, set[str]]:
+    """By what each shared call names those whose sends these are."""
+    names: dict[str, set[str]] = defaultdict(set)
+    for key, _, _, _, _, group, call, recipient, part in sends:
+        if group is not None and call is not None:
+            names[call] |= {key, recipient, *_devices(part)}
+    return names
+
+
+def _devices(part: bytes | None) -> list[str]:
+    """Of a push to devices, those; of a custom event, none."""
+    found = [] if part is None else orjson.loads(part)
+    return found if isinstance(found, list) else []
 
 
 def _forget_person(connection: sqlite3.Connection, person_hash: int) -> None:

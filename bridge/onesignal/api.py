@@ -11,6 +11,7 @@ whichever the app speaks by then: `api_of` knows it by its path.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -124,6 +125,23 @@ def recipients_of(push: bytes) -> list[str]:
     body = orjson.loads(push)
     lists = [*body.get("include_aliases", {}).values(), *(body.get(name, []) for name in _LISTS)]
     return [id_ for ids in lists for id_ in ids]
+
+
+def without(call: bytes, names: Collection[str]) -> bytes:
+    """A written call without the recipients, or the custom events by their keys, of these names."""
+    body = orjson.loads(call)
+    if "events" in body:
+        kept = [one for one in body["events"] if one.get("idempotency_key") not in names]
+        return orjson.dumps(body | {"events": kept})
+    if "include_aliases" in body:
+        aliases = body["include_aliases"].items()
+        body["include_aliases"] = {label: _left(ids, names) for label, ids in aliases}
+    body |= {name: _left(body[name], names) for name in _LISTS if name in body}
+    return orjson.dumps(body)
+
+
+def _left(ids: list[str], names: Collection[str]) -> list[str]:
+    return [id_ for id_ in ids if id_ not in names]
 
 
 def alone(push: bytes, ids: list[str], *, key: str) -> bytes:

@@ -332,3 +332,44 @@ async def again(here: Rig, when: str) -> set[tuple[str, str | None]]:
         await here.post(track(event, user, f"{event} {when}"))
     await here.pass_time(5)
     return {(status, reason) for _, _, _, status, reason in (await here.outcomes())[ended:]}
+
+
+async def test_who_was_erased_is_in_no_call_that_others_may_be_sent_again(tmp_path: Path) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        for user in ("u1", "erased"):
+            here.sandbox.add_device(user, "android", app_id=APP_ID)
+        fail(here, {"reset": True}, {"status": 400})
+        await here.post([track("Sale", "u1"), track("Sale", "erased")])
+        await here.settle()
+        letters = await here.bridge.journal.dead_letters()
+        assert [one.uncertain for one in letters] == [True, True]
+        await here.post({"type": "delete", "userId": "erased", "messageId": "d"})
+        await here.settle()
+        bodies = await here.bridge.journal._read(
+            lambda connection: connection.execute("SELECT key, body FROM call").fetchall()
+        )
+        assert [b"erased" in body for _, body in bodies] == [False]
+        # As somebody who is a customer again.
+        here.sandbox.add_device("erased", "android", app_id=APP_ID)
+        (letter,) = await here.bridge.journal.dead_letters()
+        await replay(here.bridge.journal, letter.id, now_ms=here.clock.now_ms())
+        here.bridge.nudge(APP, frozenset({letter.user_hash}))
+        await here.settle()
+        assert [push.external_id for push in here.sandbox.pushes] == ["u1"]
+        assert set(keys(here)) == {key for key, _ in bodies}
+
+
+async def test_a_pause_counts_that_comes_while_it_is_looked_who_may_leave(tmp_path: Path) -> None:
+    async with rig(tmp_path, MAPPING, only_users=("u1",)) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        journal = LateJournal(here.bridge.journal, "all_may_leave")
+        here.means.journal = journal
+        fail(here, {"status": 429, "headers": {"Retry-After": "10"}})
+        await here.post(track("Sale"))
+        await here.pass_time(30)
+        assert len(keys(here)) == 1
+        await here.bridge.brake.pull(PUSHES)
+        journal.heard.set()
+        await here.settle()
+        assert len(keys(here)) == 1
+        assert (await here.bridge.journal.counts()).held == 1

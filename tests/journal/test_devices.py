@@ -176,7 +176,7 @@ async def test_an_erasure_takes_the_devices_along_and_lets_none_back(
     erasing = entry("m1", type="delete", erases_ms=NOW + 300, payload=b'{"userId":"u1"}')
     await journal.append([erasing])
     assert await keep(journal, device(7, at_ms=NOW + 300)) == "erased"
-    await journal.erasures.sweep(7, limit=100, at_ms=NOW)
+    await journal.erasures.sweep(7, limit=100, at_ms=NOW, without=lambda body, _: body)
     assert (await ids(journal, 7), await ids(journal, 8)) == ([], [S2])
     assert await keep(journal, device(7, at_ms=NOW + 301)) == "written"
 

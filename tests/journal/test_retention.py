@@ -275,7 +275,7 @@ async def test_a_sweep_goes_a_few_events_at_a_time_and_leaves_what_came_after(
     sweeps = []
     more = True
     while more:
-        swept = await journal.erasures.sweep(7, limit=2, at_ms=NOW)
+        swept = await journal.erasures.sweep(7, limit=2, at_ms=NOW, without=lambda body, _: body)
         sweeps.append((swept.events, swept.discarded))
         more = swept.more
     assert sweeps == [(2, {}), (2, {}), (2, {"": 1}), (0, {})]

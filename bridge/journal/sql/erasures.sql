@@ -47,12 +47,12 @@ WHERE e.event_ms <= :before_ms AND e.user_hash = :user_hash
   AND EXISTS (SELECT 1 FROM send WHERE seq = e.seq AND state = 'pending' AND group_id IS NOT NULL AND call_key IS NOT NULL);
 
 -- sends_of_events --
-SELECT key, seq, rule, operation, state, group_id, call_key FROM send
+SELECT key, seq, rule, operation, state, group_id, call_key, recipient, part FROM send
 WHERE seq IN (SELECT value FROM json_each(:seqs));
 
 -- sends_to_person --
 -- By events of others: those of which nothing can be out.
-SELECT key, seq, rule, operation, state, group_id, call_key FROM send
+SELECT key, seq, rule, operation, state, group_id, call_key, recipient, part FROM send
 WHERE person_hash = :person_hash AND person_hash <> user_hash
   AND NOT (state = 'pending' AND (group_id IS NULL OR call_key IS NOT NULL))
 LIMIT :limit;
@@ -80,6 +80,13 @@ WHERE s.key IN (SELECT value FROM json_each(:keys)) AND s.once IS NOT NULL
 
 -- forget_sends --
 DELETE FROM send WHERE key IN (SELECT value FROM json_each(:keys));
+
+-- call_left --
+-- A shared call that others are still in.
+SELECT body FROM call WHERE key = :key;
+
+-- leave_out_of_call --
+UPDATE call SET body = :body WHERE key = :key;
 
 -- forget_dead --
 -- Letters of sends, whoever's events they are of.
