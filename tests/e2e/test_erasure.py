@@ -451,7 +451,7 @@ async def test_an_app_that_there_is_not_is_said_to_be_a_slip(tmp_path: Path) -> 
             404,
             {
                 "code": "unknown-app",
-                "message": "There is no such app. Those that there are: default.",
+                "message": "There is no app shop: no setting names it; there is default.",
             },
         )
         assert (await forget(here, USER, "?app=default"))[0] == 202
