@@ -50,7 +50,11 @@ def list_(choice: Choice, as_json: Json = False) -> None:
     total = sum(one["count"] for one in found["counts"])
     leaving = min(total, sum(one["left"] for one in found["releases"]))
     on_their_way = f", {leaving} of them on their way" if leaving else ""
-    typer.echo(f"{total} held{on_their_way}.{_way_out({one['reason'] for one in found['counts']})}")
+    if 0 < leaving == total:
+        more = " segment-bridge held hold --rule NAME stops them."
+    else:
+        more = _way_out({one["reason"] for one in found["counts"]})
+    typer.echo(f"{total} held{on_their_way}.{more}")
 
 
 def _way_out(reasons: set[str]) -> str:
@@ -128,7 +132,11 @@ def hold(choice: Choice, yes: Yes = False) -> None:  # noqa: ARG001 — it asks 
 
     with service() as bridge:
         stopped = bridge.piles("POST", "/api/v1/held/hold", json=choice)["stopped"]
-    typer.echo(f"{stopped} stopped; nothing of them leaves until it is released again.")
+    if not stopped:
+        typer.echo("Nothing was leaving little by little.")
+        return
+    what = "1 release" if stopped == 1 else f"{stopped} releases"
+    typer.echo(f"{what} stopped: what has not left yet is held until it is released again.")
 
 
 @app.command()

@@ -49,7 +49,7 @@ def waiting(status: dict[str, Any]) -> str:
 
 def _leaving(status: dict[str, Any]) -> str:
     leaving = status.get("leaving", 0)
-    return f" ({leaving} of them leave little by little)" if leaving else ""
+    return f" ({leaving} leaving little by little)" if leaving else ""
 
 
 def gates(status: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from bridge.config.document import AppEntry, SourceEntry
 from bridge.config.load import load_config
 from bridge.environment import SECRETS
 from bridge.settings import Settings
+from tests.docs.test_names import commands
 from tests.harness import mapping_of
 
 ROOT = Path(__file__).parents[2]
@@ -96,25 +97,7 @@ def test_every_command_is_in_the_table_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    "command",
-    [
-        "demo",
-        "init",
-        "serve",
-        "check",
-        "plan",
-        "explain",
-        "test",
-        "sandbox",
-        "pause",
-        "resume",
-        "held list",
-        "held release",
-        "held discard",
-        "dead list",
-        "dead show",
-        "dead replay",
-    ],
+    "command", [name for name, one in commands().items() if not hasattr(one, "commands")]
 )
 def test_help_of_a_command_shows_an_example(command: str) -> None:
     result = CliRunner().invoke(app, [*command.split(), "--help"])

@@ -99,7 +99,8 @@ async def test_held_pushes_are_listed_shown_released_at_a_rate_kept_and_discarde
         held, _, leaving = listed.splitlines()[-1].partition(" held, ")
         assert int(leaving.partition(" of them on their way.")[0]) == int(held)
         assert "releasing" not in await at.run("held list --rule shipped")
-        assert (await at.run("held hold --all")).startswith("1 stopped;")
+        assert (await at.run("held hold --all")).startswith("1 release stopped:")
+        assert await at.run("held hold --all") == "Nothing was leaving little by little.\n"
         left = int((await at.run("held list")).splitlines()[-1].split()[0])
         assert (await at.run(f"held discard {key} --yes")).endswith(" discarded.\n")
         released = await at.run("held release --rule welcome --yes")

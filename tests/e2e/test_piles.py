@@ -399,7 +399,7 @@ async def test_a_bridge_is_well_while_what_was_held_leaves_little_by_little(tmp_
         await ask(here, "held/release", choice)
         found = await ask(here, "status")
         assert (found["well"], found["held"], found["leaving"]) == (True, 4, 4)
-        assert "| 4 held (4 of them leave little by little), 0 dead |" in status_line(found)
+        assert "| 4 held (4 leaving little by little), 0 dead |" in status_line(found)
         # What comes meanwhile is nobody's wish.
         await here.pass_time(1)
         phones(here, ["late"])
@@ -769,7 +769,7 @@ async def test_when_nothing_runs_the_commands_do_the_same_to_the_database(tmp_pa
         ("held release --rule welcome --rate 2/m --yes", "4 are released, 2 a minute."),
         (
             "held hold --rule welcome --yes",
-            "1 stopped; nothing of them leaves until it is released again.",
+            "1 release stopped: what has not left yet is held until it is released again.",
         ),
         ("held release --rule welcome --yes", "4 released."),
         ("replay --reason too_old --rule flash --yes", "1 replayed."),
