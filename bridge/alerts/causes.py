@@ -277,10 +277,16 @@ def _paused(pause: PauseState, now_ms: int) -> Cause:
 
 def _held(held: HeldState) -> Cause:
     way = "resume" if held.reason == "paused" else "held release"
+    # Somebody is told once, of the first that is held: not how many there will be.
+    more = (
+        "later ones of the rule are held, too, until somebody acts: "
+        if held.reason == "limit"
+        else ""
+    )
     return Cause(
         key=f"held/{held.app}/{held.rule}/{held.reason}",
         words=f"{held.stays} held of rule {held.rule} of app {held.app} ({held.reason})",
-        todo=f"segment-bridge held list, then {way} or held discard --rule {held.rule}",
+        todo=f"{more}segment-bridge held list, then {way} or held discard --rule {held.rule}",
         # What a pause holds is told by the pause.
         is_grave=held.reason != "paused",
     )

@@ -118,6 +118,15 @@ def test_only_what_nobody_has_let_go_is_said_to_be_held() -> None:
     assert cause.words == "1 held of rule vip of app shop (limit)"
 
 
+def test_who_is_told_of_the_first_that_a_limit_holds_is_told_that_more_will_be() -> None:
+    held = HeldState(app="shop", rule="vip", reason="limit", count=1)
+    (text,) = said(list(causes(replace(WELL, held=(held,)))))
+    assert text == (
+        "1 held of rule vip of app shop (limit). Later ones of the rule are held, too, until somebody acts:"
+        " segment-bridge held list, then held release or held discard --rule vip."
+    )
+
+
 def silent(minutes: float | None, *, asked: int = 60) -> Seen:
     last = None if minutes is None else round(NOW - minutes * MINUTE)
     source = SourceState(source="web", app="shop", per_minute=0, last_ms=last)
