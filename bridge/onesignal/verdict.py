@@ -40,6 +40,8 @@ import orjson
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 RETRY_AFTER_CAP_SECONDS = 3600.0
+_ONES = ("Device", "Subscription", "User")
+"""Whose limit is one user's; that of anything else is everybody's, because nobody else would wait for it."""
 _DETAIL_LENGTH = 300
 _REFUSED_KEY = re.compile(r"header of Authorization\b|valid REST API key", re.IGNORECASE)
 """`Please include a case-sensitive header of Authorization: Basic <YOUR-REST-API-KEY-HERE> … with a valid
@@ -198,7 +200,8 @@ def _judge_error(answer: Answer, body: Any, *, now_ms: int, is_send: bool) -> Ve
 def _limit_scope(body: Any, *, is_send: bool) -> Literal["user", "class"]:
     """Whose limit it was: "Subscription/User Update Per Device" is one user's (Flutter-SDK #748)."""
     limit = body.get("limit") if isinstance(body, dict) else None
-    return "user" if not is_send and isinstance(limit, str) and "Per " in limit else "class"
+    is_named = isinstance(limit, str) and any(f"Per {whose}" in limit for whose in _ONES)
+    return "user" if is_named and not is_send else "class"
 
 
 def _json(body: bytes) -> Any:

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bridge.clock import ManualClock
 from bridge.deliver.brake import PUSHES
 from bridge.deliver.held import holdings, release, release_resumed
@@ -207,6 +209,21 @@ async def release_all(journal: SqliteJournal) -> None:
 async def replay_those_that_are_dead(journal: SqliteJournal) -> None:
     for letter in await journal.dead_letters():
         await replay(journal, letter.id, now_ms=ManualClock().now_ms())
+
+
+@pytest.mark.parametrize("seconds", [1.5, 600])
+async def test_a_push_that_waits_for_its_turn_is_not_sent_to_others(
+    tmp_path: Path, seconds: float
+) -> None:
+    week = Week(tmp_path)
+    async with week.bridge() as here:
+        here.means.destination.sends.hold(seconds)
+        await tell(here, "Order Shipped")
+        await here.still()
+        restrict(here)
+        await here.settle()
+        assert await ends(here) == {1: ("delivered", None), 2: NOT_LISTED}
+    assert week.reached == ["friend"]
 
 
 async def test_custom_events_of_others_do_not_leave_either(tmp_path: Path) -> None:

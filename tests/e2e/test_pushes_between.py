@@ -198,6 +198,25 @@ async def test_a_push_that_may_have_arrived_is_not_forgotten_to_have_been_tried_
 
 
 @both_ways
+async def test_nor_while_onesignal_asks_to_wait(tmp_path: Path, mapping: str) -> None:
+    async with rig(tmp_path, mapping) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        here.means.journal = FullJournal(here.bridge.journal, times=1)
+        asked = {"status": 429, "headers": {"Retry-After": "60"}}
+        fail(here, {"reset": True, "applied": True}, asked, {"status": 400})
+        await here.post(track("Sale"))
+        while len(keys(here)) < 2:
+            await here.pass_time(0.1)
+        await here.bridge.brake.pull(PUSHES)
+        await here.pass_time(90)
+        assert (await here.bridge.journal.counts()).held == 0
+        await here.bridge.brake.let_go(PUSHES)
+        await here.settle()
+        (dead,) = await here.bridge.journal.dead_letters()
+        assert (dead.reason, dead.uncertain) == ("http_400", True)
+
+
+@both_ways
 async def test_what_was_held_for_days_is_tried_for_as_long_as_what_is_new(
     tmp_path: Path, mapping: str
 ) -> None:

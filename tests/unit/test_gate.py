@@ -574,6 +574,34 @@ def test_a_breaker_trips_only_on_many_calls_of_which_half_failed(results: list[b
         assert tripped is (number >= 20 and failures * 2 >= number)
 
 
+def test_failures_from_before_it_was_reset_do_not_trip_a_breaker_again() -> None:
+    breaker = Breaker()
+    assert [breaker.record(ok=False, now=0.0) for _ in range(20)][-1]
+    breaker.reset()
+    assert not breaker.record(ok=False, now=1.0)
+
+
+async def test_who_comes_when_there_is_a_turn_again_stands_behind_those_who_wait() -> None:
+    here = crowd(1)
+    for name in ("first", "second", "third"):
+        here.come(name)
+    await here.calm()
+    assert here.names == ["first"]
+    # There is a turn now, of which those who wait have not heard yet.
+    here.clock.advance(2)
+    here.come("late")
+    await here.pass_time(10)
+    assert here.names == ["first", "second", "third", "late"]
+
+
+async def test_over_a_long_time_calls_leave_below_the_limit_and_not_at_it() -> None:
+    here = crowd(100)
+    for _ in range(1200):
+        here.come("x")
+    await here.pass_time(10)
+    assert 900 <= len(here.left) <= 955
+
+
 def test_the_gate_tells_its_state() -> None:
     clock = ManualClock()
     gate = Gate("send", per_second=1, clock=clock)

@@ -103,6 +103,31 @@ async def test_what_an_app_may_not_do_does_not_open_with_a_key_that_is_right_aga
     assert states(gates) == {"write": None, "send": "http_403", "view": None, "event": None}
 
 
+async def test_what_may_be_done_again_follows_the_others_again(
+    journal: SqliteJournal, clock: ManualClock
+) -> None:
+    gates = gates_of(journal, clock)
+    await hear(gates, "send", FORBIDDEN)
+    for name in ("write", "send"):
+        clock.advance(60)
+        await hear(gates, name, FINE)
+    await hear(gates, "write", FORBIDDEN)
+    clock.advance(60)
+    await hear(gates, "write", FINE)
+    assert set(states(gates).values()) == {None}
+
+
+async def test_a_key_that_was_refused_before_another_worked_is_asked_with_again(
+    journal: SqliteJournal, clock: ManualClock
+) -> None:
+    gates = gates_of(journal, clock, keys=2)
+    await hear(gates, "write", FORBIDDEN, key=0)
+    await hear(gates, "write", FINE, key=1)
+    await hear(gates, "write", FORBIDDEN, key=1)
+    assert gates.keys["write"].current == 0
+    assert set(states(gates).values()) == {None}
+
+
 async def test_an_answer_to_a_call_from_before_says_nothing_of_the_key_now(
     journal: SqliteJournal, clock: ManualClock
 ) -> None:

@@ -50,6 +50,15 @@ def test_what_a_later_event_already_contradicts_is_no_news() -> None:
     assert (again.entered, again.quiet) == (True, False)
 
 
+def test_a_stay_that_was_interrupted_before_anybody_was_told_is_no_news_any_more() -> None:
+    out = learn(None, leaves(10), passing=False)
+    assert out is not None
+    assert not out.quiet
+    passing = learn(out, enters(20, 2), passing=True)
+    assert passing is not None
+    assert (passing.entered, passing.since_ms, passing.quiet) == (False, 10, True)
+
+
 events = st.lists(st.tuples(st.booleans(), st.integers(0, 20)), min_size=1, max_size=12).map(
     lambda found: [Heard("vip", *one, seq) for seq, one in enumerate(found)]
 )

@@ -9,10 +9,12 @@ from bridge.deliver.retry import (
     GIVE_UP_AGE_MS,
     GIVE_UP_ATTEMPTS,
     LONGEST_SECONDS,
+    LONGEST_WAIT_MS,
     Again,
     GiveUp,
     after_failure,
     backoff_seconds,
+    is_early,
 )
 from bridge.onesignal.verdict import Failed
 
@@ -71,3 +73,14 @@ def test_what_onesignal_asks_for_is_the_least_wait(
     assert isinstance(decided, Again)
     assert decided.after_seconds >= asked
     assert decided.attempt == attempts + 1
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "early"),
+    [(-1, False), (0, False), (1, True), (LONGEST_WAIT_MS, True), (LONGEST_WAIT_MS + 1, False)],
+)
+def test_what_is_farther_away_than_anything_waits_does_not_wait(
+    ahead_ms: int, *, early: bool
+) -> None:
+    now_ms = 1_800_000_000_000
+    assert is_early(now_ms + ahead_ms, now_ms) is early

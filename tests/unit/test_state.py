@@ -67,6 +67,14 @@ def test_ties_go_by_seq_and_an_event_does_not_overtake_itself() -> None:
     assert compare(row, {"tags.tier": "x"}, Moment(100, 6), NOW).write
 
 
+def test_what_was_accepted_meanwhile_is_what_a_user_that_is_created_again_gets() -> None:
+    earlier, later = Moment(10, 1), Moment(20, 2)
+    # Who was refused had seen a row without it.
+    refused = forgotten({}, {"tags.tier": "silver"}, later)
+    row = join(accepted({"tags.tier": "gold"}, earlier, 15), refused)
+    assert row == {"tags.tier": Fact("gold", later, None)}
+
+
 def test_a_forgotten_value_keeps_its_time_and_what_was_accepted_last() -> None:
     row = join(GOLD, forgotten(GOLD, {"tags.tier": "silver", "tags.city": "Graz"}, Moment(200, 2)))
     assert row["tags.tier"] == Fact("gold", Moment(200, 2), None)

@@ -161,7 +161,18 @@ def test_a_limit_that_names_one_user_is_that_users() -> None:
     assert judged(429, body, retry_after="2") == Postponed(scope="user", after_seconds=2)
 
 
-@pytest.mark.parametrize("body", [None, b"slow down", {"errors": ["x"]}, {"limit": 7}, []])
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        b"slow down",
+        {"errors": ["x"]},
+        {"limit": 7},
+        {"limit": "User Update"},
+        {"limit": "User Update Per App"},
+        [],
+    ],
+)
 def test_any_other_limit_is_everybodys(body: Any) -> None:
     assert judged(429, body) == Postponed(scope="class", after_seconds=None)
 
