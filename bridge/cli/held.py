@@ -48,7 +48,7 @@ def list_(choice: Choice, as_json: Json = False) -> None:
     for one in found["held"]:
         typer.echo(f"  {_row(one)}")
     total = sum(one["count"] for one in found["counts"])
-    leaving = min(total, sum(one["left"] for one in found["releases"]))
+    leaving = min(total, sum(one["left"] for one in found["releases"] if not one["paused"]))
     on_their_way = f", {leaving} of them on their way" if leaving else ""
     if 0 < leaving == total:
         more = " segment-bridge held hold --rule NAME stops them."
@@ -174,9 +174,10 @@ def _count(one: dict[str, Any]) -> str:
 
 def _release(one: dict[str, Any]) -> str:
     minutes = -(-one["left"] // one["per_minute"])
+    then = ", as soon as it is resumed" if one["paused"] else ""
     return (
         f"releasing {one['rule']} ({one['reason']}, {one['app']}): {one['per_minute']} a minute,"
-        f" {one['left']} left, for {minutes} min"
+        f" {one['left']} left, for {minutes} min{then}"
     )
 
 

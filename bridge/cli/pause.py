@@ -66,7 +66,7 @@ def _held(bridge: Service, rule: str | None) -> tuple[int, int]:
     except (BridgeError, httpx.HTTPError):
         return 0, 0
     held = sum(one["count"] for one in found["counts"])
-    leaving = sum(one["left"] for one in found["releases"])
+    leaving = sum(one["left"] for one in found["releases"] if not one["paused"])
     return max(0, held - leaving), leaving
 
 

@@ -3,7 +3,7 @@
 ::
 
     GET  /api/v1/held            {"counts": [{"app", "rule", "reason", "count"}], "held": [some of them],
-                                  "releases": [{"app", "rule", "reason", "per_minute", "left"}],
+                                  "releases": [{"app", "rule", "reason", "per_minute", "left", "paused"}],
                                   "advice": {reason: {"what", "todo", …}}}
     GET  /api/v1/held/{key}      one, with its event and what would be sent
     POST /api/v1/held/release    {a choice, "per_minute"?, "dry_run"?}: they go, oldest first; 409 while they are paused
@@ -79,7 +79,7 @@ class HeldApi:
         some = await self.journal.sends.held(choice, limit=min(PAGE, limit))
         counts = [count_of(one) for one in await self.waiting.counts(choice)]
         releases = [
-            _release_of(one)
+            _release_of(one) | {"paused": await self._waits(one)}
             for one in await self.journal.piles.releases(counted=True)
             if _is_of(choice, one)
         ]
@@ -91,6 +91,10 @@ class HeldApi:
                 "advice": {reason: advice.held(reason)._asdict() for reason in REASONS},
             }
         )
+
+    async def _waits(self, one: Releasing) -> bool:
+        """Whether none of it leaves before a pause ends."""
+        return await self.stopped(Choice(app=one.app, rule=one.rule, reason=one.hold)) > 0
 
     async def _show(self, request: Request) -> Response:
         one = await self.journal.piles.held_one(request.path_params["key"])

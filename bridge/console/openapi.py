@@ -184,7 +184,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
             "Pushes that wait for a person", "view",
             object_of(
                 counts=list_of(object_of(**COUNTED)), held=list_of(ref("Held")),
-                releases=list_of(object_of(app=TEXT, rule=TEXT, reason=TEXT, per_minute=COUNT, left=COUNT)),
+                releases=list_of(object_of(app=TEXT, rule=TEXT, reason=TEXT, per_minute=COUNT, left=COUNT, paused=YES)),
                 advice=_ADVICE,
             ),
             "400", "404", parameters=[*_chosen(_HOLD), *_query(limit=_NUMBER)],

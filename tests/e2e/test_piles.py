@@ -438,7 +438,14 @@ async def test_held_pushes_leave_at_the_rate_that_was_asked_for(tmp_path: Path) 
         answer = await ask(here, "held/release", asked)
         assert answer == {"releasing": 30, "per_minute": 10, "paused": 0}
         assert (await ask(here, "held"))["releases"] == [
-            {"app": "default", "rule": "welcome", "reason": "limit", "per_minute": 10, "left": 30}
+            {
+                "app": "default",
+                "rule": "welcome",
+                "reason": "limit",
+                "per_minute": 10,
+                "left": 30,
+                "paused": False,
+            }
         ]
         for minute in (1, 2, 3):
             await here.pass_time(MINUTE)
@@ -867,6 +874,11 @@ async def test_commands_say_what_lets_go_what_is_paused(tmp_path: Path) -> None:
     line = "held release --rule shipped --rate 2/m --yes"
     code, said = await asyncio.to_thread(run, tmp_path, *line.split())
     assert said.splitlines()[-1] == "2 are released, 2 a minute, as soon as they are resumed."
+    code, said = await asyncio.to_thread(run, tmp_path, "held", "list")
+    assert "2 a minute, 2 left, for 1 min, as soon as it is resumed" in said
+    assert (
+        said.splitlines()[-1] == "2 held. segment-bridge resume pushes, or rule NAME, lets them go."
+    )
     code, said = await asyncio.to_thread(run, tmp_path, "resume", "pushes")
     assert said.splitlines() == [
         "Resumed: all pushes. 0 released.",
