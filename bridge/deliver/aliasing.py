@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 
 from bridge.deliver.alone import NOTHING_THERE, Stepwise
 from bridge.deliver.attempts import Ended, Wait, holds_everyone, look
+from bridge.deliver.coming_over import bring_over
 from bridge.deliver.disputes import last_said, whose
-from bridge.deliver.given_up import given_up, may_have
+from bridge.deliver.given_up import given_up, may_have, noted
 from bridge.deliver.holders import Holder, Owner, holder_of, owner_of
 from bridge.deliver.means import About
-from bridge.deliver.phone_turns import is_anothers, its_turn
 from bridge.deliver.restore import ALIAS
 from bridge.deliver.retry import GiveUp, after_failure
 from bridge.deliver.spacing import SPACING_SECONDS
@@ -47,12 +47,10 @@ from bridge.onesignal.operations import (
     CreateAlias,
     MergeUsers,
     Recipient,
-    Request,
 )
 from bridge.onesignal.user_model import (
     delete_alias,
     merge_users,
-    move_subscription,
     view_user,
 )
 from bridge.onesignal.verdict import Accepted, Closed, Failed, NoAnswer, Unknown
@@ -120,6 +118,17 @@ class Aliasing(Stepwise[CreateAlias]):
             return await together.flush() or wait_of(self.means, _FULL_SECONDS)
         return await Stepwise.run(self, together)
 
+    async def write(self, user: int) -> Wait | None:
+        """One at a time asks for an id, or gives it up: else one would get what another has just given up."""
+        spacing, has = self.means.spacing, may_have(await self.known.row(user), self._fact)
+        names = {self._name} | {self._hash_of(one) for one in has}
+        if any(spacing.busy(name) for name in names):
+            return wait_of(self.means, SPACING_SECONDS)
+        with ExitStack() as turn:
+            for name in names:
+                turn.enter_context(spacing.writing(name))
+            return await Stepwise.write(self, user)
+
     async def attempt(self, call: UserCall, row: Row, step: Step, decided: Decided) -> Ended | Wait:
         await self._asks(call.user_hash, row)
         ended = await call.run(lambda: step.request, row, decided.facts)
@@ -140,11 +149,12 @@ class Aliasing(Stepwise[CreateAlias]):
     async def _asks(self, user: int, row: Row) -> None:
         """From now on OneSignal may have it so, whether or not its answer is heard."""
         known, now_ms = row.get(self._asked), self.means.clock.now_ms()
-        if known is not None and known.value is not None and not known.at.before(self.work.at):
-            return
         said = may_have(row, self._fact)
         others = {one: at for one, at in said.items() if one != self.update.id}
-        left = given_up({self._hash_of(one): at for one, at in others.items()}, now_ms)
+        left = given_up(row, {self._hash_of(one): at for one, at in others.items()}, now_ms)
+        is_asked = known is not None and known.value is not None
+        if known is not None and is_asked and not (left.ids or known.at.before(self.work.at)):
+            return
         before = {asked(self._fact, one): Fact(one, at, now_ms) for one, at in others.items()}
         asks = accepted({self._asked: self.update.id}, self.work.at, now_ms)
         own = before | left.own | asks | doubted(row, [self._fact])
@@ -184,18 +194,16 @@ class Aliasing(Stepwise[CreateAlias]):
 
     async def _disputed(self, call: UserCall, refused: Ended) -> Ended | Wait | None:
         """How it ends; None: it may be asked for once more."""
-        disputes, spacing, name = self.means.disputes, self.means.spacing, self._name
+        disputes, name = self.means.disputes, self._name
         disputes.found(name)
         if not self._may_decide:
             return _dead(refused, "alias_conflict")
         if (last := disputes.contested(name)) is not None:
             is_late = self.work.at.before(last)
             return _OVERTAKEN if is_late else _dead(refused, "alias_contested")
-        if spacing.busy(name):
-            return wait_of(self.means, SPACING_SECONDS)
         if disputes.is_full:
             return wait_of(self.means, _FULL_SECONDS)
-        with spacing.writing(name), disputes.one_more():
+        with disputes.one_more():
             self._looked_ms = self.means.clock.now_ms()
             holder = await self._look(refused)
             if not isinstance(holder, Holder):
@@ -277,7 +285,7 @@ class Aliasing(Stepwise[CreateAlias]):
         for name in holder.names:
             id_hash = self.means.journal.hash_of(self._app, *name)
             row = await self.known.row(id_hash)
-            if last_said(row, self._fact, self.update.id) is not None:
+            if self._last_said(row) is not None:
                 return Owner(name, id_hash, id_hash, name)
         return None
 
@@ -290,7 +298,7 @@ class Aliasing(Stepwise[CreateAlias]):
     async def _between(self, owner: Owner, refused: Ended) -> Ended | Wait | None:
         """Two who are somebody each."""
         rows = {one: await self.known.row(one) for one in owner.hashes}
-        found = {one: last_said(row, self._fact, self.update.id) for one, row in rows.items()}
+        found = {one: self._last_said(row) for one, row in rows.items()}
         its = max(found, key=lambda one: (found[one] or _NEVER)[:2])
         said = found[its]
         match whose(said, self.work.at):
@@ -305,6 +313,9 @@ class Aliasing(Stepwise[CreateAlias]):
                 return await self._off(owner)
             case _:
                 return _dead(refused, "alias_conflict")
+
+    def _last_said(self, row: Row) -> Moment | None:
+        return last_said(row, self._fact, self.update.id) or noted(row).get(self._name)
 
     def _is_news(self, fact: Fact | None) -> bool:
         return fact is not None and (fact.accepted_ms or 0) >= self._looked_ms
@@ -365,30 +376,15 @@ class Aliasing(Stepwise[CreateAlias]):
             return None
         if ended.http != _CONFLICT:
             return ended
-        for subscription in holder.subscriptions:
-            request = move_subscription(subscription, self.update.to, app_id=app_id)
-            stopped = await self._over(call, subscription, request)
-            if stopped is not None:
-                return stopped
+        stopped = await bring_over(means, call, self._name, holder.subscriptions)
+        if stopped is not None:
+            return stopped if isinstance(stopped, Wait) else _full(stopped)
         self._detail = MOVED
         return await self._off_from(self._name, other)
 
-    async def _over(
-        self, call: UserCall, subscription: str, request: Request
-    ) -> Ended | Wait | None:
-        """One device, unless somebody else has logged in on it meanwhile."""
-        spacing = self.means.spacing
-        if (seconds := spacing.wait(self._name)) > 0:
-            await self.means.clock.sleep(seconds)
-        async with its_turn(self.means, subscription):
-            if await is_anothers(self.means, subscription, call.user_hash):
-                return None
-            ended = await call.plain(request, NOTHING_THERE)
-        # It is a write to the one as much as to the other.
-        spacing.mark(self._name)
-        if isinstance(ended, Wait) or ended.status == "delivered":
-            return ended if isinstance(ended, Wait) else None
-        return _dead(ended, "subscription_limit") if ended.http == _CONFLICT else ended
+
+def _full(ended: Ended) -> Ended:
+    return _dead(ended, "subscription_limit") if ended.http == _CONFLICT else ended
 
 
 def _dead(ended: Ended, reason: str) -> Ended:

@@ -62,7 +62,7 @@ class Stepwise(ABC, Generic[U]):
         if not self.known.may_write(user):
             return wait_of(self.means, SPACING_SECONDS)
         with self.means.spacing.writing(user):
-            return await self._spaced(user) or await self._write(user)
+            return await self._spaced(user) or await self.write(user)
 
     async def _spaced(self, user: int) -> Wait | None:
         """A second after the last write; in memory when other things of the event are done."""
@@ -73,7 +73,7 @@ class Stepwise(ABC, Generic[U]):
             await self.means.clock.sleep(seconds)
         return None
 
-    async def _write(self, user: int) -> Wait | None:
+    async def write(self, user: int) -> Wait | None:
         """The turn is ours; meanwhile another's event may have asked for the very same."""
         decided = await self.decide(user)
         if decided.steps:

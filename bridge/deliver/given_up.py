@@ -44,11 +44,13 @@ def may_have(row: Row, name: str) -> dict[str, Moment]:
     return found
 
 
-def given_up(ids: Mapping[int, Moment], now_ms: int) -> GivenUp:
-    """What is to be written of ids, by hash, whose user is asked to be given others."""
-    left = GivenUp({}, {})
+def given_up(row: Row, ids: Mapping[int, Moment], now_ms: int) -> GivenUp:
+    """What is to be written of ids, by hash, that the user of this row is to have no more."""
+    left, known = GivenUp({}, {}), noted(row)
     for name, at in ids.items():
         said = Moment(*at[:2])
+        if name in known and not known[name].before(said):
+            continue
         left.own.update(accepted({f"{GAVE}{name}": True}, said, now_ms))
         left.ids[name] = accepted({ASKED: True}, said, now_ms)
     return left

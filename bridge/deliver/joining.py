@@ -77,11 +77,10 @@ def _left(name: str, rows: tuple[Row, Row], has: Fact | None) -> Iterator[list[A
 
 
 def _free(name: str, its: dict[str, Moment], has: Fact | None, what: What) -> Iterator[str]:
-    """The label, when nothing that is written takes the place of what the other's user has."""
-    value = None if has is None else has.value
+    """The label, when it may be that nothing that is written takes the place of what the other's user has."""
     # What the person has lost since is not what the other was given before.
-    is_there = what == "moved" or (what in {"renamed", "unknown"} and value is None)
-    if is_there and its.keys() - {value}:
+    is_lost = what in {"renamed", "unknown"} and (has is None or has.value is None)
+    if its and (what == "moved" or is_lost):
         yield name.removeprefix(ALIAS)
 
 

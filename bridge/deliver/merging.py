@@ -15,7 +15,7 @@ it is still there, is left alone: to delete it would destroy a device that came 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bridge import failpoints
 from bridge.deliver.attempts import Ended, Wait
@@ -56,6 +56,8 @@ class Merging:
     row: Waiting
     merge: Merge
     _detail: list[str] = field(default_factory=list)
+    #: Labels of which the person has the other's alias.
+    _taken: set[str] = field(default_factory=set)
 
     async def run(self) -> Wait | None:
         """None when the chain has no more to do for it."""
@@ -178,21 +180,30 @@ class Merging:
             means.journal.hash_of(means.destination.name, label, id_): Moment(event_ms, seq)
             for label, id_, event_ms, seq in self.merge.owed["left"]
         }
-        if ids:
-            left = given_up(ids, now_ms)
+        left = given_up(await self.known.row(self.merge.person_hash), ids, now_ms)
+        if left.ids:
             await ack_all(self.known, [], left.ids | {self.merge.person_hash: left.own})
 
     async def _free(self) -> Wait | None:
-        """Take off its user what the person has no more."""
-        operation = self._operation
-        whose = operation.other if self.merge.http == _CONFLICT else operation.to
-        for label in self.merge.owed["free"]:
-            ended = await self._plain(delete_alias(whose, label, app_id=self._app_id))
+        """Take off its user what the person has not, or may have lost since to somebody else."""
+        for label in [one for one in self.merge.owed["free"] if one not in self._taken]:
+            ended = await self._take_off(label)
             if isinstance(ended, Wait):
                 return ended
             if ended.status != "delivered":
                 self._left(ended, [f"{ALIAS}{label}"])
         return None
+
+    async def _take_off(self, label: str) -> Ended | Wait:
+        """Off the other's user, if there is one beside the person's."""
+        operation, is_there = self._operation, self.merge.http == _CONFLICT
+        whose = operation.other if is_there else operation.to
+        call = replace(
+            self._call(),
+            user_hash=self.merge.id_hash if is_there else self.merge.person_hash,
+            to=whose,
+        )
+        return await call.plain(delete_alias(whose, label, app_id=self._app_id), _NOT_THERE)
 
     async def _properties(self, row: Row, names: Sequence[str]) -> Row | Wait:
         values = {name: row[name].value for name in names if is_property(name)}
@@ -229,6 +240,7 @@ class Merging:
         delta: dict[str, Fact] = {}
         for name in [name for name in names if name.startswith(ALIAS) and row[name].value]:
             ended = await self._take(name.removeprefix(ALIAS), str(row[name].value))
+            self._taken.add(name.removeprefix(ALIAS))
             if isinstance(ended, Wait):
                 return ended
             if ended.status == "delivered":
@@ -241,7 +253,7 @@ class Merging:
         """An alias of the other's, which cannot be two users' at once."""
         operation = self._operation
         if self.merge.http == _CONFLICT:
-            taken = await self._plain(delete_alias(operation.other, label, app_id=self._app_id))
+            taken = await self._take_off(label)
             if isinstance(taken, Wait):
                 return taken
         given = CreateAlias(rule="", to=operation.to, label=label, id=id_)

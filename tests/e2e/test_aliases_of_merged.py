@@ -142,6 +142,29 @@ async def test_while_a_merge_waits_the_visitors_id_is_the_persons(
         await fine(here)
 
 
+@BOTH
+async def test_what_the_visitor_had_is_not_kept_by_the_emptied_user_when_the_person_has_lost_it(
+    tmp_path: Path, policy: str
+) -> None:
+    async with rig(tmp_path, policy + RULES) as here:
+        with_users(here, "u1", "u3", "u9")
+        now = here.clock.now_ms()
+        await hear(here, said("u1", now - 6 * HOUR, "c6"), said("a1", now - 5 * HOUR, "c7"))
+        match = {"method": "DELETE", "path": "*/identity/crm"}
+        away = [{"status": 503}, {"status": 429, "headers": {"Retry-After": "30"}}]
+        here.sandbox.faults.script({"match": match, "answers": away, "times": 1})
+        here.means.roll = lambda: 0.99
+        await here.post(signs_up())
+        while here.sandbox.calls[-1].method != "DELETE":
+            await here.pass_time(0.25)
+        await here.post(said("u3", now - 2 * HOUR, "c7"))
+        await here.pass_time(1.1)
+        await here.post(said("u9", now - HOUR, "c9", of="u1"))
+        await here.settle()
+        assert [holders(here, crm) for crm in ("c7", "c9")] == [["u3"], ["u1"]]
+        await fine(here)
+
+
 async def test_a_visitor_who_says_what_another_has_does_not_become_that_one(tmp_path: Path) -> None:
     async with rig(tmp_path, ALIAS + RULES) as here:
         with_users(here, "u2")
