@@ -328,6 +328,26 @@ async def test_what_is_no_event_is_kept_as_dead_alone_or_in_a_batch(tmp_path: Pa
         ]
 
 
+async def test_what_is_taken_refused_and_heard_before_is_counted_one_by_one(tmp_path: Path) -> None:
+    batch = [identify("u1", "m1"), identify("u2", "m1"), identify("u1", "m1"), 7, 8]
+    async with rig(tmp_path, SHOP) as here:
+        answer = await here.post(batch)
+        assert (answer["accepted"], answer["duplicates"], len(answer["rejected"])) == (1, 2, 2)
+        metrics = here.bridge.metrics
+        counted = {
+            "taken": metrics.events.labels("default", "live"),
+            "heard before": metrics.dedupe_hits,
+            "dead": metrics.dead.labels("not_an_object"),
+            "refused": metrics.refused.labels("default", "not_an_object"),
+        }
+        assert {name: one._value.get() for name, one in counted.items()} == {
+            "taken": 1,
+            "heard before": 2,
+            "dead": 2,
+            "refused": 2,
+        }
+
+
 async def test_the_same_message_id_is_a_duplicate_in_one_batch_and_in_the_next(
     tmp_path: Path,
 ) -> None:

@@ -63,6 +63,17 @@ async def test_a_full_tail_goes_into_the_indexes(short: SqliteJournal) -> None:
     assert [row.seq for row in await chain(short)] == list(range(1, MOST + 2))
 
 
+@pytest.mark.parametrize("count", [1024, 1025, 2100])
+async def test_a_repeat_of_a_large_batch_is_known_when_it_is_in_the_indexes(
+    short: SqliteJournal, count: int
+) -> None:
+    entries = [entry(f"m{n}") for n in range(count)]
+    told = await short.append(entries)
+    assert await in_tail(short) == []
+    again = await short.append(entries)
+    assert [(one.seq, one.duplicate) for one in again] == [(one.seq, True) for one in told]
+
+
 async def test_nothing_is_remembered_of_what_is_in_the_indexes(short: SqliteJournal) -> None:
     await short.append([entry(f"m{n}") for n in range(MOST)])
     assert await in_tail(short) == []

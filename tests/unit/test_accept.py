@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
+import pytest
 
 from bridge.journal import hashing
 from bridge.journal.records import LIVE, End, Entry
@@ -27,10 +30,10 @@ class Hashing:
         return hashing.hash_of(SALT, app, label, id_)
 
 
-def entry_of(event: dict[str, object]) -> Entry:
+def entry_of(event: dict[str, object], mapping: str = MAPPING) -> Entry:
     element = Element(event, orjson.dumps(event))
     source = SourceRoute(name="backend", app="shop")
-    (entry,) = accept([element], source, mapping_of(MAPPING), Hashing(), now_ms=1000).entries
+    (entry,) = accept([element], source, mapping_of(mapping), Hashing(), now_ms=1000).entries
     return entry
 
 
@@ -60,6 +63,45 @@ def test_an_event_that_nothing_wants_is_an_entry_that_has_ended() -> None:
         name="Order Shipped", payload=None, rank=None, ended=End("", "", "skipped", "no_rule")
     )
     assert len(entry) == len(Entry._fields)
+
+
+def test_a_type_and_a_name_are_kept_as_far_as_anybody_reads_them() -> None:
+    entry = entry_of(track("n" * 300, "u1", "m1") | {"type": "t" * 300})
+    assert (entry.type, entry.name) == ("t" * 200, "n" * 200)
+
+
+LINKING = """
+version: 1
+identity: {anonymous: alias}
+push: {platforms: all}
+push_tokens: [ios]
+rules:
+  - name: welcome
+    when: audience.key = "vip" and audience.entered = true
+    do: {send_notification: {contents: Hello}}
+"""
+LEFT = {
+    "traits": {"vip": False},
+    "context": {"personas": {"computation_class": "audience", "computation_key": "vip"}},
+}
+ENTERED = {**LEFT, "traits": {"vip": True}}
+PHONE = {"context": {"device": {"type": "ios", "token": "a" * 64}}}
+
+
+@pytest.mark.parametrize(
+    ("more", "is_wanted"), [({}, False), (LEFT, True), (ENTERED, True), (PHONE, True)]
+)
+def test_an_event_whose_link_is_no_news_is_kept_for_whatever_else_it_says(
+    more: dict[str, Any], *, is_wanted: bool
+) -> None:
+    entry = entry_of({**identify("u1", "m1"), "anonymousId": "a1", **more}, LINKING)
+    assert [(one.label, one.id) for one in entry.links] == [("anonymous_id", "a1")]
+    assert entry.rank == LIVE
+    if is_wanted:
+        assert entry.unlinked is None
+    else:
+        assert entry.unlinked is not None
+        assert entry.unlinked.ended == End("", "", "skipped", "no_rule")
 
 
 def test_hashes_are_those_that_are_on_disk_already() -> None:

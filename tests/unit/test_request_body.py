@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import os
 import zlib
@@ -108,3 +109,28 @@ async def test_a_body_that_breaks_off_is_no_body() -> None:
 
     with pytest.raises(Disconnected):
         await read(receive, Share(Budget(1000)), limit=100, clock=ManualClock())
+
+
+async def test_who_is_too_slow_is_not_listened_to_any_more() -> None:
+    left = asyncio.Event()
+    clock = ManualClock()
+    budget = Budget(1000)
+    begun = iter([{"type": "http.request", "body": BODY, "more_body": True}])
+
+    async def receive() -> Message:
+        if (message := next(begun, None)) is not None:
+            return message
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+        raise AssertionError("nobody sets it")
+
+    reading = asyncio.ensure_future(read(receive, Share(budget), limit=100, clock=clock))
+    for _ in range(3):
+        await asyncio.sleep(0)  # noqa: TID251 — lets it begin; no time passes
+    clock.advance(29.9)
+    assert not reading.done()
+    clock.advance(0.2)
+    assert code(await reading) == "body-too-slow"
+    await asyncio.wait_for(left.wait(), 5)
