@@ -19,7 +19,7 @@ from bridge.deliver.seal import group_of, part_of
 from bridge.deliver.sending import found_send, opened
 from bridge.deliver.standing import checked, contradicts, guard_of, ruling
 from bridge.journal.membership import Heard
-from bridge.journal.records import SENDS_DECIDED, End, NewSend, Waiting, operation_name
+from bridge.journal.records import SEND_WAITS, SENDS_DECIDED, End, NewSend, Waiting, operation_name
 from bridge.journal.sends import Bid, Known, Reached, Ruling
 from bridge.mapping.rules import Mapping
 from bridge.mapping.terms import Stay, Terms
@@ -44,10 +44,7 @@ async def new_sends(
     event, so that they finish it when its chain has none of them to do: one that is held, or waits
     in a group, is no business of its chain. None when nothing of them is left to do.
     """
-    sends = [one for one in planned.operations if isinstance(one, Send)]
-    if SENDS_DECIDED in row.done and row.only is None:
-        # A rule that has another name by now is no other rule for this event.
-        sends = []
+    sends = _undecided(row, planned, progress)
     sends = await addressed(means, sends, progress)
     stay = planned.stay if mapping.learns_memberships else None
     if not sends:
@@ -69,6 +66,23 @@ async def new_sends(
             wait = await found_send(means, row, opened(send), progress)
             waits += [wait] if wait else []
     return first_of(waits)
+
+
+def _undecided(row: Waiting, planned: Plan, progress: Progress) -> list[Send]:
+    """Those of a plan that may be new: a rule that has another name by now is no other rule for this event."""
+    sends = [one for one in planned.operations if isinstance(one, Send)]
+    if row.only is not None:
+        return sends
+    if SENDS_DECIDED in row.done:
+        return []
+    waiting = {one.removeprefix(SEND_WAITS) for one in row.done if one.startswith(SEND_WAITS)}
+    if not waiting:
+        return sends
+    named = {operation_name(one.rule, one.name): one for one in sends}
+    for name in sorted(waiting - named.keys() - progress.done):
+        rule, _, operation = name.partition("/")
+        progress.add(End(rule, operation, "skipped", "rule_gone"))
+    return [one for name, one in named.items() if name in waiting]
 
 
 def _hand_over(means: Means, planned: Plan, sends: Sequence[NewSend]) -> None:

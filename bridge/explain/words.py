@@ -38,7 +38,7 @@ SKIPS = {
     "legacy_api": "OneSignal's legacy API, which this app speaks, has no {detail}",
     "not_listed": "BRIDGE_ONLY_USERS does not list this person",
     "dry_run": "the bridge was on a dry run (BRIDGE_DRY_RUN)",
-    "rule_gone": "the rule that was to be done again is not in the mapping any more",
+    "rule_gone": "the rule that was to be done is not in the mapping any more",
     "already_sent": "this very push was sent before: the same messageId came another way",
     "membership_over": "the person had left (or entered) the audience again by then",
     "same_membership": "the rule had fired for this stay in the audience already",

@@ -16,6 +16,8 @@ GROUP_LANES = range(LANES, LANES + 16)
 
 SENDS_DECIDED = "/sends"
 """In `done`: which sends the event has is decided, whatever its rules are called by now."""
+SEND_WAITS = "/waits/"
+"""In `done`, before its name: this send is not decided yet, though others of the event are."""
 
 Replayed = Literal["replayed", "not-dead", "not-an-event", "key-forgotten"]
 """What came of asking for a replay."""

@@ -11,7 +11,7 @@ from bridge.journal import sqlite_held as held, sqlite_rows as rows
 from bridge.journal.membership import Heard, Membership, is_another_stay, learn
 from bridge.journal.piles import EVERYTHING, Choice, Volume
 from bridge.journal.queries import queries
-from bridge.journal.records import SENDS_DECIDED, Death, End, Waiting, operation_name
+from bridge.journal.records import SEND_WAITS, SENDS_DECIDED, Death, End, Waiting, operation_name
 from bridge.journal.sends import (
     ALREADY_SENT,
     Bid,
@@ -286,14 +286,19 @@ def _reach(
     """Write how far the event has come, with what these rulings end."""
     ends = [*reached.ends, *_stops(bids, rulings)]
     rows.insert_ends(connection, seq, ends, reached.deaths, now_ms)
-    done = reached.done | {
-        operation_name(bid.send.rule, bid.send.operation)
-        for bid, ruling in zip(bids, rulings, strict=True)
-        if ruling.verdict != "wait" or ruling.reason == OWN.reason
-    }
     waits = [ruling for ruling in rulings if ruling.verdict == "wait"]
+    decided = {name for name in reached.done if not name.startswith(SEND_WAITS)}
+    done, left = set(decided), set()
+    for bid, ruling in zip(bids, rulings, strict=True):
+        name = operation_name(bid.send.rule, bid.send.operation)
+        if ruling.verdict != "wait" or ruling.reason == OWN.reason:
+            done.add(name)
+        else:
+            left.add(f"{SEND_WAITS}{name}")
     if not waits:
         done |= {SENDS_DECIDED}
+    elif len(left) < len(bids) or decided != reached.done:
+        done |= left
     rows.mark_done(connection, seq, sorted(done))
     if waits:
         until = min(ruling.until_ms for ruling in waits)

@@ -17,7 +17,7 @@ from bridge.deliver.held import holdings, release, release_resumed
 from bridge.deliver.replay import replay
 from bridge.errors import JournalUnavailableError
 from bridge.sandbox import create_sandbox
-from tests.harness import APP_ID, Rig, SetClock, ends, rig, track
+from tests.harness import APP_ID, Rig, SetClock, ends, mapping_of, rig, track
 
 MAPPING = """
 version: 1
@@ -392,3 +392,44 @@ async def test_a_pause_counts_that_comes_while_it_is_looked_who_may_leave(tmp_pa
         await here.settle()
         assert len(keys(here)) == 1
         assert (await here.bridge.journal.counts()).held == 1
+
+
+TWO_RULES = """
+version: 1
+push: {platforms: {exclude: [ios]}}
+rules:
+  - name: shipped
+    when: event = "Order Shipped"
+    do: {send_notification: {contents: "On its way"}}
+  - name: chat
+    when: event = "Order Shipped" or event = "Chat"
+    cap: off
+    do: {send_notification: {contents: "Chat"}}
+"""
+
+
+@pytest.mark.parametrize("renamed", ["shipped", "chat"])
+async def test_a_rule_that_is_renamed_while_another_of_its_event_waits_sends_no_second_push(
+    tmp_path: Path, renamed: str
+) -> None:
+    async with rig(tmp_path, TWO_RULES) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        for number in range(2):
+            await here.post(track("Chat", message_id=f"m{number}"))
+        await here.settle()
+        await here.post(track("Order Shipped"))
+        await here.pass_time(5)
+        # The volume of pushes without a cap is used up.
+        assert [push.text for push in here.sandbox.pushes] == ["Chat", "Chat", "On its way"]
+        mapping = mapping_of(TWO_RULES.replace(f"name: {renamed}", "name: another"))
+        config = here.bridge.config
+        here.bridge.bring_into_force(config, dict.fromkeys(config.sources, mapping))
+        await here.settle()
+        last = ("delivered", None) if renamed == "shipped" else ("skipped", "rule_gone")
+        assert ends((await here.outcomes())[2:]) == {
+            "shipped/send_notification": ("delivered", None),
+            "chat/send_notification": last,
+        }
+        texts = [push.text for push in here.sandbox.pushes]
+        assert texts.count("On its way") == 1
+        assert texts.count("Chat") == 2 + (renamed == "shipped")
