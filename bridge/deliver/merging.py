@@ -104,8 +104,14 @@ class Merging:
             # Until OneSignal shows it everywhere, a 404 does not say that the person is not there.
             self.means.created.mark(self.merge.person_hash, self.means.clock.monotonic())
             self.means.missing.drop(self.merge.person_hash)
-        await self._answered(ended, what, joined(own, its, what))
+        await self._answered(ended, what, self._joined(own, its, what))
         return None
+
+    def _joined(self, own: Row, its: Row, what: What) -> Joined:
+        """Asked again after it was refused, the rows are one already; what was the other's was said then."""
+        both = joined(own, its, what)
+        before = self.merge.owed.get("left", []) if what == "moved" else []
+        return both._replace(free=list(dict.fromkeys([*both.free, *(one[0] for one in before)])))
 
     async def _asked(self, its: Row) -> Ended | Wait:
         means, operation = self.means, self._operation

@@ -165,6 +165,22 @@ async def test_what_the_visitor_had_is_not_kept_by_the_emptied_user_when_the_per
         await fine(here)
 
 
+@BOTH
+async def test_nor_when_the_merge_was_refused_at_first(tmp_path: Path, policy: str) -> None:
+    async with rig(tmp_path, policy + RULES) as here:
+        with_users(here, "u1")
+        now = here.clock.now_ms()
+        await hear(here, said("a1", now - 5 * HOUR, "c7"), said("u1", now - 4 * HOUR, "c8"))
+        match = {"method": "PATCH", "path": "*/a1/identity"}
+        here.sandbox.faults.script({"match": match, "answers": [{"status": 400}], "times": 1})
+        await hear(here, signs_up())
+        (dead,) = await here.bridge.journal.dead_letters()
+        await here.bridge.piles.replay(dead.id, replan=False, who="test")
+        await here.settle()
+        assert (holders(here, "c7"), holders(here, "c8")) == ([], ["u1"])
+        await fine(here)
+
+
 async def test_a_visitor_who_says_what_another_has_does_not_become_that_one(tmp_path: Path) -> None:
     async with rig(tmp_path, ALIAS + RULES) as here:
         with_users(here, "u2")
