@@ -217,6 +217,22 @@ async def test_nor_while_onesignal_asks_to_wait(tmp_path: Path, mapping: str) ->
 
 
 @both_ways
+async def test_a_failure_that_is_certain_makes_none_before_it_so(
+    tmp_path: Path, mapping: str
+) -> None:
+    async with rig(tmp_path, mapping) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        moved = {"status": 302, "headers": {"Retry-After": "3600"}}
+        fail(here, {"reset": True, "applied": True}, *[moved] * 6)
+        await here.post(track("Sale"))
+        await here.settle(within=6 * 3600)
+        assert ends(await here.outcomes()) == {
+            "offer/send_notification": ("dead", "unknown_outcome")
+        }
+        assert len(here.sandbox.pushes) == 1
+
+
+@both_ways
 async def test_what_was_held_for_days_is_tried_for_as_long_as_what_is_new(
     tmp_path: Path, mapping: str
 ) -> None:

@@ -186,8 +186,10 @@ async def test_what_is_held_for_another_reason_says_nothing_of_a_limit(
     journal: SqliteJournal,
 ) -> None:
     ((seq, _),) = await journal.append([entry("m1")])
-    await bid(journal, new_send(seq), decide=lambda *_: Ruling("hold", "paused"))
-    assert not (await known_of(journal, Guard(limit_ms=1000))).rule_held
+    guard = Guard(limit_ms=1000, volume_ms=1000)
+    await bid(journal, new_send(seq), guard=guard, decide=lambda *_: Ruling("hold", "paused"))
+    known = await known_of(journal, guard)
+    assert (known.rule_held, known.rule_sends, known.volume_sends) == (False, 0, 0)
 
 
 async def test_pushes_under_way_and_those_that_just_arrived_are_counted(

@@ -582,16 +582,18 @@ def test_failures_from_before_it_was_reset_do_not_trip_a_breaker_again() -> None
 
 
 async def test_who_comes_when_there_is_a_turn_again_stands_behind_those_who_wait() -> None:
-    here = crowd(1)
-    for name in ("first", "second", "third"):
-        here.come(name)
+    here = crowd(1000)
+    for _ in range(60):
+        here.come("early")
     await here.calm()
-    assert here.names == ["first"]
-    # There is a turn now, of which those who wait have not heard yet.
-    here.clock.advance(2)
+    assert len(here.left) < 60
+    # There are turns now, which those who wait have not been given yet.
+    here.clock.advance(0.02)
     here.come("late")
-    await here.pass_time(10)
-    assert here.names == ["first", "second", "third", "late"]
+    await here.calm()
+    assert "late" not in here.names
+    await here.pass_time(1)
+    assert here.names == ["early"] * 60 + ["late"]
 
 
 async def test_over_a_long_time_calls_leave_below_the_limit_and_not_at_it() -> None:
