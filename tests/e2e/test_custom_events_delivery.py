@@ -199,6 +199,29 @@ async def test_those_of_unknown_outcome_that_are_replayed_leave_their_call_to_no
         assert await here.bridge.journal._read(lambda c: c.execute(left).fetchall()) == [(0,)]
 
 
+async def test_bad_ones_are_found_alone_however_many_there_have_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.deliver.settling.REFUSALS", 3)
+    async with rig(tmp_path, MAPPING) as here:
+        people(here.sandbox, 10)
+        client = here.means.destination.client
+        perform = client.perform
+
+        async def refuse(method: str, path: str, body: bytes, **more: Any) -> Any:
+            if path.endswith("/custom_events") and b'"bad"' in body:
+                fail(here, {"status": 400, "body": {}})
+            return await perform(method, path, body, **more)
+
+        client.perform = refuse  # type: ignore[method-assign]
+        for number in range(4):
+            here.means.destination.events.hold(1)
+            await buy(here, 1, first=2 * number)
+            await buy(here, 1, first=2 * number + 1, note="bad")
+            await here.settle()
+        assert await statuses(here) == {("delivered", None): 4, ("dead", "http_400"): 4}
+
+
 async def test_one_that_is_replayed_is_sent_however_old_it_is(tmp_path: Path) -> None:
     text = MAPPING.replace("    do:", "    max_age: 1h\n    do:")
     async with rig(tmp_path, text, admin_token=SecretStr(TOKEN)) as here:

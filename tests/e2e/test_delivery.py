@@ -151,6 +151,22 @@ async def test_a_push_waits_for_the_updates_of_every_earlier_event(tmp_path: Pat
         assert done[0].body["properties"]["tags"] == {"tier": "gold", "last_order": "A7"}
 
 
+async def test_a_push_that_is_tried_again_waits_for_an_earlier_event_that_came_late(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, SHOP) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        slow = {"status": 503, "headers": {"Retry-After": "60"}}
+        here.sandbox.faults.script({"match": {"class": "send"}, "answers": [slow]})
+        now = here.clock.now_ms()
+        await here.post(track("Order Shipped", properties={"id": "A7"}, timestamp=iso(now)))
+        await here.pass_time(1)
+        await here.post({**identify("u1", tier="gold"), "timestamp": iso(now - 60_000)})
+        await here.settle()
+        done = [call.endpoint_class for call in here.sandbox.calls if call.applied]
+        assert done == ["write", "write", "send"]
+
+
 async def test_live_goes_before_bulk_and_bulk_is_not_forgotten(tmp_path: Path) -> None:
     async with rig(tmp_path, COUNTER) as here:
         users = [f"{kind}{n}" for kind in ("bulk", "live") for n in range(400)]

@@ -150,6 +150,20 @@ async def test_what_is_asked_for_again_before_who_tried_it_hears_of_its_end_is_n
         assert len(here.sandbox.pushes) == 1
 
 
+async def test_who_comes_while_others_are_sealed_is_not_forgotten(tmp_path: Path) -> None:
+    async with rig(tmp_path, MAPPING) as here:
+        for user in ("u1", "u2"):
+            here.sandbox.add_device(user, "android", app_id=APP_ID)
+        here.means.journal = journal = LateJournal(here.bridge.journal, "seal")
+        await here.post(track("Sale", "u1"))
+        await here.pass_time(3)
+        await here.post(track("Sale", "u2"))
+        await here.pass_time(1)
+        journal.heard.set()
+        await here.settle()
+        assert sorted(str(push.external_id) for push in here.sandbox.pushes) == ["u1", "u2"]
+
+
 @dataclass
 class FullJournal:
     """A journal that cannot say of an attempt that it failed, as often as this."""
@@ -185,7 +199,9 @@ async def test_a_push_that_may_have_arrived_is_not_forgotten_to_have_been_tried_
         while journal.times:
             await here.pass_time(0.1)
         await here.bridge.brake.pull(PUSHES)
+        calls = len(keys(here))
         await here.pass_time(60)
+        assert len(keys(here)) == calls
         # It is no person's to discard, because it may be on a phone.
         assert (await here.bridge.journal.counts()).held == 0
         await here.bridge.brake.let_go(PUSHES)
@@ -214,6 +230,7 @@ async def test_nor_while_onesignal_asks_to_wait(tmp_path: Path, mapping: str) ->
         await here.settle()
         (dead,) = await here.bridge.journal.dead_letters()
         assert (dead.reason, dead.uncertain) == ("http_400", True)
+        assert not here.means.attempted
 
 
 @both_ways

@@ -113,6 +113,18 @@ async def test_an_update_of_which_nothing_is_new_makes_no_call(tmp_path: Path) -
         assert await end_of(here, 2) == ("skipped", "unchanged")
 
 
+async def test_nor_is_it_said_twice_where_users_are_posted_first(tmp_path: Path) -> None:
+    async with rig(tmp_path, SHOP, onesignal_upsert="post-first") as here:
+        with_user(here)
+        await say(here, "m1", tier="gold")
+        await here.pass_time(5)
+        await say(here, "m2", city="Graz")
+        await here.pass_time(5)
+        calls = len(writes(here))
+        await say(here, "m3", tier="gold")
+        assert len(writes(here)) == calls == 2
+
+
 async def test_after_seven_days_a_value_is_written_again(tmp_path: Path) -> None:
     # And so a 202 that changed nothing is healed.
     async with rig(tmp_path, SHOP) as here:
