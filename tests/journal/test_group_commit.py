@@ -307,3 +307,26 @@ async def test_after_a_reader_met_a_broken_database_nothing_is_kept_any_more(
     assert journal.unready is not None
     with pytest.raises(JournalUnavailableError):
         await journal.append([entry("m1")])
+
+
+class BrokenDiskError(sqlite3.OperationalError):
+    sqlite_errorname = "SQLITE_IOERR_FSYNC"
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, sqlite3.OperationalError, BrokenDiskError])
+async def test_what_fails_aside_leaves_nothing_behind_and_after_a_broken_disk_nothing_is_taken(
+    journal: SqliteJournal, error: type[Exception]
+) -> None:
+    def work(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO meta (key, value) VALUES ('half', x'00')")
+        raise error
+
+    with pytest.raises((ZeroDivisionError, JournalUnavailableError)):
+        await journal._writer.aside(work)
+    if error is BrokenDiskError:
+        with pytest.raises(JournalUnavailableError):
+            await journal.append([entry("m1")])
+    else:
+        await journal.append([entry("m1")])
+        assert await select(journal, "SELECT key FROM meta WHERE key = 'half'") == []
+        assert (await journal.counts()).pending == 1
