@@ -105,6 +105,21 @@ async def test_all_that_waited_for_a_commit_goes_into_the_next(journal: SqliteJo
     assert len(inserts) < 20
 
 
+async def test_transactions_of_a_group_are_run_in_the_order_in_which_they_were_asked_for(
+    journal: SqliteJournal,
+) -> None:
+    order: list[int] = []
+
+    def noting(number: int) -> Callable[[sqlite3.Connection], None]:
+        return lambda _: order.append(number)
+
+    async with a_slow_disk(journal):
+        waits = [asyncio.ensure_future(journal._write(noting(n))) for n in range(5)]
+        await asyncio.sleep(0)  # noqa: TID251 — lets the tasks ask; no time passes
+    await asyncio.gather(*waits)
+    assert order == list(range(5))
+
+
 async def test_what_a_group_that_failed_left_for_the_disk_is_not_written_beside_its_repeat(
     journal: SqliteJournal,
 ) -> None:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from bridge.journal import hashing
-from bridge.journal.records import LIVE, End, Entry
+from bridge.journal.records import BULK, LIVE, End, Entry
 from bridge.receive.accept import SourceRoute, accept
 from bridge.segment.body import Element
 from tests.harness import identify, mapping_of, track
@@ -30,9 +30,9 @@ class Hashing:
         return hashing.hash_of(SALT, app, label, id_)
 
 
-def entry_of(event: dict[str, object], mapping: str = MAPPING) -> Entry:
+def entry_of(event: dict[str, object], mapping: str = MAPPING, *, bulk: bool = False) -> Entry:
     element = Element(event, orjson.dumps(event))
-    source = SourceRoute(name="backend", app="shop")
+    source = SourceRoute(name="backend", app="shop", bulk=bulk)
     (entry,) = accept([element], source, mapping_of(mapping), Hashing(), now_ms=1000).entries
     return entry
 
@@ -55,6 +55,25 @@ def test_an_event_with_work_is_an_entry_with_every_field() -> None:
         rank=LIVE,
     )
     assert type(entry.rank) is int
+
+
+def test_what_a_bulk_source_sends_goes_behind_everything_else() -> None:
+    assert entry_of(identify("u1", "m1"), bulk=True).rank == BULK
+
+
+def test_of_a_request_to_erase_somebody_only_whom_it_is_about_is_kept() -> None:
+    request = {"type": "delete", "userId": "u1", "messageId": "m1", "traits": {"tier": "gold"}}
+    entry = entry_of({**request, "timestamp": "1970-01-01T00:00:00.900Z"})
+    assert entry.user_hash == hashing.user_hash(SALT, "shop", "u1")
+    assert (entry.event_ms, entry.erases_ms, entry.rank) == (900, 300_900, LIVE)
+    assert entry.dedupe_key == hashing.dedupe_key("backend", "m1")
+    assert orjson.loads(entry.payload or b"") == {
+        "type": "delete",
+        "userId": "u1",
+        "messageId": "m1",
+        "timestamp": "1970-01-01T00:00:00.900+00:00",
+    }
+    assert entry_of({**request, "messageId": "segment-test-message-1"}).dedupe_key is None
 
 
 def test_an_event_that_nothing_wants_is_an_entry_that_has_ended() -> None:
