@@ -318,6 +318,20 @@ async def test_what_was_too_old_when_it_came_is_sent_when_a_person_says_so_once(
         assert not here.sandbox.complaints
 
 
+async def test_what_a_person_asks_for_does_not_wait_for_how_many_are_reached(
+    tmp_path: Path,
+) -> None:
+    uncapped = SHOP.replace("max_age: 30m", "max_age: 30m\n    cap: off")
+    async with rig(tmp_path, uncapped, **WITH_ADMIN) as here:
+        phones(here, ["u1"])
+        then = iso(here.clock.now_ms() - 3_600_000)
+        await here.post([track("Flash Sale", "u1", f"m{n}", timestamp=then) for n in range(4)])
+        await here.settle()
+        assert await ask(here, "skipped/replay", {"rule": "flash"}) == {"replayed": 4}
+        await here.pass_time(60)
+        assert texts(here) == ["Now!"] * 4
+
+
 PATIENT = """
   - name: patient
     when: event = "Flash Sale"

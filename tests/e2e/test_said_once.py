@@ -123,6 +123,8 @@ async def test_nor_is_it_said_twice_where_users_are_posted_first(tmp_path: Path)
         calls = len(writes(here))
         await say(here, "m3", tier="gold")
         assert len(writes(here)) == calls == 2
+        # Nor is what such a user has already.
+        assert written(here)[1]["tags"] == {"city": "Graz"}
 
 
 async def test_after_seven_days_a_value_is_written_again(tmp_path: Path) -> None:
