@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from bridge.clock import ManualClock
 from bridge.deliver.brake import PUSHES, rule_target
 from bridge.deliver.held import release_resumed
+from bridge.deliver.replay import replay
 from bridge.sandbox import Sandbox, create_sandbox
 from bridge.sandbox.ledger import Call
 from tests.harness import APP_ID, Rig, iso, rig, track
@@ -235,6 +236,20 @@ async def test_one_that_is_replayed_is_sent_however_old_it_is(tmp_path: Path) ->
         )
         await here.settle()
         assert await statuses(here) == {("delivered", None): 1}
+
+
+async def test_one_of_unknown_outcome_may_be_replayed_however_late(tmp_path: Path) -> None:
+    """OneSignal drops repeats for hours only, so that this is no promise of theirs."""
+    async with rig(tmp_path, MAPPING) as here:
+        people(here.sandbox, 1)
+        fail(here, {"reset": True}, {"status": 400})
+        await buy(here, 1)
+        await here.settle()
+        (dead,) = await here.bridge.journal.dead_letters()
+        assert dead.uncertain
+        here.clock.advance(40 * 86_400)
+        done = await replay(here.bridge.journal, dead.id, now_ms=here.clock.now_ms())
+        assert done.done == "replayed"
 
 
 async def test_one_of_unknown_outcome_is_never_planned_anew_whatever_is_answered_later(

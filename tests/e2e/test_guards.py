@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from bridge.config import DEFAULT as APP
 from bridge.deliver.brake import PUSHES, rule_target
 from bridge.deliver.held import release_resumed
+from bridge.deliver.replay import replay
 from bridge.journal.piles import Choice
 from tests.harness import APP_ID, Rig, ends, iso, rig, track
 
@@ -135,6 +136,24 @@ async def test_pushes_that_reached_nobody_take_no_place(tmp_path: Path) -> None:
             await happen(here, "One", number)
             await here.settle()
         assert await reasons(here) == ["http_400", "http_400", None, None, "person_cap"]
+
+
+async def test_a_push_that_a_person_replays_takes_a_place_for_those_after_it(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, CAPPED) as here:
+        phones(here)
+        fail(here, {"status": 400})
+        await happen(here, "One", 0)
+        await here.settle()
+        (dead,) = await here.bridge.journal.dead_letters()
+        await replay(here.bridge.journal, dead.id, now_ms=here.clock.now_ms())
+        here.bridge.nudge(APP, frozenset({dead.user_hash}))
+        await here.settle()
+        for number in (1, 2):
+            await happen(here, "One", number)
+            await here.settle()
+        assert await reasons(here) == [None, None, "person_cap"]
 
 
 async def test_a_push_that_was_long_under_way_counts_when_it_arrives(tmp_path: Path) -> None:

@@ -263,6 +263,28 @@ async def test_the_row_is_written_with_the_end_of_the_update_and_not_before(tmp_
         assert sandbox.user("u1", app_id=APP_ID) is not None
 
 
+async def test_what_may_have_been_written_is_in_doubt_though_its_rule_is_gone(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock()
+    app = create_sandbox(clock=clock)
+    async with rig(tmp_path, SHOP, clock=clock, onesignal=app) as here:
+        with_user(here)
+        await say(here, "m1", tier="gold")
+        fail(here, {"reset": True, "applied": True}, {"status": 503})
+        await here.post(identify("u1", "m2", tier="silver"))
+        await here.pass_time(1.5)
+        assert tags(here) == {"tier": "silver"}
+    without = SHOP.replace('type = "identify"', 'type = "group"')
+    async with rig(tmp_path, without, clock=clock, onesignal=app) as here:
+        await here.settle()
+        assert await end_of(here, 2) == ("skipped", "no_rule")
+    async with rig(tmp_path, SHOP, clock=clock, onesignal=app) as here:
+        await here.pass_time(5)
+        await say(here, "m3", tier="gold")
+        assert tags(here) == {"tier": "gold"}
+
+
 # Created again ---------------------------------------------------------------------------------
 
 

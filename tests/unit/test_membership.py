@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
-from bridge.journal.membership import Heard, Membership, is_another_stay, learn
+from bridge.journal.membership import Heard, Membership, is_another_stay, joined, learn
 
 
 def enters(event_ms: int, seq: int = 1) -> Heard:
@@ -57,6 +57,13 @@ def test_a_stay_that_was_interrupted_before_anybody_was_told_is_no_news_any_more
     passing = learn(out, enters(20, 2), passing=True)
     assert passing is not None
     assert (passing.entered, passing.since_ms, passing.quiet) == (False, 10, True)
+
+
+def test_of_two_who_are_one_a_stay_is_no_news_when_it_was_none_for_either() -> None:
+    loud = Membership(entered=True, since_ms=10, last_ms=20, last_seq=2, quiet=False)
+    quiet = Membership(entered=True, since_ms=5, last_ms=15, last_seq=1, quiet=True)
+    for one, other in ((loud, quiet), (quiet, loud)):
+        assert joined(one, other) == (loud._replace(since_ms=5, quiet=True), True, True)
 
 
 events = st.lists(st.tuples(st.booleans(), st.integers(0, 20)), min_size=1, max_size=12).map(
