@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from bridge.clock import ManualClock
+from bridge.config import DEFAULT as APP
 from bridge.deliver.brake import PUSHES, rule_target
 from bridge.deliver.held import release_resumed
 from bridge.deliver.replay import replay
@@ -236,6 +237,22 @@ async def test_one_that_is_replayed_is_sent_however_old_it_is(tmp_path: Path) ->
         )
         await here.settle()
         assert await statuses(here) == {("delivered", None): 1}
+
+
+async def test_one_that_is_replayed_takes_its_place_again(tmp_path: Path) -> None:
+    text = MAPPING.replace("    do:", "    once_per: {time: 7d}\n    do:")
+    async with rig(tmp_path, text) as here:
+        people(here.sandbox, 1)
+        fail(here, {"status": 400})
+        await buy(here, 1)
+        await here.settle()
+        (dead,) = await here.bridge.journal.dead_letters()
+        await replay(here.bridge.journal, dead.id, now_ms=here.clock.now_ms())
+        here.bridge.nudge(APP, frozenset({dead.user_hash}))
+        await here.settle()
+        await here.post(track("Order Completed", "u0", "m-again", properties={"total": 1}))
+        await here.settle()
+        assert await statuses(here) == {("delivered", None): 1, ("skipped", "once_per"): 1}
 
 
 async def test_one_of_unknown_outcome_may_be_replayed_however_late(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from bridge.deliver.replay import replay as replay_one
 from bridge.journal.records import Dead
 from tests.harness import APP_ID, Rig, identify, rig, track
 
@@ -262,6 +263,38 @@ async def test_a_replay_whose_rule_is_gone_ends_as_that(tmp_path: Path) -> None:
         assert await replay(here, dead.id) == 200
         await here.settle()
         assert await here.outcomes() == [(1, "profile", "update_user", "skipped", "rule_gone")]
+
+
+async def test_of_two_that_are_replayed_the_one_whose_rule_is_gone_ends_though_the_other_is_in_a_group(
+    tmp_path: Path,
+) -> None:
+    both = """
+version: 1
+push: {platforms: {exclude: [ios]}}
+rules:
+  - name: sale
+    when: event = "Sale"
+    group: 3s
+    do: {send_notification: {contents: "Now!"}}
+  - name: seen
+    when: event = "Sale"
+    do: {update_user: {tags: {seen: "yes"}}}
+"""
+    async with rig(tmp_path, both) as here:
+        fail(here, "write", {"status": 400})
+        fail(here, "send", {"status": 400})
+        await here.post(track("Sale"))
+        await here.settle()
+    async with rig(tmp_path, both.replace("name: seen", "name: other")) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        for dead in await here.bridge.journal.dead_letters():
+            await replay_one(here.bridge.journal, dead.id, now_ms=here.clock.now_ms(), replan=True)
+            here.lanes.nudge(dead.user_hash)
+        await here.settle()
+        assert last_ends(await here.outcomes()) == {
+            "sale/send_notification": "delivered",
+            "seen/update_user": "skipped",
+        }
 
 
 async def test_a_replay_of_a_user_that_waits_is_looked_at_at_once(tmp_path: Path) -> None:

@@ -384,6 +384,17 @@ async def test_a_member_that_reached_nobody_takes_no_place_of_its_person(
     assert (await known_of(journal, Guard(cap_ms=1000), now_ms=NOW + 1)).person_sends == counted
 
 
+async def test_a_member_that_may_have_arrived_keeps_the_place_of_its_person(
+    journal: SqliteJournal,
+) -> None:
+    await grouped(journal, 1, counted=True)
+    sealing = await seal(journal)
+    assert sealing.call is not None
+    unknown = MemberEnd("dead", "unknown_outcome", None, death(uncertain=True))
+    await journal.groups.end_some(sealing.call.key, end_of=lambda _: unknown, at_ms=NOW)
+    assert (await known_of(journal, Guard(cap_ms=1000), now_ms=NOW + 1)).person_sends == 1
+
+
 async def test_a_call_ends_with_the_last_of_its_members_and_its_group_with_it(
     journal: SqliteJournal,
 ) -> None:
