@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bridge.journal.groups import Member, MemberEnd, OpenGroup, Sealing
-from bridge.journal.piles import Choice
+from bridge.journal.piles import Choice, Volume
 from bridge.journal.records import SENDS_DECIDED, SendGroup, Status
 from bridge.journal.sends import Guard, Known, Ruling
 from bridge.journal.sqlite import SqliteJournal, open_sqlite
@@ -393,6 +393,34 @@ async def test_a_member_that_may_have_arrived_keeps_the_place_of_its_person(
     unknown = MemberEnd("dead", "unknown_outcome", None, death(uncertain=True))
     await journal.groups.end_some(sealing.call.key, end_of=lambda _: unknown, at_ms=NOW)
     assert (await known_of(journal, Guard(cap_ms=1000), now_ms=NOW + 1)).person_sends == 1
+
+
+async def test_who_is_reached_by_a_shared_call_is_reached(journal: SqliteJournal) -> None:
+    await grouped(journal, 2)
+    sealing = await seal(journal)
+    assert sealing.call is not None
+    await journal.groups.end_some(
+        sealing.call.key, end_of=lambda _: MemberEnd("delivered", None, 200), at_ms=NOW
+    )
+    # And the one that asks.
+    assert (await known_of(journal, Guard(volume_ms=1000), person_hash=99)).people == 2
+
+
+async def test_a_group_of_which_all_is_too_old_is_there_no_more(journal: SqliteJournal) -> None:
+    await grouped(journal, 2, expires_ms=NOW + 10)
+    assert (await seal(journal, now_ms=NOW + 11)).call is None
+    assert await select(journal, "SELECT count(*) FROM send_group") == [(0,)]
+
+
+@pytest.mark.parametrize("counted", [False, True])
+async def test_what_is_released_counts_for_those_without_a_cap_when_it_has_none(
+    journal: SqliteJournal, *, counted: bool
+) -> None:
+    ((seq, _),) = await journal.append([entry("m1")])
+    held = new_send(seq, counted=counted)
+    await bid(journal, held, decide=lambda *_: Ruling("hold", "paused"))
+    await journal.sends.release(Choice(app="default"), limit=9, volume=Volume(NOW, 900_000))
+    assert (await known_of(journal, Guard(volume_ms=900_000))).volume_sends == (not counted)
 
 
 async def test_a_call_ends_with_the_last_of_its_members_and_its_group_with_it(
