@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,20 @@ async def test_an_attempt_is_on_disk_with_what_became_of_it(journal: SqliteJourn
     await finish(journal, first.seq)
     assert await select(journal, LOGGED) == [(1, "/apps/a/users/by/external_id/u1", 202, None)]
     assert await select(journal, MEMBERS) == [(1, first.seq, None), (1, second.seq, None)]
+
+
+async def test_an_attempt_that_is_on_disk_is_not_written_again_after_a_failure(
+    journal: SqliteJournal,
+) -> None:
+    def failing(_: sqlite3.Connection) -> None:
+        raise ZeroDivisionError
+
+    journal.log_call(called(1))
+    await journal.append([entry("m1")])
+    with pytest.raises(ZeroDivisionError):
+        await journal._write(failing)
+    await journal.append([entry("m2")])
+    assert len(await select(journal, LOGGED)) == 1
 
 
 async def test_attempts_keep_their_order_over_a_restart(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from tests.journal.making import (
     NOW,
     bid,
     chain,
+    change,
     death,
     end,
     entry,
@@ -518,3 +519,16 @@ async def test_a_send_is_no_less_certain_for_another_of_its_event(journal: Sqlit
     )
     letters = {one.send_key: one.uncertain for one in await journal.dead_letters()}
     assert letters == {"key-0": True, "key-1": False}
+
+
+async def test_what_may_have_been_sent_once_is_uncertain_whatever_is_answered_later(
+    journal: SqliteJournal,
+) -> None:
+    (told,) = await journal.append([entry("m1")])
+    found = []
+    for uncertain, key in ((True, "key-0"), (False, "key-0"), (False, "key-1")):
+        dead = death(uncertain=uncertain, key=key)
+        await journal.finish(told.seq, [], deaths=[dead], at_ms=NOW)
+        found += [(one.send_key, bool(one.uncertain)) for one in await journal.dead_letters()]
+        await change(journal, "UPDATE dead SET state = 'replayed', left_ms = 1")
+    assert found == [("key-0", True), ("key-0", True), ("key-1", False)]
