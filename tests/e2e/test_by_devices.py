@@ -364,3 +364,24 @@ def test_no_device_of_another_platform_is_ever_chosen(
     platforms = {one.subscription_id: one.platform for one in registered}
     assert chosen
     assert all(platforms[id_] in by.platforms for id_ in chosen)
+
+
+async def test_a_tag_is_said_once_though_the_push_beside_it_has_nobody_to_go_to(
+    tmp_path: Path,
+) -> None:
+    text = """
+version: 1
+rules:
+  - name: sale
+    when: event = "Sale"
+    do:
+      update_user: {tags: {sale: "yes"}}
+      send_notification: {contents: "Now!", platforms: {exclude: [ios], by: devices}}
+"""
+    async with rig(tmp_path, text) as here:
+        here.sandbox.add_device("u1", "android", app_id=APP_ID)
+        for number in range(2):
+            await here.post(track("Sale", "u1", f"m{number}"))
+            await here.settle()
+            await here.pass_time(5)
+        assert [call.endpoint_class for call in here.sandbox.calls] == ["write"]
