@@ -121,7 +121,8 @@ class Aliasing(Stepwise[CreateAlias]):
     async def write(self, user: int) -> Wait | None:
         """One at a time asks for an id, or gives it up: else one would get what another has just given up."""
         spacing, has = self.means.spacing, may_have(await self.known.row(user), self._fact)
-        names = {self._name} | {self._hash_of(one) for one in has}
+        # Of a visitor whose own id is meant the turn is ours already.
+        names = ({self._name} | {self._hash_of(one) for one in has}) - {user}
         if any(spacing.busy(name) for name in names):
             return wait_of(self.means, SPACING_SECONDS)
         with ExitStack() as turn:
@@ -269,7 +270,7 @@ class Aliasing(Stepwise[CreateAlias]):
         if call.user_hash in owner.hashes:
             # Another id of the very person has it.
             return await self._off(owner)
-        if not all(self.known.may_write(one) for one in owner.hashes):
+        if not all(self._may_take_from(one) for one in owner.hashes):
             # What it is being given at this moment, or is said to have, is on disk in a moment.
             return wait_of(self.means, SPACING_SECONDS)
         with ExitStack() as turn:
@@ -279,6 +280,11 @@ class Aliasing(Stepwise[CreateAlias]):
             # Nobody writes to it before it is on disk that it has it no more, nor is it erased.
             self.known.keeps(turn.pop_all())
             return ended
+
+    def _may_take_from(self, user: int) -> bool:
+        """Where it goes by the very id that is asked for, the turn is ours already."""
+        is_ours = user == self._name and not self.known.is_said_elsewhere(user)
+        return is_ours or self.known.may_write(user)
 
     async def _visitor(self, holder: Holder) -> Owner | None:
         """Somebody who is known here by another alias, and was given this one under that."""
